@@ -1,0 +1,25 @@
+"""Train a recurrent language model of your own on your own text, in minutes.
+
+import charlm
+
+lm = charlm.load("checkpoints/tales")
+print(lm.generate("Once upon a time", temperature=0.8, seed=1))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from charlm.version import __version__
+
+__all__ = ["LoadedModel", "__version__", "load"]
+
+if TYPE_CHECKING:
+    from charlm.api import LoadedModel, load
+
+
+def __getattr__(name: str) -> Any:
+    """Import the API on first use: it needs torch, and `charlm --help` should not wait for that."""
+    if name in ("LoadedModel", "load"):
+        from charlm import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'charlm' has no attribute {name!r}")

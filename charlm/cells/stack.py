@@ -1,0 +1,61 @@
+"""A stack of recurrent layers with locked dropout after each."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from charlm.cells.cell import LayerState
+from charlm.cells.dropout import LockedDropout
+from charlm.cells.layer import CellName, RecurrentLayer
+
+State = tuple[LayerState, ...]
+"""State of a stack: one `LayerState` a layer."""
+
+
+class RecurrentStack(nn.Module):
+    """`num_layers` layers, the output of each (with dropout) the input of the next."""
+
+    def __init__(
+        self, cell: CellName, input_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(RecurrentLayer(cell, size, hidden_size) for size in sizes)
+        self.dropout = LockedDropout(dropout)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros for every layer."""
+        return tuple(layer.initial_state(batch_size) for layer in self._layers())
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance by a window: (batch, time, input_size) to (batch, time, hidden_size)."""
+        states: list[LayerState] = []
+        for layer, layer_state in zip(self._layers(), state, strict=True):
+            x, layer_state = layer(x, layer_state)
+            x = self.dropout(x)
+            states.append(layer_state)
+        return x, tuple(states)
+
+    def _layers(self) -> list[RecurrentLayer]:
+        return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
+    """Apply a function to every tensor of a state."""
+    return tuple(tuple(function(tensor) for tensor in layer) for layer in state)
+
+
+def detach_state(state: State) -> State:
+    """Cut the graph: gradients stop at this window's beginning."""
+    return map_state(Tensor.detach, state)
+
+
+def select_state(state: State, rows: Tensor) -> State:
+    """The state of the given rows of the batch, in their order, as often as they are named."""
+    return map_state(lambda tensor: tensor.index_select(0, rows), state)
+
+
+def reset_state(state: State, fresh: Tensor) -> State:
+    """Zero the rows where `fresh`, a boolean (batch,), is true."""
+    return map_state(lambda tensor: torch.where(fresh.unsqueeze(1), 0.0, tensor), state)

@@ -1,0 +1,41 @@
+"""README.md of a checkpoint: the model card."""
+
+from pathlib import Path
+
+from charlm.checkpoint.config_file import CheckpointConfig
+from charlm.location import CARD
+from charlm.storage import write_atomically
+
+
+def model_card(folder: Path, config: CheckpointConfig, num_parameters: int, scores: str) -> str:
+    """What a stranger should know: data, size, scores, the command."""
+    text, model = config.text, config.model
+    texts = ", ".join(Path(path).name for path in config.corpus.paths)
+    tying = "tied" if model.tie_embeddings else "not tied"
+    return f"""# {folder.name}
+
+A recurrent language model trained with charlm {config.charlm_version}.
+
+| | |
+| --- | --- |
+| corpus | {texts} (sha256 of content {config.corpus_sha256[:16]}) |
+| tokens | {text.level}, {model.vocab_size:,} of them with `<start>`, `<stop>`, `<other>`; a frame is a {config.corpus.frame} |
+| model | {model.num_layers} x {model.hidden_size} {model.cell}, embeddings of {model.embedding_size} ({tying}), dropout {model.dropout:g} |
+| parameters | {num_parameters:,} |
+| scores | {scores} |
+
+```
+charlm generate {folder}
+charlm eval {folder}
+charlm train --recipe {folder}/recipe.toml    # repeats the run
+```
+"""  # noqa: E501
+
+
+def save_card(folder: Path, card: str) -> None:
+    """Replace README.md.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_atomically(folder / CARD, card)

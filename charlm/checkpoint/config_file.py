@@ -1,0 +1,89 @@
+"""config.json: what a checkpoint is, checked key by key."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from charlm.data import CorpusConfig
+from charlm.errors import CheckpointError, ConfigError
+from charlm.model import ModelConfig
+from charlm.text import TextConfig
+from charlm.version import __version__
+
+FORMAT_VERSION = 1
+Settings = TypeVar("Settings", TextConfig, CorpusConfig, ModelConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """Everything but the weights that is needed to use a model, and where it came from."""
+
+    text: TextConfig
+    corpus: CorpusConfig  # with the frame that was chosen
+    corpus_sha256: str
+    tokenizer_sha256: str
+    model: ModelConfig
+    charlm_version: str = __version__
+
+    def to_json(self) -> str:
+        """The content of config.json, sealed against damage."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        return json.dumps({**content, "sha256": seal(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_config(path: Path) -> CheckpointConfig:
+    """Read config.json.
+
+    Raises:
+        CheckpointError: it is missing, damaged, changed by hand, or of a later format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path.parent} is not a checkpoint: it has no {path.name}; name a folder that "
+            "`charlm train` wrote."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
+    if not isinstance(content, dict) or "format_version" not in content:
+        raise CheckpointError(f"{path} was not written by charlm: it has no format_version.")
+    if content["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format {content['format_version']!r}, and this charlm reads "
+            f"{FORMAT_VERSION}; use the charlm that wrote it."
+        )
+    if content.pop("sha256", None) != seal(content):
+        raise CheckpointError(f"{path} is damaged or was changed by hand; restore the original.")
+    del content["format_version"]
+    try:
+        corpus = {k: tuple(v) if isinstance(v, list) else v for k, v in content["corpus"].items()}
+        return CheckpointConfig(
+            **{
+                **content,
+                "text": settings(TextConfig, content["text"]),
+                "corpus": settings(CorpusConfig, corpus),
+                "model": settings(ModelConfig, content["model"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path} does not hold a charlm configuration: {error}.") from error
+
+
+def settings(kind: type[Settings], content: dict[str, Any]) -> Settings:
+    """A settings object from its dictionary, every key accounted for.
+
+    Raises:
+        ConfigError: a key is unknown or a value out of range.
+    """
+    unknown = set(content) - {field.name for field in fields(kind)}
+    if unknown:
+        raise ConfigError(f"unknown settings {', '.join(sorted(unknown))}")
+    return kind(**content)
+
+
+def seal(content: dict[str, Any]) -> str:
+    """A sha256 of the settings, whatever their order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,174 @@
+"""A checkpoint folder: how it comes to be and how it is read.
+
+config.json          text, corpus and model settings, versions
+model.safetensors    best weights so far; tied weights once
+tokenizer.json       Hugging Face tokenizers
+recipe.toml          what `charlm train --recipe` needs to repeat the run
+metrics.jsonl        a line a report
+README.md            model card
+state/               training.safetensors: all that resuming needs; may be deleted
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from charlm.checkpoint.config_file import CheckpointConfig, read_config
+from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.errors import CheckpointError, StorageError
+from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS
+from charlm.model import LanguageModel, ModelConfig
+from charlm.storage import make_folder, storage_errors, sync_folder, write_atomically
+from charlm.text import Tokenizer, parse_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that can be used, as its folder holds it."""
+
+    folder: Path
+    config: CheckpointConfig
+    tokenizer: Tokenizer
+    model: LanguageModel
+
+
+def create_checkpoint(
+    folder: Path, config: CheckpointConfig, tokenizer: Tokenizer, model: LanguageModel, recipe: str
+) -> None:
+    """Make a new folder that is complete from its first instant, with the untrained weights.
+
+    Raises:
+        StorageError: the folder exists or cannot be written.
+    """
+    if folder.exists():
+        raise StorageError(
+            f"{folder} exists and is never overwritten; continue it with --resume, or choose "
+            "another folder with -o."
+        )
+    make_folder(folder.parent)
+    nursery = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        make_folder(nursery)
+        write_atomically(nursery / CONFIG, config.to_json())
+        write_atomically(nursery / TOKENIZER, tokenizer.to_json())
+        write_atomically(nursery / RECIPE, recipe)
+        write_atomically(nursery / METRICS, "")
+        save_weights(nursery, model)
+        with storage_errors(folder):
+            nursery.rename(folder)
+            sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(nursery, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> Checkpoint:
+    """Read a model to use. No code of the folder is run; nothing is allocated that it lacks.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or one does not fit another.
+    """
+    config, tokenizer = load_tokenizer_of(folder)
+    weights, _ = read_tensors(folder / WEIGHTS)
+    model = build_model(config.model, weights, folder / WEIGHTS)
+    return Checkpoint(folder, config, tokenizer, model.to(device).eval())
+
+
+def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
+    """The settings and the tokenizer of a checkpoint.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or they do not fit.
+        TokenizerError: tokenizer.json is not a tokenizer.
+    """
+    config = read_config(folder / CONFIG)
+    path = folder / TOKENIZER
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    if hashlib.sha256(content).hexdigest() != config.tokenizer_sha256:
+        raise CheckpointError(f"{path} is damaged or not the one this model was trained with.")
+    tokenizer = parse_tokenizer(content.decode(), str(path))
+    if tokenizer.vocab_size != config.model.vocab_size:
+        raise CheckpointError(
+            f"{path} has {tokenizer.vocab_size:,} tokens, but the model of {folder / CONFIG} "
+            f"knows {config.model.vocab_size:,}; restore the pair."
+        )
+    return config, tokenizer
+
+
+def build_model(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> LanguageModel:
+    """A model with these weights, built only when they are known to fit.
+
+    Raises:
+        CheckpointError: names or shapes do not fit the configuration.
+    """
+    mismatch = CheckpointError(f"{path} does not fit {CONFIG} beside it; restore the pair.")
+    if config.num_layers > len(weights):  # a layer has several
+        raise mismatch
+    try:
+        with torch.device("meta"):  # shapes without memory
+            expected = {n: p.shape for n, p in LanguageModel(config).named_parameters()}
+    except RuntimeError as error:  # sizes beyond what can be counted
+        raise mismatch from error
+    if expected != {name: tensor.shape for name, tensor in weights.items()}:
+        raise mismatch
+    model = LanguageModel(config)
+    load_weights(model, weights)
+    return model
+
+
+def model_weights(model: LanguageModel) -> dict[str, Tensor]:
+    """The weights by name, tied ones once."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+@torch.no_grad()
+def load_weights(model: LanguageModel, weights: dict[str, Tensor]) -> None:
+    """Copy weights of the same names and shapes into a model."""
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def save_weights(folder: Path, model: LanguageModel) -> None:
+    """Replace model.safetensors.
+
+    Raises:
+        StorageError: it cannot be written; the old one stays.
+    """
+    write_tensors(folder / WEIGHTS, model_weights(model))
+
+
+def save_state(folder: Path, tensors: dict[str, Tensor], progress: str) -> None:
+    """Replace the training state, one file, so that its parts always belong together.
+
+    Raises:
+        StorageError: it cannot be written; the old one stays.
+    """
+    make_folder(folder / STATE.parent)
+    write_tensors(folder / STATE, tensors, progress)
+
+
+def load_state(folder: Path) -> tuple[dict[str, Tensor], str]:
+    """The training state that was saved last.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    if not (folder / STATE).exists():
+        raise CheckpointError(
+            f"{folder} has no {STATE}, so it cannot be resumed; train anew with "
+            f"--recipe {folder / RECIPE}."
+        )
+    return read_tensors(folder / STATE)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of a run that was killed while writing."""
+    for path in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+        path.unlink(missing_ok=True)

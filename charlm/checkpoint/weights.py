@@ -1,0 +1,59 @@
+"""Tensors to and from safetensors files, sealed against damage."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from charlm.errors import CheckpointError
+from charlm.storage import write_atomically
+
+SEAL = "sha256"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
+    """Write named tensors and a text in one step; equal content gives equal bytes.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One key only: safetensors writes several in an order that changes from run to run.
+    content = {"charlm": f"{seal(plain, metadata)}\n{metadata}"}
+    write_atomically(path, save(plain, metadata=content))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The tensors and the text that `write_tensors` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or foreign.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get("charlm")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
+    if metadata is None:
+        raise CheckpointError(f"{path} was not written by charlm: it has no seal of its content.")
+    found, _, text = metadata.partition("\n")
+    if found != seal(tensors, text):
+        raise CheckpointError(f"{path} is damaged: its content does not match its seal.")
+    return tensors, text
+
+
+def seal(tensors: Mapping[str, Tensor], metadata: str) -> str:
+    """A sha256 over names, types, shapes, values and the text."""
+    digest = hashlib.sha256(metadata.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,81 @@
+"""The `charlm` command: its parts, and what becomes of errors."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from charlm.cli import corpus, evaluate, generate, info, train, vocab
+from charlm.errors import CharlmError
+from charlm.version import __version__
+
+app = typer.Typer(
+    help="Train a recurrent language model of your own on your own text, in minutes.",
+    epilog="Begin with: charlm train corpora/tales.txt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("train")(train.train)
+app.command("generate")(generate.generate)
+app.command("eval")(evaluate.evaluate)
+app.add_typer(vocab.app, name="vocab")
+app.command("info")(info.info)
+app.command("list")(info.list_all)
+app.command("corpus")(corpus.corpus)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        print(f"charlm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def charlm(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Train a recurrent language model of your own on your own text, in minutes."""
+
+
+def main() -> None:
+    """Run the command line; errors a user can act on are one line and exit status 1."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    try:
+        app()
+    except CharlmError as error:
+        fail(str(error))
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        fail(f"cannot write the result: {error.strerror}.")
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        fail("out of memory; lower --batch-size, --bptt, --hidden-size, --vocab-size or --beam.")
+
+
+def fail(message: str) -> None:
+    """Print one line and leave with status 1."""
+    from charlm.display.console import show_error
+
+    show_error(message)
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  a full disk would fail again at exit
+    sys.exit(1)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether that was it; only torch, if it has been imported, knows."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from charlm.device import is_out_of_memory
+
+    return is_out_of_memory(error)

@@ -1,0 +1,90 @@
+"""`charlm info` and `charlm list`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from charlm.cli import options
+from charlm.errors import CharlmError
+from charlm.location import WEIGHTS, find_checkpoint, list_checkpoints
+
+
+def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -> None:
+    """Show a checkpoint: sizes, parameters by part, where it came from, scores."""
+    import torch
+
+    from charlm.checkpoint import load_checkpoint, read_metrics
+    from charlm.display.tables import show_fields
+
+    loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
+    config, parts = loaded.config, loaded.model.parameters_by_part()
+    best = best_validation(read_metrics(loaded.folder))
+    if as_json:
+        content = {
+            "checkpoint": str(loaded.folder),
+            **asdict(config),
+            "num_parameters": sum(parts.values()),
+            "parameters": parts,
+            "best_validation": best,
+        }
+        print(json.dumps(content, ensure_ascii=False, indent=2))
+        return
+    fields: dict[str, Any] = {
+        "corpus": ", ".join(config.corpus.paths),
+        "tokens": f"{config.text.level}, {config.model.vocab_size:,} in the vocabulary",
+        "frame": config.corpus.frame,
+        "model": shape(asdict(config.model)),
+        "dropout": config.model.dropout,
+        "embeddings": "tied" if config.model.tie_embeddings else "not tied",
+    }
+    if best is not None:
+        fields["validation"] = (
+            f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
+        )
+    fields["charlm"] = config.charlm_version
+    show_fields(str(loaded.folder), fields)
+    show_fields("parameters", {**parts, "all": sum(parts.values())})
+
+
+def list_all(as_json: options.Json = False) -> None:
+    """List the checkpoints in checkpoints/, the newest first."""
+    from charlm.checkpoint import read_config, read_metrics
+    from charlm.display.console import show_note
+    from charlm.display.tables import show_checkpoints, when
+    from charlm.location import CONFIG
+
+    rows: list[tuple[Path, dict[str, Any]]] = []
+    for folder in list_checkpoints():
+        try:
+            config = read_config(folder / CONFIG)
+        except CharlmError as error:
+            show_note(str(error))
+            continue
+        metrics = read_metrics(folder)
+        best = best_validation(metrics)
+        fields = {
+            "tokens": f"{config.text.level} {config.model.vocab_size:,}",
+            "model": shape(asdict(config.model)),
+            "step": metrics[-1]["step"] if metrics else 0,
+            "valid nats": f"{best['valid_nats']:.4f}" if best else "",
+            "written": when((folder / WEIGHTS).stat().st_mtime),
+        }
+        rows.append((folder, fields))
+    if as_json:
+        print(json.dumps([{"checkpoint": str(f), **fields} for f, fields in rows], indent=2))
+    elif rows:
+        show_checkpoints(rows)
+    else:
+        show_note("there is no checkpoint in checkpoints/ yet; run `charlm train`.")
+
+
+def best_validation(metrics: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The report with the lowest validation loss, if there was any validation."""
+    tried = [report for report in metrics if "valid_nats" in report]
+    return min(tried, key=lambda report: float(report["valid_nats"]), default=None)
+
+
+def shape(model: dict[str, Any]) -> str:
+    """Such as `1 x 512 lstm`."""
+    return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}"

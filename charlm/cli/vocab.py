@@ -1,0 +1,192 @@
+"""`charlm vocab build | show | encode | decode`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from charlm.data import Corpus, Frame
+    from charlm.text import Tokenizer
+
+app = typer.Typer(help="Vocabularies: build, look, turn text into ids and back.")
+
+Corpora = Annotated[list[str], typer.Argument(help="Texts, as for `charlm train`.")]
+TokenizerPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="A tokenizer.json or a checkpoint. Default: the newest checkpoint's.",
+    ),
+]
+
+
+@app.command()
+def build(
+    corpus: Corpora,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    level: options.Level = None,
+    vocab_size: options.VocabSize = None,
+    lowercase: options.Lowercase = None,
+    pretokenized: options.Pretokenized = None,
+    split: Annotated[
+        str, typer.Option(help="Part to count, as train/valid/test; only train is read.")
+    ] = "100/0/0",
+) -> None:
+    """Build a vocabulary from texts and write it as a tokenizer.json."""
+    from charlm.display.console import note_console
+    from charlm.storage import make_folder
+
+    _, tokenizer = read_and_build(corpus, level, vocab_size, lowercase, pretokenized, split)
+    make_folder(output.parent)
+    tokenizer.save(output)
+    note_console().print(
+        f"{tokenizer.num_symbols:,} symbols + <start> <stop> <other> = {tokenizer.vocab_size:,} "
+        f"tokens in {output}",
+        markup=False,
+    )
+
+
+@app.command()
+def show(
+    corpus: Corpora,
+    tokenizer: TokenizerPath = None,
+    level: options.Level = None,
+    vocab_size: options.VocabSize = None,
+    lowercase: options.Lowercase = None,
+    pretokenized: options.Pretokenized = None,
+    top: Annotated[int, typer.Option(min=1, help="Tokens to list.")] = 20,
+    as_json: options.Json = False,
+) -> None:
+    """Show the tokens of texts by frequency, and what share of the text N of them cover.
+
+    The vocabulary is built from the texts, or taken from --tokenizer.
+    """
+    from charlm.data import CorpusConfig, count_tokens, read_corpus
+    from charlm.display.tables import show_vocabulary
+    from charlm.text import TextConfig
+
+    settings = (level, vocab_size, lowercase, pretokenized)
+    if tokenizer is None:
+        read, known = read_and_build(corpus, *settings, "100/0/0")
+    elif any(setting is not None for setting in settings):
+        raise ConfigError("--tokenizer fixes level and size; leave out the other flags.")
+    else:
+        known = find_tokenizer(tokenizer)
+        config = CorpusConfig(paths=tuple(corpus), split=(100, 0, 0))
+        read = read_corpus(config, TextConfig(level=known.level, pretokenized=known.pretokenized))
+    counts = count_tokens(read.parts["train"], known)
+    rows = [
+        (rank, known.token(int(index)), int(count))
+        for rank, (index, count) in enumerate(zip(counts.ids, counts.counts, strict=True), 1)
+    ]
+    if as_json:
+        content = {
+            "num_tokens": counts.num_tokens,
+            "vocab_size": known.vocab_size,
+            "tokens": [{"token": token, "count": count} for _, token, count in rows[:top]],
+            "coverage": [{"size": n, "share": share} for n, share in counts.coverage_steps()],
+        }
+        print(json.dumps(content, ensure_ascii=False, indent=2))
+    else:
+        show_vocabulary(rows[:top], counts.num_tokens, counts.coverage_steps())
+
+
+@app.command()
+def encode(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Text itself, each argument by itself. Default: read stdin."),
+    ] = None,
+    tokenizer: TokenizerPath = None,
+    frame: options.FrameName = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Show the token beside its id.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Print the ids of a text, a frame a line: <start>, one id a token, <stop>."""
+    from charlm.data import STDIN, Framing, Source, frame_pieces, join_frames
+    from charlm.display.tables import show_tokens
+
+    known = find_tokenizer(tokenizer)
+    default: Frame = "line" if known.level == "word" else "document"
+    framing = Framing(frame=frame or default, pretokenized=known.pretokenized)
+    stdin = Source(STDIN, any_bytes=known.level == "byte")
+    ids: list[int] = []
+    for source in [[text] for text in texts] if texts else [stdin.texts()]:
+        for piece in frame_pieces(source, framing):
+            ids += join_frames([piece], known).tolist()
+            if not piece.closes:
+                continue
+            if as_json:
+                print(json.dumps({"ids": ids, "tokens": [known.token(i) for i in ids]}))
+            elif tokens:
+                show_tokens([(i, known.token(i)) for i in ids])
+            else:
+                print(*ids)
+            ids = []
+
+
+@app.command()
+def decode(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Token ids. Default: lines of stdin.")
+    ] = None,
+    tokenizer: TokenizerPath = None,
+) -> None:
+    """Print the text of token ids."""
+    known = find_tokenizer(tokenizer)
+    for line in [" ".join(ids)] if ids else sys.stdin:
+        print(known.decode(parse_ids(line, known)))
+
+
+def parse_ids(line: str, tokenizer: "Tokenizer") -> list[int]:
+    """Read ids with white space or commas between them.
+
+    Raises:
+        ConfigError: one is not the id of a token.
+    """
+    ids = []
+    for word in line.replace(",", " ").split():
+        if not (word.isascii() and word.isdigit() and int(word) < tokenizer.vocab_size):
+            last = tokenizer.vocab_size - 1
+            raise ConfigError(f"ids are whole numbers from 0 to {last:,}; {word!r} is not.")
+        ids.append(int(word))
+    return ids
+
+
+def read_and_build(
+    corpus: list[str],
+    level: options.LevelName | None,
+    vocab_size: int | None,
+    lowercase: bool | None,
+    pretokenized: bool | None,
+    split: str,
+) -> "tuple[Corpus, Tokenizer]":
+    """Read texts and build the vocabulary of their training part."""
+    from charlm.data import CorpusConfig, parse_split, read_corpus
+    from charlm.text import TextConfig, build_tokenizer
+
+    text = TextConfig(
+        level=level or "char",
+        vocab_size=vocab_size,
+        lowercase=bool(lowercase),
+        pretokenized=bool(pretokenized),
+    )
+    read = read_corpus(CorpusConfig(paths=tuple(corpus), split=parse_split(split)), text)
+    return read, build_tokenizer(text, read.parts["train"])
+
+
+def find_tokenizer(path: Path | None) -> "Tokenizer":
+    """A tokenizer.json by its name, or a checkpoint's, by default the newest one's."""
+    from charlm.location import TOKENIZER, find_checkpoint
+    from charlm.text import load_tokenizer
+
+    if path is not None and not path.is_dir() and path.suffix == ".json":
+        return load_tokenizer(path)
+    return load_tokenizer(find_checkpoint(path) / TOKENIZER)

@@ -1,0 +1,70 @@
+"""Token files kept between runs, named by the content they were made from.
+
+The name is a hash of the text, the tokenizer and the rules, so an edited corpus or another
+vocabulary has a name of its own and nothing stale is ever served.
+"""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from charlm.data.corpus import DEFAULT_SPLIT, Corpus, CorpusConfig, Part
+from charlm.data.token_file import TokenFile, open_token_file, write_token_file
+from charlm.storage import make_folder, storage_errors
+from charlm.text import Tokenizer
+
+KEEP_SECONDS = 30 * 24 * 3600
+
+
+def cache_folder() -> Path:
+    """`$CHARLM_CACHE`, else `charlm` in the user's cache folder."""
+    if folder := os.environ.get("CHARLM_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charlm"
+
+
+def encode_part(corpus: Corpus, part: Part, tokenizer: Tokenizer) -> TokenFile:
+    """The tokens of one part of a corpus, encoded once and then kept.
+
+    Raises:
+        TextError: a text cannot be read.
+        StorageError: the cache folder is full or not writable.
+    """
+    if kept := find_tokens(corpus.config, corpus.sha256, part, tokenizer):
+        return kept
+    path = token_path(corpus.config, corpus.sha256, part, tokenizer)
+    make_folder(path.parent)
+    forget_old_files(path.parent)
+    return write_token_file(path, corpus.parts[part].pieces(), tokenizer)
+
+
+def find_tokens(
+    config: CorpusConfig, sha256: str, part: Part, tokenizer: Tokenizer
+) -> TokenFile | None:
+    """The tokens of one part if they are kept, whether or not the texts are at hand."""
+    path = token_path(config, sha256, part, tokenizer)
+    try:
+        tokens = open_token_file(path)
+    except (OSError, ValueError, KeyError, TypeError):  # none there, or a damaged one
+        return None
+    os.utime(path)
+    return tokens
+
+
+def token_path(config: CorpusConfig, sha256: str, part: Part, tokenizer: Tokenizer) -> Path:
+    """Where the tokens of one part are kept."""
+    named = bool(config.valid or config.test)
+    rules = [sha256, named or config.split or DEFAULT_SPLIT, config.frame, part]
+    key = hashlib.sha256(f"{json.dumps(rules)}\n{tokenizer.to_json()}".encode())
+    return cache_folder() / f"{key.hexdigest()[:32]}.tokens"
+
+
+def forget_old_files(folder: Path) -> None:
+    """Remove what nothing has used for thirty days."""
+    with storage_errors(folder):
+        for path in folder.iterdir():
+            unused = time.time() - path.stat().st_mtime
+            if path.suffix in (".tokens", ".tmp") and unused > KEEP_SECONDS:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,47 @@
+"""How often each token of a vocabulary occurs, and what share of a text the first N cover."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.data.corpus import TextPart
+from charlm.data.token_file import batch_pieces
+from charlm.text import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens by falling frequency without `<start>` and `<stop>`: (vocab_size - 2,) each."""
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    other_id: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in the text."""
+        return int(self.counts.sum())
+
+    def coverage(self, size: int) -> float:
+        """Share of the text's tokens that the `size` most frequent symbols are."""
+        known = self.counts[self.ids != self.other_id]
+        return float(known[:size].sum()) / max(self.num_tokens, 1)
+
+    def coverage_steps(self) -> list[tuple[int, float]]:
+        """Coverage of 1, 2, 5, 10, 20, 50, ... symbols and of all."""
+        num_symbols = len(self.ids) - 1
+        steps = [factor * 10**power for power in range(7) for factor in (1, 2, 5)]
+        sizes = [size for size in steps if size < num_symbols]
+        return [(size, self.coverage(size)) for size in [*sizes, num_symbols]]
+
+
+def count_tokens(text: TextPart, tokenizer: Tokenizer) -> TokenCounts:
+    """Encode a text and count."""
+    counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
+    for batch in batch_pieces(text.pieces()):
+        for ids in tokenizer.encode_batch([piece.text for piece in batch]):
+            counts += np.bincount(ids, minlength=len(counts))
+    order = np.argsort(-counts, kind="stable")
+    order = order[(order != tokenizer.start_id) & (order != tokenizer.stop_id)]
+    return TokenCounts(order, counts[order], tokenizer.other_id)

@@ -1,0 +1,73 @@
+"""Device, precision and seed, resolved once at the edge and passed in."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from charlm.errors import ConfigError, TrainingError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+def choose_device(name: DeviceName = "auto") -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
+
+    Raises:
+        ConfigError: this machine has none of the kind asked for.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    if name not in available:
+        raise ConfigError(f"device must be one of {', '.join(get_args(DeviceName))}, not {name!r}.")
+    if not available[name]:
+        raise ConfigError(f"this machine has no {name} device; use --device cpu or leave it out.")
+    return torch.device(name)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 itself; emulated, it would be slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not CPU_FLAGS.exists():
+        return False
+    flags = set(CPU_FLAGS.read_text().split())
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Compute matrix products in `precision` inside the block."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given, so that time can be measured."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, or Python, ran out of memory; torch's CPU allocator says it in words."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+
+
+def out_of_memory(what: str) -> TrainingError:
+    """The error for a user whose machine is too small for `what`."""
+    return TrainingError(
+        f"out of memory while {what}; lower --batch-size, --bptt, --hidden-size or --vocab-size."
+    )

@@ -1,0 +1,1 @@
+"""Results and progress on the terminal: the only room that paints."""

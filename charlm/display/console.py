@@ -1,0 +1,26 @@
+"""Where things are painted: data on stdout, everything else on stderr."""
+
+from rich.console import Console
+
+
+def data_console() -> Console:
+    """For results; plain when piped."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def note_console() -> Console:
+    """For everything that is not the result."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_note(message: str) -> None:
+    """Something a user should know."""
+    note_console().print(message, style="yellow", markup=False)
+
+
+def show_error(message: str) -> None:
+    """Why it cannot go on, in one line."""
+    line = " ".join(message.split())
+    console = note_console()
+    console.print("error: ", style="bold red", end="")
+    console.print(line, markup=False)

@@ -1,0 +1,91 @@
+"""Vocabularies and checkpoints as tables. Needs no torch."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from charlm.display.console import data_console
+
+
+def show_vocabulary(
+    rows: Sequence[tuple[int, str, int]], total: int, coverage: Sequence[tuple[int, float]]
+) -> None:
+    """Tokens by frequency, then what share of the text so many of them cover.
+
+    Args:
+        rows: (rank, token, count).
+        total: tokens counted.
+        coverage: (number of tokens, share of the text).
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("rank", "token", "count", "share", "together"):
+        table.add_column(heading, justify="left" if heading == "token" else "right")
+    together = 0
+    for rank, token, count in rows:
+        together += count
+        shares = (f"{count / total:.2%}", f"{together / total:.2%}")
+        table.add_row(f"{rank:,}", Text(visible(token)), f"{count:,}", *shares)
+    console = data_console()
+    console.print(table)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("the first", justify="right")
+    table.add_column("cover", justify="right")
+    for size, share in coverage:
+        table.add_row(f"{size:,}", f"{share:.2%}")
+    console.print(table)
+
+
+def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
+    """Each id with its token, in a paragraph."""
+    line = Text()
+    for index, token in tokens:
+        line.append(f"{index}", style="bold")
+        line.append(f" {visible(token)}  ", style="dim")
+    data_console().print(line, soft_wrap=False)
+
+
+def show_fields(title: str, fields: Mapping[str, Any]) -> None:
+    """Names and values of one thing."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in fields.items():
+        table.add_row(name, Text(number(value) if isinstance(value, (int, float)) else str(value)))
+    data_console().print(table)
+
+
+def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """All checkpoints, the newest first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    names = ("checkpoint", "tokens", "model", "step", "valid nats", "written")
+    for name in names:
+        table.add_column(name, justify="right" if name in ("step", "valid nats") else "left")
+    for folder, fields in rows:
+        table.add_row(Text(str(folder)), *(Text(str(fields.get(name, ""))) for name in names[1:]))
+    data_console().print(table)
+
+
+def visible(token: str) -> str:
+    """A token with its white space and control characters made visible."""
+    shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def number(value: float) -> str:
+    """A count with thousands separated, a rate with four or more digits."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if math.isnan(value) or math.isinf(value):
+        return str(value)
+    return f"{value:,.4f}" if abs(value) < 10_000 else f"{value:,.1f}"
+
+
+def when(seconds: float) -> str:
+    """A moment as people write it."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")

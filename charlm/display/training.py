@@ -1,0 +1,170 @@
+"""A training run as it goes: a bar with figures and a sample, or plain lines off a terminal."""
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from charlm.display.console import note_console
+from charlm.training import Event, Plan, Step, StoppedEarly, TrainingRun, Validated, WentBack
+
+SPEED_WINDOW = 20.0  # seconds over which tokens per second are taken
+
+
+def show_plan(plan: Plan, run: TrainingRun) -> None:
+    """What will be trained and how long it should take."""
+    model, training, console = plan.model, plan.training, note_console()
+    shape = f"{model.num_layers} x {model.hidden_size} {model.cell}"
+    console.print(
+        f"[bold]{run.folder}[/]: {shape}, {run.num_parameters:,} parameters, dropout "
+        f"{model.dropout:g}, {model.vocab_size:,} tokens in the vocabulary"
+    )
+    until = ""
+    if plan.expected_seconds is not None:
+        end = time.localtime(time.time() + plan.expected_seconds)
+        until = f", until about {time.strftime('%H:%M:%S', end)}"
+    console.print(
+        f"{training.steps:,} steps of {training.batch_size} x {training.bptt} tokens in "
+        f"{training.precision}, {plan.num_epochs:.1f} epochs: {plan.why}{until}",
+        markup=False,
+    )
+
+
+class TrainingDisplay:
+    """Shows the events of a run; `wants_sample` says when a new sample would be welcome."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
+        self._steps = run.learner.config.steps
+        self._console = note_console()
+        self._loss: float | None = None
+        self._valid = run.progress.best_nats
+        self._times: deque[tuple[float, int]] = deque()
+        self._num_tokens = 0
+        self._sample = Text()
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+        )
+        self._task = self._progress.add_task("", total=self._steps, completed=run.progress.step)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+
+    def wants_sample(self, event: Event) -> bool:
+        """Whether the model is new and there is a terminal to show its writing on."""
+        return isinstance(event, Validated) and self._console.is_terminal
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case Step():
+                self._take(event)
+            case Validated():
+                self._valid = event.nats
+                if not self._console.is_terminal:
+                    self._console.print(self._line(event.step), markup=False)
+            case WentBack():
+                self._console.print(
+                    f"loss not finite at step {event.step:,}: back to step {event.to_step:,}, "
+                    f"learning rate times {event.rate_scale:g}",
+                    style="yellow",
+                )
+            case StoppedEarly():
+                self._console.print(
+                    f"stopped at step {event.step:,}: no new best in {event.patience} validations"
+                )
+
+    def show_sample(self, text: str) -> None:
+        """A piece of text the model writes at this point."""
+        self._sample = Text(text.strip())
+        self._refresh()
+
+    def _take(self, step: Step) -> None:
+        now = time.monotonic()
+        self._num_tokens += step.num_tokens
+        self._times.append((now, self._num_tokens))
+        while now - self._times[0][0] > SPEED_WINDOW:
+            self._times.popleft()
+        # The mean of some fifty steps: one window's loss says little.
+        self._loss = step.loss if self._loss is None else 0.98 * self._loss + 0.02 * step.loss
+        self._progress.update(self._task, completed=step.step, description=self._figures(step.step))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._console.is_terminal:
+            panel = Panel(self._sample, title="sample", title_align="left", border_style="dim")
+            shown = Group(self._progress, panel) if self._sample else Group(self._progress)
+            self._live.update(shown)
+
+    def _figures(self, step: int) -> str:
+        parts = [f"epoch {step / len(self._run.learner.windows):.1f}"]
+        if self._loss is not None:
+            parts.append(f"loss {self._loss:.3f}")
+        if self._valid is not None:
+            parts.append(f"valid {self._valid:.3f}")
+        if (speed := self._tokens_per_second()) is not None:
+            parts.append(f"{speed:,.0f} tokens/s")
+            parts.append(f"{duration(self._seconds_left(step))} left")
+        return "  ".join(parts)
+
+    def _line(self, step: int) -> str:
+        return f"step {step:,}/{self._steps:,}  {self._figures(step)}"
+
+    def _tokens_per_second(self) -> float | None:
+        if len(self._times) < 2:
+            return None
+        (first, few), (last, many) = self._times[0], self._times[-1]
+        return (many - few) / (last - first) if last > first else None
+
+    def _seconds_left(self, step: int) -> float:
+        (first, _), (last, _) = self._times[0], self._times[-1]
+        return (last - first) / (len(self._times) - 1) * (self._steps - step)
+
+
+def duration(seconds: float) -> str:
+    """`1:05` or `2:03:04`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def show_end(run: TrainingRun) -> None:
+    """How the run ended and what to do next."""
+    progress, console = run.progress, note_console()
+    if progress.best_nats is not None:
+        console.print(
+            f"best: {progress.best_nats:.4f} nats per token on the validation part (a quick "
+            f"estimate), at step {progress.best_step:,} of {progress.step:,}, after "
+            f"{duration(progress.seconds)}"
+        )
+    console.print(f"kept in [bold]{run.folder}[/]; now try `charlm eval` and `charlm generate`")
+
+
+def show_interrupted(run: TrainingRun) -> None:
+    """That nothing is lost, and how to go on."""
+    note_console().print(
+        f"interrupted at step {run.progress.step:,}; the work is kept. Go on with "
+        f"`charlm train --resume -o {run.folder}`.",
+        markup=False,
+    )

@@ -1,0 +1,77 @@
+"""Files that are written whole or not at all: temporary file, fsync, rename."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from charlm.errors import StorageError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` when the block ends well, and vanishes if not.
+
+    A reader, or a process killed at any instant, sees the old content or the new, never a part.
+
+    Raises:
+        StorageError: the disk is full, or the folder is missing or not writable.
+    """
+    # The process id keeps two runs apart that write the same file; whoever renames last wins.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with storage_errors(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Replace `path` by `content` (text as UTF-8) in one step, as `atomic_file` does."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def make_folder(path: Path) -> None:
+    """Create `path` and its parents where they are missing.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames inside `path` survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say which file could not be written and why, where the system says only a number.
+
+    Raises:
+        StorageError: an OSError came from the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            why = "the disk is full; free some space and run it again"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            why = "the folder is not writable; choose another one"
+        else:
+            why = error.strerror or str(error)
+        raise StorageError(f"cannot write {path}: {why}.") from error

@@ -1,0 +1,58 @@
+"""tokenizer.json back to a tokenizer."""
+
+import json
+from pathlib import Path
+
+import tokenizers
+
+from charlm.errors import TokenizerError
+from charlm.text.bpe import BpeTokenizer
+from charlm.text.chars import CharTokenizer
+from charlm.text.octets import ByteTokenizer
+from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
+from charlm.text.words import WordTokenizer
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json that charlm wrote.
+
+    Raises:
+        TokenizerError: there is no such file, it is damaged, or another program wrote it.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TokenizerError(f"{path} does not exist; make it with `charlm vocab build`.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizerError(f"{path} cannot be read as a tokenizer: {error}.") from error
+    return parse_tokenizer(content, str(path))
+
+
+def parse_tokenizer(content: str, name: str) -> Tokenizer:
+    """The tokenizer that a tokenizer.json holds; `name` is what messages call it.
+
+    Raises:
+        TokenizerError: it is damaged, or another program wrote it.
+    """
+    try:
+        backend = tokenizers.Tokenizer.from_str(content)
+    except Exception as error:  # the library raises nothing narrower
+        raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {error}.") from error
+    size = backend.get_vocab_size()
+    if [backend.id_to_token(i) for i in range(size - 3, size)] != [START, STOP, OTHER]:
+        raise TokenizerError(
+            f"{name} was not written by charlm: its last three tokens should be "
+            f"{START}, {STOP} and {OTHER}."
+        )
+    return level_of(content)(backend)
+
+
+def level_of(content: str) -> type[Tokenizer]:
+    """Tell the level from the parts that only this level has."""
+    description = json.loads(content)
+    model, splitter = description["model"], description["pre_tokenizer"] or {}
+    if model["type"] == "BPE":
+        return BpeTokenizer if model["merges"] else ByteTokenizer
+    if splitter.get("type") == "Split" and splitter.get("pattern") == {"String": ""}:
+        return CharTokenizer
+    return WordTokenizer

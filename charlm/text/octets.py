@@ -1,0 +1,69 @@
+"""Bytes: one token a byte of UTF-8, so that any file whatever can be learnt."""
+
+import codecs
+from collections.abc import Sequence
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+from charlm.text.tokenizer import TokenIds, Tokenizer, frame_template, symbol_table
+
+
+def byte_symbols() -> list[str]:
+    """The printable character that stands for each byte 0 .. 255 in a tokenizer.json.
+
+    GPT-2's table, which `tokenizers` implements: printable Latin-1 stands for itself, the other
+    bytes take the code points from 256 up.
+    """
+    itself = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in itself else next(others)) for byte in range(256)]
+
+
+def byte_level_backend(
+    symbols: Sequence[str], merges: list[tuple[str, str]], *, words: bool
+) -> tokenizers.Tokenizer:
+    """A backend over bytes; `words` splits at GPT-2's word boundaries before merging."""
+    vocab = symbol_table(symbols)
+    backend = tokenizers.Tokenizer(models.BPE(vocab, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=words)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = frame_template(vocab)
+    return backend
+
+
+class ByteTokenizer(Tokenizer):
+    """Byte b has id b. Bytes that are not UTF-8 travel as Python's surrogate escapes."""
+
+    level = "byte"
+
+    @classmethod
+    def build(cls) -> "ByteTokenizer":
+        return cls(byte_level_backend(byte_symbols(), [], words=False))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
+        encoded = (text.encode("utf-8", "surrogateescape") for text in texts)
+        return [np.frombuffer(octets, dtype=np.uint8).astype(np.uint32) for octets in encoded]
+
+    def decoder(self) -> "ByteDecoder":
+        return ByteDecoder([bytes([i]) if i < 256 else b"" for i in range(self.vocab_size)])
+
+    def token(self, token: int) -> str:
+        if token >= 256:
+            return super().token(token)
+        return chr(token) if 0x20 <= token < 0x7F else f"\\x{token:02x}"
+
+
+class ByteDecoder:
+    """Bytes to text as soon as a character is whole."""
+
+    def __init__(self, octets: Sequence[bytes]) -> None:
+        self._octets = octets
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+
+    def push(self, token: int) -> str:
+        return self._utf8.decode(self._octets[token])
+
+    def finish(self) -> str:
+        return self._utf8.decode(b"", final=True)

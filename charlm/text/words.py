@@ -1,0 +1,163 @@
+"""Words: the N most frequent, everything else `<other>`."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tokenizers
+from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
+
+from charlm.text.tokenizer import (
+    OTHER,
+    START,
+    STOP,
+    TokenIds,
+    Tokenizer,
+    by_frequency,
+    frame_template,
+    symbol_table,
+)
+
+# Numbers (3.14, 1,000), words (don't stays one), and each punctuation mark by itself.
+WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
+DEFAULT_MAX_WORDS = 10_000
+
+NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…’”")  # noqa: RUF001
+NO_SPACE_AFTER = frozenset("([{‘“")  # noqa: RUF001
+
+
+class WordTokenizer(Tokenizer):
+    """Words, numbers and punctuation marks by frequency.
+
+    White space is not a token: `decode` puts one space between words and none where English
+    prose has none. A pretokenized text is split at white space only, as the Penn Treebank and
+    WikiText are distributed; its `<unk>` is `<other>`, its `<eos>` and `</s>` are `<stop>`.
+    """
+
+    level = "word"
+
+    @classmethod
+    def build(
+        cls,
+        texts: Iterable[str],
+        vocab_size: int | None = None,
+        *,
+        lowercase: bool = False,
+        pretokenized: bool = False,
+    ) -> "WordTokenizer":
+        """Take the `vocab_size` most frequent words of `texts`, which is gone through twice.
+
+        By default those that occur at least twice, at most 10,000: a model that never meets
+        `<other>` in training cannot expect the words it will not know.
+        """
+        counts = count_words(word_splitter(lowercase, pretokenized), texts)
+        if vocab_size is None:
+            repeated = sum(count > 1 for count in counts.values())
+            vocab_size = min(DEFAULT_MAX_WORDS, max(repeated, 1))
+        vocab = symbol_table(by_frequency(counts, vocab_size))
+        backend = word_splitter(lowercase, pretokenized)
+        backend.model = models.WordLevel(vocab, unk_token=OTHER)
+        backend.post_processor = frame_template(vocab)
+        return cls(backend)
+
+    @property
+    def pretokenized(self) -> bool:
+        return isinstance(self.backend.pre_tokenizer, pre_tokenizers.WhitespaceSplit)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+
+    def decoder(self) -> "WordDecoder":
+        return WordDecoder(self)
+
+    def unknown(self, text: str) -> list[str]:
+        encoding = self.backend.encode(text, add_special_tokens=False)
+        spans = zip(encoding.ids, encoding.offsets, strict=True)
+        words = [text[a:b] for i, (a, b) in spans if i == self.other_id]
+        return list(dict.fromkeys(words))
+
+
+class WordDecoder:
+    """Words with the spaces of prose between them, and a line break between frames.
+
+    A straight quote opens and closes by turns. A pretokenized text has a space between all words,
+    so that it can be read back.
+    """
+
+    def __init__(self, tokenizer: WordTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._prose = not tokenizer.pretokenized
+        self._gap = ""  # what goes before the next word, unless that word refuses a space
+        self._quoted = False
+
+    def push(self, token: int) -> str:
+        if token == self._tokenizer.start_id:
+            return ""
+        if token == self._tokenizer.stop_id:
+            self._gap, self._quoted = "\n", False
+            return ""
+        word = self._tokenizer.token(token)
+        quote = self._prose and word == '"'
+        refuses_space = self._prose and (word in NO_SPACE_BEFORE or (quote and self._quoted))
+        gap = "" if self._gap == " " and refuses_space else self._gap
+        self._quoted ^= quote
+        opens = self._prose and (word in NO_SPACE_AFTER or (quote and self._quoted))
+        self._gap = "" if opens else " "
+        return gap + word
+
+    def finish(self) -> str:
+        return ""
+
+
+def word_splitter(lowercase: bool, pretokenized: bool) -> tokenizers.Tokenizer:
+    """A backend that splits text into words and knows none of them yet."""
+    backend = tokenizers.Tokenizer(models.WordLevel({OTHER: 0}, unk_token=OTHER))
+    steps: list[normalizers.Normalizer] = [normalizers.Lowercase()] if lowercase else []
+    if pretokenized:
+        # A literal <start> would be a second beginning; the other marks mean what they say.
+        steps += [
+            normalizers.Replace(Regex(r"(?<!\S)(?:<unk>|<start>)(?!\S)"), OTHER),
+            normalizers.Replace(Regex(r"(?<!\S)(?:<eos>|</s>)(?!\S)"), STOP),
+        ]
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    else:
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    if steps:
+        backend.normalizer = normalizers.Sequence(steps)
+    return backend
+
+
+def count_words(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> dict[str, int]:
+    """How often each word occurs, in order of first appearance.
+
+    Two passes on all cores: the trainer collects the distinct words in `backend`, then encoding
+    with all of them as the vocabulary gives counts and order.
+    """
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=2**31, min_frequency=0, special_tokens=[], show_progress=False
+    )
+    backend.train_from_iterator(texts, trainer=trainer)
+    counts = np.zeros(backend.get_vocab_size(), dtype=np.int64)
+    order: dict[int, None] = {}
+    for batch in batches(texts):
+        encodings = backend.encode_batch_fast(batch, add_special_tokens=False)
+        ids = np.array([i for encoding in encodings for i in encoding.ids], dtype=np.int64)
+        found, first = np.unique(ids, return_index=True)
+        order |= dict.fromkeys(found[first.argsort()].tolist())
+        counts += np.bincount(ids, minlength=len(counts))
+    words = {str(backend.id_to_token(i)): int(counts[i]) for i in order}
+    return {word: count for word, count in words.items() if word not in (START, STOP, OTHER)}
+
+
+def batches(texts: Iterable[str], size: int = 1 << 22) -> Iterable[list[str]]:
+    """Group texts into lists of some `size` characters: enough to keep all cores busy."""
+    batch: list[str] = []
+    length = 0
+    for text in texts:
+        batch.append(text)
+        length += len(text)
+        if length >= size:
+            yield batch
+            batch, length = [], 0
+    if batch:
+        yield batch

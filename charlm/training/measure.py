@@ -1,0 +1,54 @@
+"""How long a training step takes on this machine."""
+
+import time
+
+import numpy as np
+import torch
+
+from charlm.data import Windows, make_windows
+from charlm.device import is_out_of_memory, out_of_memory, synchronize
+from charlm.model import LanguageModel, ModelConfig
+from charlm.training.config import TrainingConfig
+from charlm.training.learner import Learner
+
+WARM_UP_STEPS = 2  # kernels are chosen and memory is taken
+MEASURE_SECONDS = 1.5
+
+
+def measure_step(model: ModelConfig, training: TrainingConfig, device: torch.device) -> float:
+    """Seconds that a training step takes, on random tokens and a model that is thrown away.
+
+    Raises:
+        TrainingError: the model does not fit into memory.
+    """
+    try:
+        with torch.random.fork_rng():
+            learner = Learner(
+                LanguageModel(model).to(device), random_windows(model, training), training
+            )
+            for _ in range(WARM_UP_STEPS):
+                learner.advance()
+            synchronize(device)
+            start, count = time.perf_counter(), 0
+            while time.perf_counter() - start < MEASURE_SECONDS or count < 2:
+                learner.advance()  # reads its loss back, so the device has done the step
+                count += 1
+            return (time.perf_counter() - start) / count
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory("measuring a training step") from error
+        raise
+
+
+def random_windows(model: ModelConfig, training: TrainingConfig) -> Windows:
+    """A few full windows of random tokens."""
+    tokens = np.random.default_rng(0).integers(
+        0, model.vocab_size, 4 * training.batch_size * training.bptt + 1, dtype=np.uint32
+    )
+    return make_windows(
+        tokens,
+        batch_size=training.batch_size,
+        bptt=training.bptt,
+        start_id=model.vocab_size,  # none
+        independent_frames=False,
+    )

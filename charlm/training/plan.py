@@ -1,0 +1,213 @@
+"""The plan: sizes and steps for a corpus, a machine and a time budget.
+
+The rules were measured on small corpora with 2 CPU cores; `benchmarks/README.md` has the figures.
+A setting that is given is taken as it is; the plan fills in the rest.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from charlm.device import Precision
+from charlm.errors import ConfigError, TextError
+from charlm.model import ModelConfig
+from charlm.text import Level
+from charlm.training.config import TrainingConfig
+from charlm.training.recipe import LENGTHS, pick
+
+DEFAULT_TIME = "5m"
+NUM_VALIDATIONS = 15
+VALID_SHARE = 1 / 3  # cost of a token in validation, of that in training: no backward pass
+MARGIN = 0.97  # of the budget is planned; the rest is for saving and for a slower moment
+HIDDEN_SIZES = (1024, 512, 256, 128)
+MIN_STEPS = 1500  # a larger model is worth its slower steps only if it gets so many
+MAX_EPOCHS = 20
+MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
+
+MeasureStep = Callable[[ModelConfig, TrainingConfig], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What the plan goes by."""
+
+    level: Level
+    vocab_size: int
+    num_tokens: int  # of the training part
+    num_valid_tokens: int
+    has_bfloat16: bool = False  # whether the device computes in it
+    spent_seconds: float = 0.0  # of the budget, on reading and encoding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What will be trained, how long, and why that long."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    num_epochs: float
+    expected_seconds: (
+        float | None
+    )  # of training; None where the length was given in steps or epochs
+    why: str
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `90s`, `5m`, `1.5h` or `1h30m`.
+
+    Raises:
+        ConfigError: it is not a time above 0.
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    seconds = sum(float(number) * units[unit] for number, unit in parts)
+    if seconds <= 0 or "".join(number + unit for number, unit in parts) != text:
+        raise ConfigError(f"--time must look like 90s, 5m or 1h30m, not {text!r}.")
+    return seconds
+
+
+def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> Plan:
+    """Fill in what was not given.
+
+    Args:
+        given: settings by name; `time` ("5m"), `epochs` or `steps` set the length.
+        facts: corpus and machine.
+        measure: seconds that a training step takes; called only to keep to a time.
+
+    Raises:
+        ConfigError: settings contradict each other, or the time is too short for one step.
+        TextError: the corpus is too short.
+    """
+    if sum(name in given for name in LENGTHS) > 1:
+        raise ConfigError("--time, --epochs and --steps exclude each other; choose one.")
+    if "steps" in given or "epochs" in given:
+        model = plan_model(given, facts, 512)
+        training = plan_training(given, facts, model)
+        epoch_steps = steps_per_epoch(facts, training)
+        steps = given.get("steps") or math.ceil(given["epochs"] * epoch_steps)
+        why = "as asked"
+        seconds = None
+    else:
+        model, training, step_seconds = fit_to_time(given, facts, measure)
+        steps, why = steps_in_time(given, facts, training, step_seconds)
+        epoch_steps = steps_per_epoch(facts, training)
+        seconds = steps * step_seconds + valid_seconds(facts, training, step_seconds)
+    return Plan(
+        model=model,
+        training=set_steps(given, training, steps),
+        num_epochs=steps / epoch_steps,
+        expected_seconds=seconds,
+        why=why,
+    )
+
+
+def fit_to_time(
+    given: Mapping[str, Any], facts: Facts, measure: MeasureStep
+) -> tuple[ModelConfig, TrainingConfig, float]:
+    """The largest model that gets enough steps in the time, with the seconds of one of them."""
+    sizes = [size for size in HIDDEN_SIZES if size <= largest_size(facts)]
+    if {"hidden_size", "embedding_size"} & set(given):
+        sizes = sizes[-1:]
+    for size in sizes:
+        model = plan_model(given, facts, size)
+        training = plan_training(given, facts, model)
+        step_seconds = measure(model, training)
+        steps, _ = steps_in_time(given, facts, training, step_seconds)
+        if steps >= min(MIN_STEPS, max_steps(facts, training)):
+            break
+    return model, training, step_seconds
+
+
+def largest_size(facts: Facts) -> int:
+    """How wide a model this much text can teach."""
+    if facts.num_tokens < 20_000:
+        return 256
+    return 512 if facts.num_tokens < 2_000_000 else 1024
+
+
+def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig:
+    """The model's shape: `size` units wide where no width is given."""
+    width = given.get("hidden_size", given.get("embedding_size", size))
+    defaults = {
+        "hidden_size": width,
+        "embedding_size": width,
+        "tie_embeddings": given.get("embedding_size", width) == width,
+        "dropout": 0.5 if facts.num_tokens < 300_000 or facts.level == "word" else 0.2,
+    }
+    return ModelConfig(**{**defaults, **pick(ModelConfig, given), "vocab_size": facts.vocab_size})
+
+
+def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) -> TrainingConfig:
+    """All but the number of steps and what follows from it."""
+    words = facts.level == "word"
+    bptt = given.get("bptt", 35 if words else 64)
+    # A small corpus is cut into fewer streams, so that an epoch still has some 100 steps.
+    batch_size = max(1, min(32, facts.num_tokens // (100 * bptt)))
+    bfloat16 = facts.has_bfloat16 and model.hidden_size >= MIN_BFLOAT16_SIZE
+    precision: Precision = "bfloat16" if bfloat16 else "float32"
+    defaults = {
+        "bptt": bptt,
+        "batch_size": 1 << (batch_size.bit_length() - 1),
+        "learning_rate": 5e-3 if model.hidden_size <= 512 else 3e-3,
+        "clip_norm": None if "clip_value" in given else 1.0,
+        "precision": precision,
+    }
+    training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
+    needed = training.batch_size + 1
+    if facts.num_tokens < max(needed, 3):
+        raise TextError(
+            f"the training text has {facts.num_tokens:,} tokens, too few for "
+            f"{training.batch_size} parallel streams; name a longer text or lower --batch-size."
+        )
+    if "bptt" in given and facts.num_tokens <= training.bptt:
+        raise TextError(
+            f"the training text has {facts.num_tokens:,} tokens, fewer than one window of "
+            f"{training.bptt}; name a longer text or lower --bptt."
+        )
+    return training
+
+
+def set_steps(given: Mapping[str, Any], training: TrainingConfig, steps: int) -> TrainingConfig:
+    """The same run, `steps` long, with the settings that follow from the length."""
+    defaults = {
+        "warmup_steps": min(100, steps // 20),
+        "valid_every": max(1, math.ceil(steps / NUM_VALIDATIONS)),
+    }
+    return replace(training, **{**defaults, **pick(TrainingConfig, given), "steps": steps})
+
+
+def steps_per_epoch(facts: Facts, training: TrainingConfig) -> int:
+    """Windows that the training part gives."""
+    return math.ceil((facts.num_tokens - 1) // training.batch_size / training.bptt)
+
+
+def max_steps(facts: Facts, training: TrainingConfig) -> int:
+    """What a corpus of this size can teach before the model learns it by heart."""
+    return MAX_EPOCHS * steps_per_epoch(facts, training)
+
+
+def steps_in_time(
+    given: Mapping[str, Any], facts: Facts, training: TrainingConfig, step_seconds: float
+) -> tuple[int, str]:
+    """How many steps the time allows, or the corpus is worth, and which of the two it was."""
+    time = given.get("time", DEFAULT_TIME)
+    seconds = parse_time(time) * MARGIN - facts.spent_seconds
+    seconds -= valid_seconds(facts, training, step_seconds)
+    fitting = int(seconds / step_seconds)
+    if fitting < 1:
+        raise ConfigError(
+            f"--time {time} is too short: a step takes {step_seconds:.2g} s here, and reading "
+            f"took {facts.spent_seconds:.2g} s; give more time or a smaller --hidden-size."
+        )
+    most = max_steps(facts, training)
+    if fitting > most:
+        return most, f"{MAX_EPOCHS} epochs are all that so short a text is good for"
+    return fitting, f"what {time} allows at {1000 * step_seconds:.3g} ms a step"
+
+
+def valid_seconds(facts: Facts, training: TrainingConfig, step_seconds: float) -> float:
+    """What the validations of a run will take together."""
+    windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
+    return NUM_VALIDATIONS * windows * step_seconds * VALID_SHARE

@@ -1,0 +1,212 @@
+"""From settings to a run that is ready to go: corpus, tokenizer, plan, folder."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charlm.checkpoint import (
+    CheckpointConfig,
+    create_checkpoint,
+    load_checkpoint,
+    load_state,
+    remove_leftovers,
+)
+from charlm.data import (
+    CorpusConfig,
+    Part,
+    TokenFile,
+    Windows,
+    encode_part,
+    find_tokens,
+    make_windows,
+    read_corpus,
+)
+from charlm.device import has_bfloat16
+from charlm.errors import CheckpointError, ConfigError
+from charlm.location import RECIPE
+from charlm.model import LanguageModel
+from charlm.text import TextConfig, Tokenizer, build_tokenizer
+from charlm.training.config import TrainingConfig
+from charlm.training.learner import Learner
+from charlm.training.measure import measure_step
+from charlm.training.plan import Facts, Plan, make_plan
+from charlm.training.recipe import Recipe, pick, read_recipe
+from charlm.training.run import TrainingRun
+
+VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
+VALID_STREAMS = 64
+VALID_WINDOW = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready, and what a user should be told before it goes."""
+
+    run: TrainingRun
+    tokenizer: Tokenizer
+    plan: Plan | None  # None: a resumed run keeps the one it had
+    notes: tuple[str, ...]
+
+
+def prepare_run(given: Mapping[str, Any], folder: Path, device: torch.device) -> Prepared:
+    """Read the corpus, build the vocabulary, plan, and make the checkpoint folder.
+
+    Args:
+        given: settings by name, those of a recipe and of the command line.
+        folder: the checkpoint to make.
+        device: trains.
+
+    Raises:
+        CharlmError: a setting, the corpus or the folder will not do.
+    """
+    began = time.monotonic()
+    text = TextConfig(**pick(TextConfig, given))
+    corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
+    tokenizer = build_tokenizer(text, corpus.parts["train"])
+    train, valid = encode_part(corpus, "train", tokenizer), encode_part(corpus, "valid", tokenizer)
+    facts = Facts(
+        level=text.level,
+        vocab_size=tokenizer.vocab_size,
+        num_tokens=len(train),
+        num_valid_tokens=min(len(valid), VALID_TOKENS),
+        has_bfloat16=has_bfloat16(device),
+        spent_seconds=time.monotonic() - began,
+    )
+    plan = make_plan(given, facts, lambda model, training: measure_step(model, training, device))
+    config = CheckpointConfig(
+        text=text,
+        corpus=corpus.config,
+        corpus_sha256=corpus.sha256,
+        tokenizer_sha256=hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
+        model=plan.model,
+    )
+    torch.manual_seed(plan.training.seed)
+    model = LanguageModel(plan.model)
+    recipe = Recipe(corpus.config, text, plan.model, plan.training)
+    create_checkpoint(folder, config, tokenizer, model, recipe.to_toml())
+    run = assemble(folder, config, tokenizer, model.to(device), plan.training, train, valid)
+    notes = corpus.notes + vocabulary_notes(text, tokenizer, valid)
+    return Prepared(run, tokenizer, plan, notes)
+
+
+def resume_run(folder: Path, device: torch.device) -> Prepared:
+    """Take up a run where it was saved last; what follows is what would have followed.
+
+    Raises:
+        CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
+    """
+    remove_leftovers(folder)
+    checkpoint = load_checkpoint(folder, device)
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    training = TrainingConfig(**pick(TrainingConfig, read_recipe(folder / RECIPE)))
+    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
+    run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
+    run.restore(*load_state(folder))
+    if run.is_finished:
+        raise CheckpointError(
+            f"{folder} has finished its {training.steps:,} steps; to train longer, start anew "
+            f"with --recipe {folder / RECIPE} and more --steps."
+        )
+    return Prepared(run, tokenizer, None, ())
+
+
+def assemble(
+    folder: Path,
+    config: CheckpointConfig,
+    tokenizer: Tokenizer,
+    model: LanguageModel,
+    training: TrainingConfig,
+    train: TokenFile,
+    valid: TokenFile,
+) -> TrainingRun:
+    """A run at its beginning, of parts that are all there."""
+    windows = make_windows(
+        train.tokens,
+        batch_size=training.batch_size,
+        bptt=training.bptt,
+        start_id=tokenizer.start_id,
+        independent_frames=config.corpus.independent_frames,
+    )
+    return TrainingRun(
+        folder=folder,
+        config=config,
+        learner=Learner(model, windows, training),
+        valid=valid_windows(valid, tokenizer, config.corpus),
+    )
+
+
+def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) -> Windows | None:
+    """Parallel streams for the estimate while training; None where nothing is held out."""
+    if len(valid) < 2:
+        return None
+    tokens = valid.tokens[:VALID_TOKENS]
+    return make_windows(
+        tokens,
+        batch_size=max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW)),
+        bptt=VALID_WINDOW,
+        start_id=tokenizer.start_id,
+        independent_frames=corpus.independent_frames,
+    )
+
+
+def find_part(config: CheckpointConfig, tokenizer: Tokenizer, part: Part) -> TokenFile:
+    """The tokens of one part of the corpus that a checkpoint was trained on.
+
+    The texts themselves are looked at where they still are, so that no other text is taken for
+    them; where they are gone (standard input always is), the kept tokens serve.
+
+    Raises:
+        CheckpointError: the corpus has changed, or is gone with its tokens.
+    """
+    names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
+    kept = find_tokens(config.corpus, config.corpus_sha256, part, tokenizer)
+    if kept is not None and not all(Path(name).exists() for name in names):
+        return kept
+    if "-" in names:
+        raise CheckpointError(
+            "this model was trained on standard input, whose tokens are no longer kept; "
+            "name the text."
+        )
+    corpus = read_corpus(config.corpus, config.text)
+    if corpus.sha256 != config.corpus_sha256:
+        raise CheckpointError(
+            f"{', '.join(names)} has changed since the model was trained on it; put the old text "
+            "back, or name the text to use."
+        )
+    return encode_part(corpus, part, tokenizer)
+
+
+def vocabulary_notes(text: TextConfig, tokenizer: Tokenizer, valid: TokenFile) -> tuple[str, ...]:
+    """What the vocabulary turned out to be, where it is not what was asked for."""
+    notes = []
+    if text.vocab_size is not None and tokenizer.num_symbols < text.vocab_size:
+        kind = {"word": "words", "char": "characters", "bpe": "tokens"}[text.level]
+        notes.append(
+            f"the training text has only {tokenizer.num_symbols:,} distinct {kind}, fewer than "
+            f"--vocab-size {text.vocab_size:,}."
+        )
+    if len(valid) < 2:
+        notes.append("nothing is held out for validation: the newest weights are kept as the best.")
+    return tuple(notes)
+
+
+def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a recipe, if there is one, with those of the command line over them.
+
+    Raises:
+        ConfigError: the recipe cannot be read, or nothing names a corpus.
+    """
+    given = read_recipe(recipe) if recipe else {}
+    if any(name in flags for name in ("time", "epochs", "steps")):
+        # The recipe's length goes, and what was chosen for that length.
+        for name in ("time", "epochs", "steps", "warmup_steps", "valid_every"):
+            given.pop(name, None)
+    given |= flags
+    if not given.get("paths"):
+        raise ConfigError("name a text to train on, as in `charlm train corpus.txt`.")
+    return given

@@ -1,0 +1,87 @@
+"""recipe.toml: every setting of a run, so that it can be repeated."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from charlm.data import CorpusConfig
+from charlm.errors import ConfigError
+from charlm.model import ModelConfig
+from charlm.text import TextConfig
+from charlm.training.config import TrainingConfig
+
+SECTIONS = {
+    "corpus": CorpusConfig,
+    "text": TextConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+}
+LENGTHS = ("time", "epochs", "steps")  # three ways to say how long
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All settings of a run; its TOML has a section for each kind."""
+
+    corpus: CorpusConfig
+    text: TextConfig
+    model: ModelConfig
+    training: TrainingConfig
+
+    def to_toml(self) -> str:
+        """The content of recipe.toml. Settings that are None are left out: TOML has no None."""
+        lines = ["# Repeat this run with `charlm train --recipe recipe.toml`."]
+        for section, config in asdict(self).items():
+            lines += ["", f"[{section}]"]
+            for name, value in config.items():
+                derived = (section, name) == ("model", "vocab_size")  # follows from the text
+                if value is not None and value != () and not derived:
+                    lines.append(f"{name} = {toml_value(value)}")
+        return "\n".join(lines) + "\n"
+
+
+def toml_value(value: str | int | float | bool | tuple[Any, ...]) -> str:
+    """A value as TOML writes it, which for these types is how JSON does."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings of a recipe.toml by name, from all sections; it may leave any out.
+
+    Raises:
+        ConfigError: it cannot be read, or has a section or a setting that is not known.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; name a recipe.toml.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+    given: dict[str, Any] = {}
+    for section, settings in content.items():
+        if section not in SECTIONS or not isinstance(settings, dict):
+            known = ", ".join(SECTIONS)
+            raise ConfigError(f"{path} has an unknown section {section!r}; there are {known}.")
+        names = known_settings(section)
+        for name, value in settings.items():
+            if name not in names:
+                raise ConfigError(f"{path} has an unknown setting {name!r} in [{section}].")
+            given[name] = tuple(value) if isinstance(value, list) else value
+    return given
+
+
+def known_settings(section: str) -> set[str]:
+    """The names that may stand in a section."""
+    names = {field.name for field in fields(SECTIONS[section])}
+    if section == "training":
+        names |= set(LENGTHS)
+    return names - {"vocab_size"} if section == "model" else names
+
+
+def pick(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given settings that belong to one kind of configuration."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in given.items() if name in names}

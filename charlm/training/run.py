@@ -1,0 +1,215 @@
+"""A training run: steps, validation, best weights, early stopping, going back, saving."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from charlm.checkpoint import (
+    CheckpointConfig,
+    append_metrics,
+    forget_metrics_after,
+    model_card,
+    save_card,
+    save_state,
+    save_weights,
+)
+from charlm.data import Windows
+from charlm.errors import TrainingError
+from charlm.evaluation import estimate_nats
+from charlm.training.learner import Learner, Step
+
+SAVE_SECONDS = 60.0  # the most work that a crash can cost
+REPORTS = 200  # lines in metrics.jsonl, validations aside
+MAX_SETBACKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The model was tried on the validation part; `nats` is an estimate, nats per token."""
+
+    step: int
+    nats: float
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """The loss was not finite: back to a good state, at a lower learning rate."""
+
+    step: int
+    to_step: int
+    rate_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedEarly:
+    """Validation has not improved for `patience` validations."""
+
+    step: int
+    patience: int
+
+
+Event = Step | Validated | WentBack | StoppedEarly
+
+
+@dataclass(slots=True)
+class Progress:
+    """How a run stands, apart from what the learner holds."""
+
+    step: int = 0
+    rate_scale: float = 1.0
+    best_nats: float | None = None
+    best_step: int = 0
+    since_best: int = 0  # validations
+    setbacks: int = 0  # in a row
+    num_tokens: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+
+
+@dataclass(slots=True)
+class TrainingRun:
+    """A run in its folder. Going through `events` trains; whoever goes through them may stop."""
+
+    folder: Path
+    config: CheckpointConfig
+    learner: Learner
+    valid: Windows | None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights of the model, tied ones once."""
+        return sum(parameter.numel() for parameter in self.learner.model.parameters())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left to take."""
+        return self.progress.stopped or self.progress.step >= self.learner.config.steps
+
+    def events(self) -> Iterator[Event]:
+        """Train to the end, or until the caller stops asking; then call `save`.
+
+        Raises:
+            TrainingError: the loss was not finite three times in a row.
+            StorageError: a file of the checkpoint cannot be written; the last one stays.
+        """
+        config, progress = self.learner.config, self.progress
+        report_every = max(1, config.steps // REPORTS)
+        good = self._copy()
+        saved = started = time.monotonic()
+        before = progress.seconds
+        while not self.is_finished:
+            step = self.learner.advance()
+            progress.seconds = before + time.monotonic() - started
+            if not step.is_finite:
+                yield self._go_back(step, good)
+                continue
+            progress.step = step.step
+            progress.num_tokens += step.num_tokens
+            if step.step % report_every == 0:
+                self._report(step)
+            yield step
+            if step.step % config.valid_every == 0 or step.step == config.steps:
+                yield from self._validate()
+                progress.setbacks = 0
+                good = self._copy()
+                self.save()
+                saved = time.monotonic()
+            elif time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+
+    def save(self) -> None:
+        """Keep all that is needed to go on from here.
+
+        Raises:
+            StorageError: it cannot be written; what was saved before stays.
+        """
+        save_state(self.folder, self.learner.tensors(), json.dumps(asdict(self.progress)))
+        if self.progress.best_nats is None:  # nothing tried yet: better than untrained weights
+            save_weights(self.folder, self.learner.model)
+
+    def restore(self, tensors: dict[str, Tensor], progress: str) -> None:
+        """Go on from what `save` kept."""
+        self.progress = Progress(**json.loads(progress))
+        self._put_back(tensors, self.progress)
+        forget_metrics_after(self.folder, self.progress.step)
+
+    def _copy(self) -> tuple[dict[str, Tensor], Progress]:
+        return self.learner.tensors(), Progress(**asdict(self.progress))
+
+    def _put_back(self, tensors: dict[str, Tensor], progress: Progress) -> None:
+        self.learner.load_tensors(tensors)
+        self.learner.step = progress.step
+        self.learner.rate_scale = progress.rate_scale
+
+    def _go_back(self, step: Step, good: tuple[dict[str, Tensor], Progress]) -> WentBack:
+        tensors, then = good
+        progress = self.progress
+        progress.setbacks += 1
+        if progress.setbacks >= MAX_SETBACKS:
+            self.save()
+            raise TrainingError(
+                f"the loss was not finite {MAX_SETBACKS} times in a row, last at step "
+                f"{step.step}; train anew with a lower --learning-rate. The best weights so far "
+                f"are in {self.folder}."
+            )
+        progress.rate_scale /= 2
+        progress.step = then.step
+        self._put_back(tensors, progress)
+        forget_metrics_after(self.folder, progress.step)
+        return WentBack(step.step, progress.step, progress.rate_scale)
+
+    def _validate(self) -> Iterator[Event]:
+        progress, config = self.progress, self.learner.config
+        if self.valid is None:  # nothing held out: the newest weights are the best known
+            save_weights(self.folder, self.learner.model)
+            return
+        nats = estimate_nats(self.learner.model, self.valid, config.precision)
+        is_best = progress.best_nats is None or nats < progress.best_nats
+        if is_best:
+            progress.best_nats, progress.best_step, progress.since_best = nats, progress.step, 0
+            save_weights(self.folder, self.learner.model)
+        else:
+            progress.since_best += 1
+        append_metrics(
+            self.folder,
+            {
+                "step": progress.step,
+                "tokens": progress.num_tokens,
+                "seconds": round(progress.seconds, 3),
+                "valid_nats": nats,
+            },
+        )
+        self._describe()
+        yield Validated(progress.step, nats, is_best)
+        if config.patience is not None and progress.since_best >= config.patience:
+            progress.stopped = True
+            yield StoppedEarly(progress.step, config.patience)
+
+    def _report(self, step: Step) -> None:
+        append_metrics(
+            self.folder,
+            {
+                "step": step.step,
+                "tokens": self.progress.num_tokens,
+                "seconds": round(self.progress.seconds, 3),
+                "loss": step.loss,
+                "learning_rate": step.learning_rate,
+                "grad_norm": step.grad_norm,
+            },
+        )
+
+    def _describe(self) -> None:
+        progress = self.progress
+        scores = (
+            f"validation, estimated: {progress.best_nats:.4f} nats per token at step "
+            f"{progress.best_step:,} of {self.learner.config.steps:,}"
+        )
+        card = model_card(self.folder, self.config, self.num_parameters, scores)
+        save_card(self.folder, card)
