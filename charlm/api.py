@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from charlm.checkpoint import Checkpoint, load_checkpoint
-from charlm.data import Framing, Part, read_texts, write_token_file
+from charlm.data import Framing, Part, TokenFile, read_texts, write_token_file
 from charlm.decoding import DecodingConfig, beam_search, generate_tokens
 from charlm.device import DeviceName, choose_device
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, TextError
 from charlm.evaluation import Evaluation, evaluate
 from charlm.location import find_checkpoint
 from charlm.model import LanguageModel
-from charlm.text import Tokenizer
+from charlm.text import StreamDecoder, Tokenizer
 from charlm.training import find_part
 
 
@@ -137,13 +137,19 @@ class LoadedModel:
             CheckpointError: the corpus has changed or is gone.
             TextError: the part is empty.
         """
-        return self._evaluate(find_part(self.checkpoint.config, self.tokenizer, part))
+        tokens = find_part(self.checkpoint.config, self.tokenizer, part)
+        if len(tokens) == 0:
+            raise TextError(
+                f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "
+                "--split, or name a text."
+            )
+        return self._evaluate(tokens)
 
-    def _evaluate(self, tokens: Any) -> Evaluation:
+    def _evaluate(self, tokens: TokenFile) -> Evaluation:
         independent = self.checkpoint.config.corpus.independent_frames
         return evaluate(self.model, tokens, self.tokenizer, independent_frames=independent)
 
-    def _read(self, prompt: str) -> tuple[list[int], Any]:
+    def _read(self, prompt: str) -> tuple[list[int], StreamDecoder]:
         ids = [self.tokenizer.start_id, *self.tokenizer.encode(prompt)]
         decoder = self.tokenizer.decoder()
         for token in ids:

@@ -60,10 +60,10 @@ def synchronize(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, or Python, ran out of memory; torch's CPU allocator says it in words."""
+    """Whether torch, or Python, ran out of memory; torch's CPU allocator only signs its error."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def out_of_memory(what: str) -> TrainingError:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from charlm.data import CorpusConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.model import ModelConfig
+from charlm.settings import pick, setting_names
 from charlm.text import TextConfig
 from charlm.version import __version__
 
@@ -59,29 +60,28 @@ def read_config(path: Path) -> CheckpointConfig:
         raise CheckpointError(f"{path} is damaged or was changed by hand; restore the original.")
     del content["format_version"]
     try:
-        corpus = {k: tuple(v) if isinstance(v, list) else v for k, v in content["corpus"].items()}
         return CheckpointConfig(
             **{
                 **content,
-                "text": settings(TextConfig, content["text"]),
-                "corpus": settings(CorpusConfig, corpus),
-                "model": settings(ModelConfig, content["model"]),
+                "text": build(TextConfig, content["text"]),
+                "corpus": build(CorpusConfig, content["corpus"]),
+                "model": build(ModelConfig, content["model"]),
             }
         )
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{path} does not hold a charlm configuration: {error}.") from error
 
 
-def settings(kind: type[Settings], content: dict[str, Any]) -> Settings:
+def build(kind: type[Settings], content: dict[str, Any]) -> Settings:
     """A settings object from its dictionary, every key accounted for.
 
     Raises:
-        ConfigError: a key is unknown or a value out of range.
+        ConfigError: a key is unknown, or a value of another type or out of range.
     """
-    unknown = set(content) - {field.name for field in fields(kind)}
-    if unknown:
+    listed = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    if unknown := set(listed) - setting_names(kind):
         raise ConfigError(f"unknown settings {', '.join(sorted(unknown))}")
-    return kind(**content)
+    return kind(**pick(kind, listed))
 
 
 def seal(content: dict[str, Any]) -> str:

@@ -50,12 +50,13 @@ def main() -> None:
         app()
     except CharlmError as error:
         fail(str(error))
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        silence_stdout()
     except OSError as error:
         if error.filename is not None:
             raise
+        silence_stdout()
         fail(f"cannot write the result: {error.strerror}.")
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
@@ -68,8 +69,14 @@ def fail(message: str) -> None:
     from charlm.display.console import show_error
 
     show_error(message)
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  a full disk would fail again at exit
     sys.exit(1)
+
+
+def silence_stdout() -> None:
+    """Send what is still buffered nowhere: written again at exit, it would fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

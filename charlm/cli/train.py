@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, StorageError
 from charlm.location import find_checkpoint, new_name, newest_named_after
 
 if TYPE_CHECKING:
@@ -147,16 +147,22 @@ def train(
     if prepared.plan is not None:
         show_plan(prepared.plan, run)
 
-    with stop_signals() as stopped, TrainingDisplay(run) as display:
-        for event in run.events():
-            display.show(event)
-            if display.wants_sample(event):
-                display.show_sample(write_sample(run, prepared.tokenizer))
-            if stopped():
-                break
-    if stopped() and not run.is_finished:
-        run.save()
-        show_interrupted(run)
+    try:
+        with stop_signals() as stopped, TrainingDisplay(run) as display:
+            for event in run.events():
+                display.show(event)
+                if display.wants_sample(event):
+                    display.show_sample(write_sample(run, prepared.tokenizer))
+                if stopped():
+                    break
+            if interrupted := stopped() and not run.is_finished:
+                run.save()
+    except StorageError as error:
+        raise StorageError(
+            f"{error} What was saved before is whole; go on with `{resume_command(run)}`."
+        ) from error
+    if interrupted:
+        show_interrupted(run, resume_command(run))
         raise typer.Exit(INTERRUPTED)
     show_end(run)
 
@@ -178,6 +184,11 @@ def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
     if output is None and corpus:
         return newest_named_after(corpus[0])
     return find_checkpoint(output)
+
+
+def resume_command(run: "TrainingRun") -> str:
+    """What to type to go on."""
+    return f"charlm train --resume -o {run.folder}"
 
 
 @contextmanager

@@ -170,6 +170,7 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
 
     Raises:
         TextError: a text cannot be read, is empty, or has only one distinct character.
+        ConfigError: frames are to be independent, but there is only one.
     """
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
     any_bytes = text.level == "byte"
@@ -179,6 +180,10 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
     check_content(config.paths, scans["train"])
     frame = config.frame or default_frame(text, any(s.blank_lines for s in scans["train"]))
+    if config.independent_frames and frame == "document" and len(config.paths) == 1:
+        raise ConfigError(
+            "--independent-frames has no effect on one document; add --frame line or paragraph."
+        )
     framing = Framing(frame=frame, pretokenized=text.pretokenized)
     num_chars = sum(s.num_chars for s in scans["train"])
     whole_words = text.level == "word"

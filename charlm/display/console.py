@@ -2,10 +2,15 @@
 
 from rich.console import Console
 
+PIPE_WIDTH = 160
+
 
 def data_console() -> Console:
-    """For results; plain when piped."""
-    return Console(highlight=False, soft_wrap=True)
+    """For results; plain when piped, and then wide, since nothing wraps a pipe's lines again."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def note_console() -> Console:

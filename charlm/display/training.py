@@ -161,10 +161,9 @@ def show_end(run: TrainingRun) -> None:
     console.print(f"kept in [bold]{run.folder}[/]; now try `charlm eval` and `charlm generate`")
 
 
-def show_interrupted(run: TrainingRun) -> None:
-    """That nothing is lost, and how to go on."""
+def show_interrupted(run: TrainingRun, resume: str) -> None:
+    """That nothing is lost, and the command to go on with."""
     note_console().print(
-        f"interrupted at step {run.progress.step:,}; the work is kept. Go on with "
-        f"`charlm train --resume -o {run.folder}`.",
+        f"interrupted at step {run.progress.step:,}; the work is kept. Go on with `{resume}`.",
         markup=False,
     )

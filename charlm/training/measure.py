@@ -11,8 +11,8 @@ from charlm.model import LanguageModel, ModelConfig
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 
-WARM_UP_STEPS = 2  # kernels are chosen and memory is taken
-MEASURE_SECONDS = 1.5
+WARM_UP_STEPS = 5  # kernels are chosen, memory is taken, clocks rise
+MEASURE_SECONDS = 2.0
 
 
 def measure_step(model: ModelConfig, training: TrainingConfig, device: torch.device) -> float:

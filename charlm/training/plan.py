@@ -13,12 +13,13 @@ from typing import Any
 from charlm.device import Precision
 from charlm.errors import ConfigError, TextError
 from charlm.model import ModelConfig
+from charlm.settings import pick
 from charlm.text import Level
 from charlm.training.config import TrainingConfig
-from charlm.training.recipe import LENGTHS, pick
+from charlm.training.recipe import LENGTHS
 
 DEFAULT_TIME = "5m"
-NUM_VALIDATIONS = 15
+MAX_VALIDATIONS = 15
 VALID_SHARE = 1 / 3  # cost of a token in validation, of that in training: no backward pass
 MARGIN = 0.97  # of the budget is planned; the rest is for saving and for a slower moment
 HIDDEN_SIZES = (1024, 512, 256, 128)
@@ -37,6 +38,7 @@ class Facts:
     vocab_size: int
     num_tokens: int  # of the training part
     num_valid_tokens: int
+    num_windows: Callable[[TrainingConfig], int]  # of an epoch
     has_bfloat16: bool = False  # whether the device computes in it
     spent_seconds: float = 0.0  # of the budget, on reading and encoding
 
@@ -82,42 +84,63 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
     """
     if sum(name in given for name in LENGTHS) > 1:
         raise ConfigError("--time, --epochs and --steps exclude each other; choose one.")
+    if not 0 < given.get("epochs", 1) < math.inf:
+        raise ConfigError(f"--epochs must be above 0, not {given['epochs']:g}.")
     if "steps" in given or "epochs" in given:
         model = plan_model(given, facts, 512)
         training = plan_training(given, facts, model)
-        epoch_steps = steps_per_epoch(facts, training)
-        steps = given.get("steps") or math.ceil(given["epochs"] * epoch_steps)
-        why = "as asked"
-        seconds = None
+        steps = given.get("steps") or math.ceil(given["epochs"] * facts.num_windows(training))
+        validations, seconds, why = MAX_VALIDATIONS, None, "as asked"
     else:
-        model, training, step_seconds = fit_to_time(given, facts, measure)
-        steps, why = steps_in_time(given, facts, training, step_seconds)
-        epoch_steps = steps_per_epoch(facts, training)
-        seconds = steps * step_seconds + valid_seconds(facts, training, step_seconds)
+        model, training, pace = fit_to_time(given, facts, measure)
+        steps, why = steps_in_time(given, facts, training, pace)
+        validations = pace.validations
+        seconds = steps * pace.step_seconds + validations * pace.valid_seconds
     return Plan(
         model=model,
-        training=set_steps(given, training, steps),
-        num_epochs=steps / epoch_steps,
+        training=set_steps(given, training, steps, validations),
+        num_epochs=steps / facts.num_windows(training),
         expected_seconds=seconds,
         why=why,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one model trains on this machine, and what the time holds of that."""
+
+    step_seconds: float
+    valid_seconds: float  # of one validation
+    validations: int  # as many as take a tenth of the time
+    steps: int  # that fit into the rest; may be none
+
+
 def fit_to_time(
     given: Mapping[str, Any], facts: Facts, measure: MeasureStep
-) -> tuple[ModelConfig, TrainingConfig, float]:
-    """The largest model that gets enough steps in the time, with the seconds of one of them."""
+) -> tuple[ModelConfig, TrainingConfig, Pace]:
+    """The largest model that gets enough steps in the time."""
     sizes = [size for size in HIDDEN_SIZES if size <= largest_size(facts)]
     if {"hidden_size", "embedding_size"} & set(given):
         sizes = sizes[-1:]
     for size in sizes:
         model = plan_model(given, facts, size)
         training = plan_training(given, facts, model)
-        step_seconds = measure(model, training)
-        steps, _ = steps_in_time(given, facts, training, step_seconds)
-        if steps >= min(MIN_STEPS, max_steps(facts, training)):
+        pace = find_pace(given, facts, training, measure(model, training))
+        if pace.steps >= min(MIN_STEPS, max_steps(facts, training)):
             break
-    return model, training, step_seconds
+    return model, training, pace
+
+
+def find_pace(
+    given: Mapping[str, Any], facts: Facts, training: TrainingConfig, step_seconds: float
+) -> Pace:
+    """Share the time out among validations and steps."""
+    seconds = parse_time(given.get("time", DEFAULT_TIME)) * MARGIN - facts.spent_seconds
+    windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
+    valid_seconds = max(windows, 1) * step_seconds * VALID_SHARE
+    validations = max(1, min(MAX_VALIDATIONS, int(0.1 * seconds / valid_seconds)))
+    steps = int((seconds - validations * valid_seconds) / step_seconds)
+    return Pace(step_seconds, valid_seconds, validations, steps)
 
 
 def largest_size(facts: Facts) -> int:
@@ -144,7 +167,7 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
     words = facts.level == "word"
     bptt = given.get("bptt", 35 if words else 64)
     # A small corpus is cut into fewer streams, so that an epoch still has some 100 steps.
-    batch_size = max(1, min(32, facts.num_tokens // (100 * bptt)))
+    batch_size = max(1, min(32, facts.num_tokens // (100 * max(1, bptt))))
     bfloat16 = facts.has_bfloat16 and model.hidden_size >= MIN_BFLOAT16_SIZE
     precision: Precision = "bfloat16" if bfloat16 else "float32"
     defaults = {
@@ -155,59 +178,46 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
         "precision": precision,
     }
     training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
-    needed = training.batch_size + 1
-    if facts.num_tokens < max(needed, 3):
+    if facts.num_tokens <= max(training.bptt, training.batch_size):
         raise TextError(
-            f"the training text has {facts.num_tokens:,} tokens, too few for "
-            f"{training.batch_size} parallel streams; name a longer text or lower --batch-size."
-        )
-    if "bptt" in given and facts.num_tokens <= training.bptt:
-        raise TextError(
-            f"the training text has {facts.num_tokens:,} tokens, fewer than one window of "
-            f"{training.bptt}; name a longer text or lower --bptt."
+            f"the training text has {facts.num_tokens:,} tokens, too few for a window of "
+            f"{training.bptt} in {training.batch_size} streams; name a longer text, or lower "
+            "--bptt and --batch-size."
         )
     return training
 
 
-def set_steps(given: Mapping[str, Any], training: TrainingConfig, steps: int) -> TrainingConfig:
+def set_steps(
+    given: Mapping[str, Any], training: TrainingConfig, steps: int, validations: int
+) -> TrainingConfig:
     """The same run, `steps` long, with the settings that follow from the length."""
     defaults = {
         "warmup_steps": min(100, steps // 20),
-        "valid_every": max(1, math.ceil(steps / NUM_VALIDATIONS)),
+        "valid_every": max(1, math.ceil(steps / validations)),
     }
     return replace(training, **{**defaults, **pick(TrainingConfig, given), "steps": steps})
 
 
-def steps_per_epoch(facts: Facts, training: TrainingConfig) -> int:
-    """Windows that the training part gives."""
-    return math.ceil((facts.num_tokens - 1) // training.batch_size / training.bptt)
-
-
 def max_steps(facts: Facts, training: TrainingConfig) -> int:
     """What a corpus of this size can teach before the model learns it by heart."""
-    return MAX_EPOCHS * steps_per_epoch(facts, training)
+    return MAX_EPOCHS * facts.num_windows(training)
 
 
 def steps_in_time(
-    given: Mapping[str, Any], facts: Facts, training: TrainingConfig, step_seconds: float
+    given: Mapping[str, Any], facts: Facts, training: TrainingConfig, pace: Pace
 ) -> tuple[int, str]:
-    """How many steps the time allows, or the corpus is worth, and which of the two it was."""
+    """How many steps the time allows, or the corpus is worth, and which of the two it was.
+
+    Raises:
+        ConfigError: not even one.
+    """
     time = given.get("time", DEFAULT_TIME)
-    seconds = parse_time(time) * MARGIN - facts.spent_seconds
-    seconds -= valid_seconds(facts, training, step_seconds)
-    fitting = int(seconds / step_seconds)
-    if fitting < 1:
+    if pace.steps < 1:
         raise ConfigError(
-            f"--time {time} is too short: a step takes {step_seconds:.2g} s here, and reading "
-            f"took {facts.spent_seconds:.2g} s; give more time or a smaller --hidden-size."
+            f"--time {time} is too short: a step takes {pace.step_seconds:.2g} s here, and "
+            f"reading took {facts.spent_seconds:.2g} s; give more time or a smaller --hidden-size."
         )
     most = max_steps(facts, training)
-    if fitting > most:
+    if pace.steps > most:
         return most, f"{MAX_EPOCHS} epochs are all that so short a text is good for"
-    return fitting, f"what {time} allows at {1000 * step_seconds:.3g} ms a step"
-
-
-def valid_seconds(facts: Facts, training: TrainingConfig, step_seconds: float) -> float:
-    """What the validations of a run will take together."""
-    windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
-    return NUM_VALIDATIONS * windows * step_seconds * VALID_SHARE
+    return pace.steps, f"what {time} allows at {1000 * pace.step_seconds:.3g} ms a step"

@@ -17,6 +17,7 @@ from charlm.checkpoint import (
     remove_leftovers,
 )
 from charlm.data import (
+    PARTS,
     CorpusConfig,
     Part,
     TokenFile,
@@ -30,12 +31,13 @@ from charlm.device import has_bfloat16
 from charlm.errors import CheckpointError, ConfigError
 from charlm.location import RECIPE
 from charlm.model import LanguageModel
+from charlm.settings import pick
 from charlm.text import TextConfig, Tokenizer, build_tokenizer
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
 from charlm.training.plan import Facts, Plan, make_plan
-from charlm.training.recipe import Recipe, pick, read_recipe
+from charlm.training.recipe import Recipe, read_recipe
 from charlm.training.run import TrainingRun
 
 VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
@@ -68,12 +70,16 @@ def prepare_run(given: Mapping[str, Any], folder: Path, device: torch.device) ->
     text = TextConfig(**pick(TextConfig, given))
     corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
     tokenizer = build_tokenizer(text, corpus.parts["train"])
-    train, valid = encode_part(corpus, "train", tokenizer), encode_part(corpus, "valid", tokenizer)
+    # The test part too: standard input cannot be read again when it is wanted.
+    train, valid, _ = (encode_part(corpus, part, tokenizer) for part in PARTS)
+    if len(valid) < 2 and given.get("patience") is not None:
+        raise ConfigError("--patience has no effect: the split holds nothing out to validate on.")
     facts = Facts(
         level=text.level,
         vocab_size=tokenizer.vocab_size,
         num_tokens=len(train),
         num_valid_tokens=min(len(valid), VALID_TOKENS),
+        num_windows=lambda training: len(train_windows(train, tokenizer, corpus.config, training)),
         has_bfloat16=has_bfloat16(device),
         spent_seconds=time.monotonic() - began,
     )
@@ -125,18 +131,25 @@ def assemble(
     valid: TokenFile,
 ) -> TrainingRun:
     """A run at its beginning, of parts that are all there."""
-    windows = make_windows(
-        train.tokens,
-        batch_size=training.batch_size,
-        bptt=training.bptt,
-        start_id=tokenizer.start_id,
-        independent_frames=config.corpus.independent_frames,
-    )
+    windows = train_windows(train, tokenizer, config.corpus, training)
     return TrainingRun(
         folder=folder,
         config=config,
         learner=Learner(model, windows, training),
         valid=valid_windows(valid, tokenizer, config.corpus),
+    )
+
+
+def train_windows(
+    train: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig, training: TrainingConfig
+) -> Windows:
+    """The windows of an epoch."""
+    return make_windows(
+        train.tokens,
+        batch_size=training.batch_size,
+        bptt=training.bptt,
+        start_id=tokenizer.start_id,
+        independent_frames=corpus.independent_frames,
     )
 
 

@@ -2,14 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from charlm.data import CorpusConfig
 from charlm.errors import ConfigError
 from charlm.model import ModelConfig
+from charlm.settings import setting_names
 from charlm.text import TextConfig
 from charlm.training.config import TrainingConfig
 
@@ -75,13 +75,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 def known_settings(section: str) -> set[str]:
     """The names that may stand in a section."""
-    names = {field.name for field in fields(SECTIONS[section])}
+    names = setting_names(SECTIONS[section])
     if section == "training":
         names |= set(LENGTHS)
     return names - {"vocab_size"} if section == "model" else names
-
-
-def pick(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given settings that belong to one kind of configuration."""
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in given.items() if name in names}

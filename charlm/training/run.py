@@ -100,6 +100,7 @@ class TrainingRun:
         """
         config, progress = self.learner.config, self.progress
         report_every = max(1, config.steps // REPORTS)
+        self.save()  # so that even a run killed before its first validation can be resumed
         good = self._copy()
         saved = started = time.monotonic()
         before = progress.seconds

@@ -1,0 +1,102 @@
+"""Laws that every cell obeys."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from charlm.cells import CELLS, RecurrentCell
+
+SHAPES = {
+    "rnn": (7, 1),  # rows of the weights at hidden_size 7, tensors of state
+    "rnn-relu": (7, 1),
+    "lstm": (28, 2),
+    "gru": (21, 1),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gradients_equal_finite_differences(name):
+    torch.manual_seed(1)
+    cell = CELLS[name](3, 4).double()
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    state = [torch.randn_like(x[:, :1].expand(2, 4)) for _ in range(cell.num_states)]
+    state = [s.detach().requires_grad_() for s in state]
+    names, weights = zip(*cell.named_parameters(), strict=True)
+
+    def step(x, *tensors):
+        state, weights = tensors[: cell.num_states], tensors[cell.num_states :]
+        output, after = functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
+        return output, *after
+
+    assert len(weights) == 4
+    assert gradcheck(step, (x, *state, *weights))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_weights_and_states_have_the_shapes_of_torch(name):
+    rows, num_states = SHAPES[name]
+
+    cell = CELLS[name](5, 7)
+    output, state = cell(torch.randn(3, 5), cell.initial_state(3))
+
+    assert {k: tuple(p.shape) for k, p in cell.named_parameters()} == {
+        "weight_ih": (rows, 5),
+        "weight_hh": (rows, 7),
+        "bias_ih": (rows,),
+        "bias_hh": (rows,),
+    }
+    assert output.shape == (3, 7)
+    assert [s.shape for s in state] == [(3, 7)] * num_states
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_output_is_the_hidden_state(name):
+    torch.manual_seed(0)
+    cell = CELLS[name](5, 7)
+
+    output, state = cell(torch.randn(3, 5), cell.initial_state(3))
+
+    assert output.equal(state[0])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_step_leaves_the_state_it_was_given_alone(name):
+    torch.manual_seed(0)
+    cell = CELLS[name](5, 7)
+    state = tuple(torch.randn(3, 7) for _ in range(cell.num_states))
+    before = [s.clone() for s in state]
+
+    cell(torch.randn(3, 5), state)
+
+    assert all(s.equal(b) for s, b in zip(state, before, strict=True))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(name):
+    cell = CELLS[name](5, 7).double()
+
+    state = cell.initial_state(3)
+
+    assert len(state) == SHAPES[name][1]
+    assert all(s.shape == (3, 7) and s.dtype == torch.float64 for s in state)
+    assert not any(s.any() for s in state)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_weights_start_uniform_within_one_over_the_root_of_the_hidden_size(name):
+    torch.manual_seed(0)
+
+    cell = CELLS[name](50, 100)
+
+    for parameter in cell.parameters():
+        assert parameter.abs().max() <= 0.1
+        assert parameter.min() < -0.09
+        assert parameter.max() > 0.09
+
+
+def test_a_cell_without_equations_has_no_step():
+    cell = RecurrentCell(2, 2)
+
+    with pytest.raises(NotImplementedError):
+        cell(torch.zeros(1, 2), cell.initial_state(1))

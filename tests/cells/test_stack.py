@@ -1,0 +1,144 @@
+"""Layers on layers, and what can be done to their state."""
+
+import pytest
+import torch
+
+from charlm.cells import (
+    CELLS,
+    RecurrentStack,
+    detach_state,
+    map_state,
+    reset_state,
+    select_state,
+)
+
+
+def random_state(stack, batch_size):
+    return map_state(torch.randn_like, stack.initial_state(batch_size))
+
+
+def tensors_of(state):
+    return [tensor for layer in state for tensor in layer]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_stack_feeds_each_layer_with_the_one_below(cell):
+    torch.manual_seed(0)
+    stack = RecurrentStack(cell, 3, 5, num_layers=3, dropout=0.5).double().eval()
+    x, state = torch.randn(2, 6, 3).double(), random_state(stack, 2)
+
+    output, after = stack(x, state)
+
+    expected, expected_after = x, []
+    for layer, layer_state in zip(stack.layers, state, strict=True):
+        expected, layer_state = layer(expected, layer_state)
+        expected_after.append(layer_state)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(after, tuple(expected_after))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_window_in_two_halves_equals_the_whole(cell, num_layers):
+    torch.manual_seed(0)
+    stack = RecurrentStack(cell, 3, 5, num_layers, dropout=0.5).double().eval()
+    x, state = torch.randn(2, 7, 3).double(), random_state(stack, 2)
+
+    whole, last = stack(x, state)
+    first, between = stack(x[:, :3], state)
+    second, last_of_halves = stack(x[:, 3:], between)
+
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    torch.testing.assert_close(last_of_halves, last)
+
+
+def test_dropout_falls_on_the_output_and_not_on_the_state():
+    torch.manual_seed(0)
+    stack = RecurrentStack("gru", 3, 32, num_layers=1, dropout=0.5).train()
+
+    output, ((hidden,),) = stack(torch.randn(2, 6, 3), stack.initial_state(2))
+
+    stays = output[:, -1] != 0
+    assert 0 < int(stays.sum()) < stays.numel()
+    assert hidden.all()
+    torch.testing.assert_close(output[:, -1][stays], 2 * hidden[stays])
+
+
+def test_dropout_falls_between_layers():
+    torch.manual_seed(0)
+    stack = RecurrentStack("rnn", 3, 32, num_layers=2, dropout=0.5).train()
+    seen = []
+    stack.layers[1].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+
+    stack(torch.randn(2, 6, 3), stack.initial_state(2))
+
+    dropped = seen[0] == 0
+    assert dropped.any()
+    assert dropped.equal(dropped[:, :1].expand_as(dropped))
+    assert not dropped.all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_initial_state_has_one_zero_state_a_layer(cell):
+    stack = RecurrentStack(cell, 3, 5, num_layers=2, dropout=0.0).double()
+
+    state = stack.initial_state(4)
+
+    assert len(state) == 2
+    assert [len(layer) for layer in state] == [2 if cell == "lstm" else 1] * 2
+    assert all(t.shape == (4, 5) and t.dtype == torch.float64 for t in tensors_of(state))
+    assert not any(t.any() for t in tensors_of(state))
+
+
+def test_map_state_keeps_the_nesting():
+    state = ((torch.tensor([[1.0]]), torch.tensor([[2.0]])), (torch.tensor([[3.0]]),))
+
+    doubled = map_state(lambda tensor: 2 * tensor, state)
+
+    assert [[t.item() for t in layer] for layer in doubled] == [[2.0, 4.0], [6.0]]
+
+
+def test_select_state_names_rows_in_any_order_and_as_often_as_it_likes():
+    torch.manual_seed(0)
+    state = random_state(RecurrentStack("lstm", 3, 5, num_layers=2, dropout=0.0), 3)
+
+    selected = select_state(state, torch.tensor([2, 0, 2, 2]))
+
+    for before, after in zip(tensors_of(state), tensors_of(selected), strict=True):
+        assert after.equal(torch.stack([before[2], before[0], before[2], before[2]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_reset_state_zeroes_the_fresh_rows_and_no_other(dtype):
+    torch.manual_seed(0)
+    stack = RecurrentStack("lstm", 3, 5, num_layers=2, dropout=0.0).to(dtype)
+    state = random_state(stack, 3)
+    copies = [t.clone() for t in tensors_of(state)]
+
+    reset = reset_state(state, torch.tensor([True, False, True]))
+
+    for before, after in zip(tensors_of(state), tensors_of(reset), strict=True):
+        assert after.dtype == dtype
+        assert not after[[0, 2]].any()
+        assert after[1].equal(before[1])
+    assert all(t.equal(copy) for t, copy in zip(tensors_of(state), copies, strict=True))
+
+
+def test_reset_state_wipes_out_rows_that_are_not_finite():
+    state = ((torch.tensor([[float("nan")], [float("inf")], [1.0]]),),)
+
+    ((reset,),) = reset_state(state, torch.tensor([True, True, False]))
+
+    assert reset.tolist() == [[0.0], [0.0], [1.0]]
+
+
+def test_detach_state_cuts_the_graph_and_keeps_the_values():
+    torch.manual_seed(0)
+    stack = RecurrentStack("lstm", 3, 5, num_layers=2, dropout=0.0)
+    _, state = stack(torch.randn(2, 4, 3), stack.initial_state(2))
+
+    detached = detach_state(state)
+
+    assert all(t.requires_grad for t in tensors_of(state))
+    assert not any(t.requires_grad for t in tensors_of(detached))
+    torch.testing.assert_close(detached, state)

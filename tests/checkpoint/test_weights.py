@@ -1,0 +1,76 @@
+import pytest
+import safetensors.torch
+import torch
+
+from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.errors import CheckpointError
+
+TENSORS = {
+    "b": torch.arange(6.0).view(2, 3),
+    "a": torch.tensor(3),
+    "half": torch.ones(2, dtype=torch.bfloat16),
+    "empty": torch.zeros(0, 4),
+}
+
+
+def test_tensors_and_text_come_back_as_they_were(tmp_path):
+    write_tensors(tmp_path / "t", TENSORS, '{"step": 1}\nsecond line')
+
+    tensors, text = read_tensors(tmp_path / "t")
+
+    assert text == '{"step": 1}\nsecond line'
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert tensors[name].dtype == tensor.dtype
+        assert torch.equal(tensors[name], tensor)
+
+
+def test_equal_content_gives_equal_bytes(tmp_path):
+    write_tensors(tmp_path / "1", TENSORS, "text")
+    write_tensors(tmp_path / "2", dict(reversed(TENSORS.items())), "text")
+
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_any_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "t"
+    write_tensors(path, TENSORS, "text")
+    content = path.read_bytes()
+
+    for position in range(len(content)):
+        flipped = content[position] ^ 0x10
+        if content[position : position + 1].isspace():
+            continue  # padding of the header
+        path.write_bytes(content[:position] + bytes([flipped]) + content[position + 1 :])
+        with pytest.raises(CheckpointError):
+            read_tensors(path)
+
+
+@pytest.mark.parametrize("length", [0, 4, 8, 100, -1])
+def test_a_truncated_file_is_one_clear_line(tmp_path, length):
+    path = tmp_path / "t"
+    write_tensors(path, TENSORS)
+    path.write_bytes(path.read_bytes()[:length])
+
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_tensors(path)
+
+
+def test_a_file_of_another_program_is_refused(tmp_path):
+    safetensors.torch.save_file({"a": torch.ones(1)}, tmp_path / "t")
+
+    with pytest.raises(CheckpointError, match="not written by charlm"):
+        read_tensors(tmp_path / "t")
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path):
+    with pytest.raises(CheckpointError, match="missing"):
+        read_tensors(tmp_path / "t")
+
+
+def test_a_header_that_claims_terabytes_allocates_nothing(tmp_path):
+    header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
+    (tmp_path / "t").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_tensors(tmp_path / "t")

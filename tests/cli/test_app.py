@@ -1,0 +1,99 @@
+import subprocess
+import sys
+
+import pytest
+
+WATCHED = """
+import sys
+sys.argv = ["charlm", *sys.argv[1:]]
+from charlm.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    status = end.code or 0
+else:
+    status = 0
+print(f"status {status} torch {'torch' in sys.modules}", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 2),
+        (["--help"], 0),
+        (["--version"], 0),
+        (["train", "--help"], 0),
+        (["train", "--no-such-flag"], 2),
+        (["generate", "--beam", "0"], 2),
+        (["generate", "--greedy", "--temperature", "0.5"], 1),
+        (["eval", "--split", "valid", "notes.txt"], 1),
+        (["vocab", "build", "text.txt", "-o", "t.json", "--level", "word"], 0),
+        (["vocab", "show", "text.txt", "--level", "bpe", "--vocab-size", "300"], 0),
+        (["vocab", "encode", "-t", "known.json", "a b"], 0),
+        (["corpus"], 0),
+    ],
+)
+def test_help_vocab_and_usage_errors_do_not_wait_for_torch(tmp_path, charlm, arguments, status):
+    (tmp_path / "text.txt").write_text("a b c a b a\n" * 3)
+    (tmp_path / "notes.txt").write_text("a")
+    charlm("vocab", "build", "text.txt", "-o", "known.json")
+
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr.splitlines()[-1] == f"status {status} torch False"
+
+
+def test_the_module_is_the_command(tmp_path):
+    command = [sys.executable, "-m", "charlm", "--version"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("charlm 0.")
+
+
+def test_an_error_is_one_line_on_stderr_with_status_1(charlm):
+    result = charlm("train", "missing.txt")
+
+    assert result.status == 1
+    assert result.out == ""
+    assert result.err == "error: missing.txt does not exist; name a text file.\n"
+
+
+def test_a_full_disk_behind_stdout_is_one_line(trained, tmp_path):
+    command = f"{sys.executable} -m charlm generate -n 20 > /dev/full"
+
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write the result: No space left on device.\n"
+
+
+def test_a_reader_that_has_had_enough_is_no_error(charlm, tmp_path):
+    command = f"{sys.executable} -m charlm corpus tales | head -c 10"
+
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, len(done.stdout), done.stderr) == (0, 10, "")
+
+
+def test_running_out_of_memory_says_what_to_lower(charlm, corpus, monkeypatch):
+    def hungry(*arguments, **settings):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: 1e15 bytes")
+
+    monkeypatch.setattr("charlm.training.learner.Learner.advance", hungry)
+
+    result = charlm("train", corpus, "--steps", 3, "--hidden-size", 8)
+
+    assert result.status == 1
+    assert "out of memory; lower --batch-size" in result.err

@@ -1,0 +1,53 @@
+"""What every test gets: a cache of its own; and a small text, and a model trained on it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from charlm.training import prepare_run
+
+TALES = Path(__file__).parents[1] / "corpora" / "tales.txt"
+SMALL = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 40, "valid_every": 10}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def tale():
+    """A few thousand characters of prose in paragraphs."""
+    return TALES.read_text(encoding="utf-8")[:8000]
+
+
+@pytest.fixture
+def corpus(tmp_path, tale):
+    path = tmp_path / "tale.txt"
+    path.write_text(tale, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def prepare(tmp_path, corpus):
+    """Prepare a small run: `prepare("name", cell="gru")`."""
+
+    def prepare(name="run", **given):
+        given = {"paths": (str(corpus),), **SMALL, **given}
+        return prepare_run(given, tmp_path / name, torch.device("cpu"))
+
+    return prepare
+
+
+@pytest.fixture
+def train(prepare):
+    """Train a small run to its end; the folder."""
+
+    def train(name="run", **given):
+        run = prepare(name, **given).run
+        for _ in run.events():
+            pass
+        return run.folder
+
+    return train

@@ -1,0 +1,83 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from charlm.errors import CheckpointError
+from charlm.location import (
+    base_name,
+    find_checkpoint,
+    is_checkpoint_name,
+    list_checkpoints,
+    new_name,
+    newest_named_after,
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def make_checkpoint(name, age):
+    folder = Path("checkpoints", name)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_text("")
+    os.utime(folder / "model.safetensors", (1_000_000 - age, 1_000_000 - age))
+    return folder
+
+
+def test_the_newest_checkpoint_is_the_default():
+    make_checkpoint("old", age=10)
+    new = make_checkpoint("new", age=1)
+    make_checkpoint("older", age=20)
+
+    assert find_checkpoint() == new
+    assert [path.name for path in list_checkpoints()] == ["new", "old", "older"]
+
+
+def test_a_checkpoint_is_found_by_path_and_by_name():
+    folder = make_checkpoint("tales", age=0)
+
+    assert find_checkpoint(folder) == find_checkpoint(Path("tales")) == folder
+    assert is_checkpoint_name("tales") and not is_checkpoint_name("other")
+
+
+def test_without_any_checkpoint_the_error_says_how_to_make_one():
+    with pytest.raises(CheckpointError, match="charlm train"):
+        find_checkpoint()
+
+
+def test_an_unknown_name_and_another_folder_are_errors(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint other"):
+        find_checkpoint(Path("other"))
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        find_checkpoint(tmp_path)
+
+
+def test_new_names_never_take_one_that_exists():
+    names = []
+    for _ in range(3):
+        names.append(new_name("corpora/tales.txt").name)
+        make_checkpoint(names[-1], age=0)
+
+    assert names == ["tales", "tales-2", "tales-3"]
+
+
+def test_the_newest_run_on_a_corpus_is_found_by_its_name():
+    make_checkpoint("tales", age=5)
+    newest = make_checkpoint("tales-2", age=3)
+    make_checkpoint("tales-of-others", age=1)
+
+    assert newest_named_after("tales.txt") == newest
+    with pytest.raises(CheckpointError, match=r"wolves\.txt"):
+        newest_named_after("wolves.txt")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [("a/tales.txt.gz", "tales"), ("-", "stdin"), ("s3://b/c.txt", "c"), (".txt", "model")],
+)
+def test_a_run_is_named_after_its_corpus(corpus, name):
+    assert base_name(corpus) == name
