@@ -45,6 +45,7 @@ def charlm(
 
 def main() -> None:
     """Run the command line; errors a user can act on are one line and exit status 1."""
+    share_the_processor()
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
         app()
@@ -62,6 +63,17 @@ def main() -> None:
         if not ran_out_of_memory(error):
             raise
         fail("out of memory; lower --batch-size, --bptt, --hidden-size, --vocab-size or --beam.")
+
+
+def share_the_processor() -> None:
+    """Have torch's threads sleep soon when they wait for one another.
+
+    libgomp, which torch computes with on Linux, spins for long by default: where another program
+    uses a core as well, a training step then takes many times as long. It reads this when torch is
+    imported. `benchmarks/README.md` has figures.
+    """
+    if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}):
+        os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def fail(message: str) -> None:

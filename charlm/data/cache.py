@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from charlm.data.corpus import DEFAULT_SPLIT, Corpus, CorpusConfig, Part
@@ -32,7 +33,8 @@ def encode_part(corpus: Corpus, part: Part, tokenizer: Tokenizer) -> TokenFile:
         TextError: a text cannot be read.
         StorageError: the cache folder is full or not writable.
     """
-    if kept := find_tokens(corpus.config, corpus.sha256, part, tokenizer):
+    kept = find_tokens(corpus.config, corpus.sha256, part, tokenizer)
+    if kept is not None:
         return kept
     path = token_path(corpus.config, corpus.sha256, part, tokenizer)
     make_folder(path.parent)
@@ -47,7 +49,7 @@ def find_tokens(
     path = token_path(config, sha256, part, tokenizer)
     try:
         tokens = open_token_file(path)
-    except (OSError, ValueError, KeyError, TypeError):  # none there, or a damaged one
+    except (OSError, ValueError):  # none there, or a damaged one
         return None
     os.utime(path)
     return tokens
@@ -65,6 +67,7 @@ def forget_old_files(folder: Path) -> None:
     """Remove what nothing has used for thirty days."""
     with storage_errors(folder):
         for path in folder.iterdir():
-            unused = time.time() - path.stat().st_mtime
-            if path.suffix in (".tokens", ".tmp") and unused > KEEP_SECONDS:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another run has just renamed or removed it
+                unused = time.time() - path.stat().st_mtime
+                if path.suffix in (".tokens", ".tmp") and unused > KEEP_SECONDS:
+                    path.unlink()

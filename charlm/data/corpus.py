@@ -43,7 +43,7 @@ class CorpusConfig:
             raise ConfigError("--split has no effect beside --valid and --test; leave it out.")
         if self.split is not None:
             whole = sum(self.split)
-            if len(self.split) != 3 or min(self.split) < 0 or abs(whole - 100) > 1e-6:
+            if len(self.split) != 3 or min(self.split) < 0 or not abs(whole - 100) < 1e-6:
                 raise ConfigError(f"--split must be three percentages of sum 100, not {whole:g}.")
             if self.split[0] == 0:
                 raise ConfigError("--split leaves nothing to train on; give train more than 0.")
@@ -197,14 +197,14 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         end = int(num_chars * sum(shares[: index + 1]) / 100) if index < 2 else num_chars
         return TextPart(sources["train"], framing, start, end, whole_words=whole_words)
 
-    everything = [s for part in PARTS for s in scans[part]]
+    contents = [(part, s.sha256) for part in PARTS for s in scans[part]]
     return Corpus(
         config=replace(config, frame=frame),
         parts={part: part_of(part) for part in PARTS},
         framing=framing,
-        sha256=hashlib.sha256("".join(s.sha256 for s in everything).encode()).hexdigest(),
+        sha256=hashlib.sha256(repr(contents).encode()).hexdigest(),
         num_chars=num_chars,
-        notes=tuple(note for s in everything for note in s.notes),
+        notes=tuple(note for part in PARTS for s in scans[part] for note in s.notes),
     )
 
 
@@ -244,7 +244,7 @@ def scan(source: Source) -> Scan:
             symbols |= set(text)
         # A few thousand characters from before, so that a blank line between chunks is seen.
         blank_lines = blank_lines or has_blank_line(tail + text)
-        tail = text[-4096:]
+        tail = (tail + text)[-4096:]
     notes = []
     if source.has_byte_order_mark:
         notes.append(f"{source.name} begins with a byte-order mark, which is not text: left out.")

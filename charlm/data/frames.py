@@ -1,7 +1,7 @@
 """Frames: what `<start>` ... `<stop>` encloses, as a stream of pieces."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +14,8 @@ PARAGRAPHS = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
 # Published token counts include the blank lines of WikiText, so each line is a frame here;
 # a literal end mark ends one too, with the line break after it if there is one.
 PRETOKENIZED_LINES = re.compile(r"[ \t]*(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*(?:\r?\n)?|[ \t]*\r?\n")
+ONLY_PYTHON_SPACE = "\x1c\x1d\x1e\x1f"
+BLANK = " \t\r\n"  # what separators are made of, end marks aside
 BLANK_LINE = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n\s*\S")
 
 
@@ -65,25 +67,32 @@ class Framing:
 
 def frame_pieces(texts: Iterable[str], framing: Framing) -> Iterator[Piece]:
     """Cut one document, given in chunks, into the pieces of its frames."""
-    separator = framing.separator
     buffer, opens = "", True
     for chunk in texts:
         buffer += chunk
-        position = 0
-        for match in separator.finditer(buffer) if separator else ():
-            if match.end() == len(buffer):
-                break  # it may go on in the next chunk
-            yield from close_frame(buffer[position : match.start()], match[0], opens, framing)
-            position, opens = match.end(), True
-        buffer = buffer[position:]
+        # A separator at the end may go on in the next chunk.
+        limit = len(buffer.rstrip(BLANK))
+        buffer, opens = yield from separate(buffer, opens, framing, limit)
         while len(buffer) > 2 * MAX_PIECE:
             text, buffer = split_before_space(buffer)
             yield Piece(text, "", opens, False)
             opens = False
-    end = separator.search(buffer) if separator else None
-    text, gap = (buffer[: end.start()], buffer[end.start() :]) if end else (buffer, "")
-    if text or gap or not opens:
-        yield from close_frame(text, gap, opens, framing)
+    buffer, opens = yield from separate(buffer, opens, framing, len(buffer) + 1)
+    if buffer or not opens:
+        yield from close_frame(buffer, "", opens, framing)
+
+
+def separate(
+    buffer: str, opens: bool, framing: Framing, limit: int
+) -> Generator[Piece, None, tuple[str, bool]]:
+    """Yield the frames that a separator closes before `limit`; return the rest, and its `opens`."""
+    position = 0
+    for match in framing.separator.finditer(buffer) if framing.separator else ():
+        if match.end() >= limit:
+            break
+        yield from close_frame(buffer[position : match.start()], match[0], opens, framing)
+        position, opens = match.end(), True
+    return buffer[position:], opens
 
 
 def close_frame(text: str, gap: str, opens: bool, framing: Framing) -> Iterator[Piece]:
@@ -104,11 +113,15 @@ def split_before_space(text: str) -> tuple[str, str]:
     That is before white space that follows something else; a longer run without white space is
     cut at its `MAX_PIECE`th character.
     """
-    position = MAX_PIECE
-    while position > 1 and not (text[position].isspace() and not text[position - 1].isspace()):
-        position -= 1
-    position = position if position > 1 else MAX_PIECE
-    return text[:position], text[position:]
+    places = (place for place in range(MAX_PIECE, 0, -1) if parts_words(text, place))
+    place = next(places, MAX_PIECE)
+    return text[:place], text[place:]
+
+
+def parts_words(text: str, place: int) -> bool:
+    """Whether white space begins there, for Python and for the tokenizers' libraries alike."""
+    space, before = text[place], text[place - 1]
+    return space.isspace() and space not in ONLY_PYTHON_SPACE and not before.isspace()
 
 
 def has_blank_line(text: str) -> bool:

@@ -12,7 +12,6 @@ from typing import IO, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import compressions
 
 from charlm.errors import TextError
 
@@ -41,6 +40,9 @@ class Source:
             TextError: it cannot be opened, or breaks off while it is being unpacked.
         """
         with self._open() as file:
+            if self._path.endswith(".zst"):
+                yield from unpack_zstd(file)
+                return
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
@@ -87,12 +89,11 @@ class Source:
                 with open(self._spooled(), "rb") as file:
                     yield file
                 return
-            if self._path.endswith(".zst") and "zst" not in compressions:
-                raise TextError(f"to read {self.name}, run `pip install charlm[zstd]`.")
             system, path = LocalFileSystem(), self._path
             if "://" in self._path:
                 system, path = fsspec.url_to_fs(self._path)
-            with system.open(path, "rb", compression="infer") as file:
+            compression = None if path.endswith(".zst") else "infer"
+            with system.open(path, "rb", compression=compression) as file:
                 yield file
 
     def _spooled(self) -> str:
@@ -101,6 +102,31 @@ class Source:
             shutil.copyfileobj(sys.stdin.buffer, self._spool)
             self._spool.flush()
         return self._spool.name
+
+
+def unpack_zstd(file: BinaryIO) -> Iterator[bytes]:
+    """Unpack zstandard frames; unlike the library's own reader, tell when one is cut off.
+
+    Raises:
+        TextError: `zstandard` is not installed.
+        EOFError: the file is damaged or cut off.
+    """
+    try:
+        import zstandard
+    except ImportError:
+        raise TextError("to read .zst files, run `pip install charlm[zstd]`.") from None
+    unpacker, rest = zstandard.ZstdDecompressor().decompressobj(), b""
+    begun = False
+    try:
+        while chunk := rest or file.read(CHUNK_BYTES):
+            yield unpacker.decompress(chunk)
+            rest, begun = unpacker.unused_data, not unpacker.eof
+            if unpacker.eof:
+                unpacker = zstandard.ZstdDecompressor().decompressobj()
+    except zstandard.ZstdError as error:
+        raise EOFError(str(error)) from error
+    if begun:
+        raise EOFError("it is cut off")
 
 
 @contextmanager

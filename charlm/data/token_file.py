@@ -91,11 +91,14 @@ def open_token_file(path: Path) -> TokenFile:
         head = file.read(HEADER_BYTES)
     if not head.startswith(MAGIC):
         raise ValueError(f"{path} is not a token file")
-    header = json.loads(head[len(MAGIC) :])
-    dtype, num_tokens = np.dtype(header["dtype"]), int(header["num_tokens"])
+    try:
+        header = json.loads(head[len(MAGIC) :])
+        dtype, num_tokens = np.dtype(header["dtype"]), int(header["num_tokens"])
+        counts = TextCounts(**header["counts"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} has a damaged header") from error
     if path.stat().st_size != HEADER_BYTES + num_tokens * dtype.itemsize:
         raise ValueError(f"{path} is cut short")
-    counts = TextCounts(**header["counts"])
     if num_tokens == 0:  # nothing to map
         return TokenFile(np.zeros(0, dtype), counts)
     tokens = np.memmap(path, dtype, mode="r", offset=HEADER_BYTES, shape=(num_tokens,))

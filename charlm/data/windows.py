@@ -54,6 +54,8 @@ class StreamWindows:
         return -(-self._inputs.shape[1] // self._bptt)
 
     def __getitem__(self, index: int) -> Window:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         time = slice(index * self._bptt, (index + 1) * self._bptt)
         targets = self._targets[:, time].astype(np.int64)
         targets[targets == self._start_id] = NOT_PREDICTED
@@ -78,7 +80,8 @@ class FrameWindows:
     ) -> None:
         starts = np.flatnonzero(tokens == start_id)
         lengths = np.diff(starts, append=len(tokens)) - 1  # targets of each frame
-        stream = starts * batch_size // max(len(tokens), 1)
+        middles = 2 * starts + lengths + 1  # twice; a frame goes where its middle falls
+        stream = middles * batch_size // (2 * max(len(tokens), 1))
         streams = [stream == b for b in range(batch_size)]
         rows = [self._row(starts[own], lengths[own], bptt) for own in streams]
         self._num_windows = max(len(begins) for begins, _ in rows)
@@ -105,6 +108,8 @@ class FrameWindows:
         return self._num_windows
 
     def __getitem__(self, index: int) -> Window:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         begins, lengths = self._begins[:, index], self._lengths[:, index]
         time = np.arange(max(lengths.max(), 1))
         padding = time >= lengths[:, None]

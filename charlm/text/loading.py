@@ -39,12 +39,17 @@ def parse_tokenizer(content: str, name: str) -> Tokenizer:
     except Exception as error:  # the library raises nothing narrower
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {error}.") from error
     size = backend.get_vocab_size()
-    if [backend.id_to_token(i) for i in range(size - 3, size)] != [START, STOP, OTHER]:
+    last = [backend.id_to_token(i) for i in range(max(size - 3, 0), size)]
+    if last != [START, STOP, OTHER]:
         raise TokenizerError(
             f"{name} was not written by charlm: its last three tokens should be "
             f"{START}, {STOP} and {OTHER}."
         )
-    return level_of(content)(backend)
+    kind = level_of(content)
+    try:
+        return kind(backend)
+    except KeyError as error:
+        raise TokenizerError(f"{name} is damaged: {error} stands for no byte.") from error
 
 
 def level_of(content: str) -> type[Tokenizer]:
@@ -52,7 +57,7 @@ def level_of(content: str) -> type[Tokenizer]:
     description = json.loads(content)
     model, splitter = description["model"], description["pre_tokenizer"] or {}
     if model["type"] == "BPE":
-        return BpeTokenizer if model["merges"] else ByteTokenizer
+        return BpeTokenizer if splitter.get("use_regex", True) else ByteTokenizer
     if splitter.get("type") == "Split" and splitter.get("pattern") == {"String": ""}:
         return CharTokenizer
     return WordTokenizer

@@ -38,6 +38,12 @@ class ByteTokenizer(Tokenizer):
 
     level = "byte"
 
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        super().__init__(backend)
+        for byte, symbol in enumerate(byte_symbols()):
+            if backend.id_to_token(byte) != symbol:
+                raise KeyError(backend.id_to_token(byte))
+
     @classmethod
     def build(cls) -> "ByteTokenizer":
         return cls(byte_level_backend(byte_symbols(), [], words=False))

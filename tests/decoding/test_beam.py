@@ -70,13 +70,13 @@ def test_a_beam_as_wide_as_the_space_equals_exhaustive_search(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_without_length_penalty_the_best_of_an_exhaustive_beam_needs_no_more_than_it(
+def test_without_length_penalty_a_beam_that_cuts_no_growing_text_finds_the_best_ones(
     random_model, seed
 ):
     model = random_model(seed, 4)
     expected = exhaustive_search(model, (0,), 4, 0.0, (), STOP)
 
-    # 3 ** 3 texts can grow to the last step; none of them is ever cut, and scores only fall.
+    # At most 3 ** 3 texts grow before the last step, and none gets better by growing.
     found = search(model, beam=27, max_new_tokens=4, length_penalty=0.0)
 
     assert_same(found, expected[:27])
@@ -96,9 +96,7 @@ def test_a_beam_of_one_is_greedy(random_model, seed, barred, length_penalty):
         generator=torch.Generator(),
     )
 
-    (best,) = search(
-        model, barred=barred, beam=1, max_new_tokens=12, length_penalty=length_penalty
-    )
+    (best,) = search(model, barred=barred, beam=1, max_new_tokens=12, length_penalty=length_penalty)
 
     assert best.tokens == tuple(greedy)
 
@@ -135,7 +133,7 @@ def test_hypotheses_are_what_they_say(random_model, seed, beam, length_penalty, 
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_without_length_penalty_a_wider_beam_that_is_exhaustive_is_never_beaten(random_model, seed):
+def test_no_beam_beats_exhaustive_search(random_model, seed):
     model = random_model(seed, 4)
     (best, *_) = exhaustive_search(model, (0,), 4, 0.0, (), STOP)
 
@@ -144,7 +142,7 @@ def test_without_length_penalty_a_wider_beam_that_is_exhaustive_is_never_beaten(
     assert all(score <= best.score + 1e-9 for score in scores)
 
 
-def tree(prefix_model, probabilities, vocab_size=2):
+def tree(prefix_model, probabilities):
     """A model from the probabilities that follow each prefix."""
 
     def logits_after(prefix):
@@ -169,6 +167,21 @@ def test_a_beam_finds_what_greedy_decoding_misses(prefix_model):
     assert greedy.tokens == (0, 0)
     assert (best.tokens, second.tokens) == ((1, 0), (0, 0))
     assert best.log_prob == pytest.approx(torch.tensor(0.36).log().item())
+
+
+def test_a_text_that_ends_takes_no_place_from_those_that_grow(prefix_model):
+    model = tree(
+        prefix_model,
+        {
+            (0,): [0.3, 0.25, 0.45],
+            (0, 0): [0.5, 0.5, 0.0],
+            (0, 1): [1.0, 0.0, 0.0],
+        },
+    )
+
+    found = search(model, stop_id=2, beam=2, max_new_tokens=2, length_penalty=0.0)
+
+    assert [h.tokens for h in found] == [(), (1, 0)]
 
 
 EARLY = {

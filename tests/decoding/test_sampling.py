@@ -96,7 +96,6 @@ def test_a_token_without_probability_is_never_drawn():
 
 @pytest.mark.parametrize(("number", "token"), [(0.0, 1), (1 - 2**-53, 4)])
 def test_the_least_and_the_greatest_number_draw_possible_tokens(monkeypatch, number, token):
-    monkeypatch.setattr(torch, "rand", lambda *size, **options: torch.tensor(number).double())
     monkeypatch.setattr(
         torch, "rand", lambda *size, **options: torch.tensor(number, dtype=torch.float64)
     )
@@ -188,19 +187,24 @@ def test_barred_tokens_are_never_yielded(random_model, seed, greedy):
     assert set(text) <= {0, 1, 2}
 
 
-def test_sampled_texts_have_the_probability_that_the_model_gives_them(random_model):
-    model = random_model(3, 3)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_sampled_texts_have_the_probability_that_the_model_gives_them(random_model, temperature):
+    model, stop_id = random_model(3, 3), 2
+    settings = {"max_new_tokens": 2, "temperature": temperature}
 
     texts = [
-        tuple(generate(model, prompt=(0,), stop_id=2, barred=(), max_new_tokens=2, seed=seed))
+        tuple(generate(model, prompt=(0,), stop_id=stop_id, seed=seed, **settings))
         for seed in range(4000)
     ]
 
-    first = model.logits_after((0,)).double().softmax(-1).numpy()
-    expected = {(): first[2]}
+    def probabilities(prefix):
+        return (model.logits_after(prefix).double() / temperature).softmax(-1).numpy()
+
+    first = probabilities((0,))
+    expected = {(): first[stop_id]}
     for token in (0, 1):
-        second = model.logits_after((0, token)).double().softmax(-1).numpy()
-        expected[(token,)] = first[token] * second[2]
+        second = probabilities((0, token))
+        expected[(token,)] = first[token] * second[stop_id]
         expected |= {(token, other): first[token] * second[other] for other in (0, 1)}
     counts = [texts.count(text) for text in expected]
     assert chisquare(counts, 4000 * np.array([*expected.values()])).pvalue > 0.001

@@ -14,7 +14,7 @@ from charlm.data.token_file import TextCounts
 from charlm.errors import TextError
 from charlm.evaluation import estimate_nats, evaluate, window_nats
 from charlm.model import LanguageModel, ModelConfig
-from charlm.text import CharTokenizer
+from charlm.text.chars import CharTokenizer
 
 TOKENIZER = CharTokenizer.build(["abcdefghijklmnopqrstuvwx"])  # 24 symbols, 27 with the marks
 START, STOP, OTHER = TOKENIZER.start_id, TOKENIZER.stop_id, TOKENIZER.other_id

@@ -28,7 +28,7 @@ def naive_nats(head, hidden, targets):
     return nats
 
 
-@pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 3, 2)])
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 3, 2)])
 def test_nats_are_the_negative_log_probabilities_of_the_targets(shape):
     head, hidden = head_and_hidden(*shape)
     targets = torch.randint(VOCAB_SIZE, shape)

@@ -1,0 +1,253 @@
+"""Texts by name: every byte arrives, and what cannot be read is told."""
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import re
+import sys
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.data.sources import CHUNK_BYTES, STDIN, Source
+from charlm.errors import TextError
+
+
+def zstd(content):
+    """A Zstandard frame of one block that is not compressed (RFC 8878): needs no library."""
+    size = len(content).to_bytes(4, "little")
+    block = (len(content) << 3 | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd\xa0" + size + block + content
+
+
+COMPRESS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstd,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("texts")
+
+
+def source_of(folder, content, name="tale.txt", **settings):
+    path = folder / name
+    path.write_bytes(content)
+    return Source(str(path), **settings)
+
+
+def read(source):
+    return "".join(source.texts())
+
+
+@given(text=st.text(), chunk_bytes=st.integers(4, 9))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_text_is_the_same_whatever_the_chunks_cut_in_two(folder, text, chunk_bytes):
+    source = source_of(folder, text.encode())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlm.data.sources.CHUNK_BYTES", chunk_bytes)
+        texts = list(source.texts())
+
+    assert "".join(texts) == text.removeprefix("\ufeff")
+
+
+@given(content=st.binary(), chunk_bytes=st.integers(1, 9))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_any_bytes_become_text_and_back(folder, content, chunk_bytes):
+    source = source_of(folder, content, any_bytes=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlm.data.sources.CHUNK_BYTES", chunk_bytes)
+        text = read(source)
+
+    assert text == content.decode("utf-8", "surrogateescape")
+    assert text.encode("utf-8", "surrogateescape") == content
+
+
+def test_chunks_are_about_a_megabyte(tmp_path):
+    content = bytes(range(256)) * 10_000
+
+    chunks = list(source_of(tmp_path, content).chunks())
+
+    assert b"".join(chunks) == content
+    assert all(0 < len(chunk) <= CHUNK_BYTES for chunk in chunks)
+
+
+def test_line_ends_nul_and_other_controls_stay_as_they_are(tmp_path):
+    text = "a\r\nb\rc\n\0\x0c\x1a\u2028d"
+
+    assert read(source_of(tmp_path, text.encode())) == text
+
+
+@given(before=st.text(max_size=20), after=st.text(), chunk_bytes=st.integers(4, 9))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_first_byte_that_is_not_utf8_is_told_by_its_place(folder, before, after, chunk_bytes):
+    source = source_of(folder, before.encode() + b"\xff" + after.encode())
+    place = f"not UTF-8 at byte {len(before.encode()):,} (0xff)"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlm.data.sources.CHUNK_BYTES", chunk_bytes)
+        with pytest.raises(TextError, match=re.escape(place)):
+            read(source)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("aé朝".encode()[:-1], r"byte 3 \(0xe6\)"),  # the last character breaks off
+        ("aé".encode() + b"\xe6\x9cb", r"byte 3 \(0xe6\)"),
+        ("é" * 600 + "x", None),
+        (("é" * 600).encode() + b"\xe9t\xe9", r"byte 1,200 \(0xe9\)"),
+    ],
+)
+def test_a_character_that_breaks_off_is_told_by_its_first_byte(
+    content, place, chunk_bytes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("charlm.data.sources.CHUNK_BYTES", chunk_bytes)
+    source = source_of(tmp_path, content.encode() if isinstance(content, str) else content)
+
+    if place is None:
+        assert read(source) == content
+        return
+    with pytest.raises(TextError, match=place):
+        read(source)
+
+
+def test_a_bad_byte_beyond_the_first_megabyte_is_told_by_its_place(tmp_path):
+    source = source_of(tmp_path, b"a" * 2_000_000 + b"\xe9")
+
+    with pytest.raises(TextError, match=r"byte 2,000,000 \(0xe9\)"):
+        read(source)
+
+
+def test_a_byte_order_mark_is_left_out_and_noted(tmp_path):
+    source = source_of(tmp_path, "\ufeffa tale\ufeff".encode())
+
+    assert read(source) == "a tale\ufeff"
+    assert source.has_byte_order_mark
+
+
+def test_only_one_byte_order_mark_is_left_out(tmp_path):
+    assert read(source_of(tmp_path, "\ufeff\ufeffa".encode())) == "\ufeffa"
+
+
+def test_a_byte_order_mark_stays_where_bytes_are_learnt(tmp_path):
+    source = source_of(tmp_path, "\ufeffa tale".encode(), any_bytes=True)
+
+    assert read(source) == "\ufeffa tale"
+    assert not source.has_byte_order_mark
+
+
+def test_a_text_without_a_byte_order_mark_has_none(tmp_path):
+    source = source_of(tmp_path, b"a tale")
+
+    assert read(source) == "a tale"
+    assert not source.has_byte_order_mark
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_compressed_texts_are_unpacked_by_name_as_often_as_needed(suffix, tmp_path):
+    text = "a naïve tale\r\n" * 1000
+    source = source_of(tmp_path, COMPRESS[suffix](text.encode()), "tale.txt" + suffix)
+
+    assert read(source) == text
+    assert read(source) == text
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_compressed_text_that_breaks_off_is_an_error(suffix, tmp_path):
+    content = random.Random(1).randbytes(10_000).hex().encode()
+    packed = COMPRESS[suffix](content)
+    source = source_of(tmp_path, packed[: len(packed) // 2], "tale.txt" + suffix)
+
+    with pytest.raises(TextError, match=rf"tale\.txt\{suffix} "):
+        read(source)
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_text_that_is_not_what_its_name_says_is_an_error(suffix, tmp_path):
+    source = source_of(tmp_path, b"a tale that was never packed" * 100, "tale.txt" + suffix)
+
+    with pytest.raises(TextError, match=rf"tale\.txt\{suffix} "):
+        read(source)
+
+
+def test_a_gz_file_with_a_damaged_byte_is_an_error(tmp_path):
+    packed = bytearray(gzip.compress(b"a tale of a fox and an owl" * 10))
+    packed[-6] ^= 1  # in the check sum
+    source = source_of(tmp_path, bytes(packed), "tale.gz")
+
+    with pytest.raises(TextError, match=r"tale\.gz cannot be read"):
+        read(source)
+
+
+def test_without_its_library_a_zst_file_is_answered_with_how_to_install_it(tmp_path, monkeypatch):
+    source = source_of(tmp_path, COMPRESS[".zst"](b"a tale"), "tale.zst")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+
+    with pytest.raises(TextError, match=r"pip install charlm\[zstd\]"):
+        read(source)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(TextError, match=r"missing\.txt does not exist; name a text file"):
+        read(Source(str(tmp_path / "missing.txt")))
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(TextError, match="is a folder; name the text files in it"):
+        read(Source(str(tmp_path)))
+
+
+def test_a_name_may_hold_any_character(tmp_path):
+    assert read(source_of(tmp_path, b"a tale", "tale [1] *é%20#?.txt")) == "a tale"
+
+
+def test_standard_input_is_read_again_from_where_it_was_kept(monkeypatch):
+    text = "a naïve tale\r\n" * 100
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    source = Source(STDIN)
+
+    assert source.name == "standard input"
+    assert read(source) == text
+    assert b"".join(source.chunks()) == text.encode()
+    assert read(source) == text
+
+
+def test_standard_input_is_called_by_its_name_in_errors(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+
+    with pytest.raises(TextError, match="standard input is not UTF-8 at byte 0"):
+        read(Source(STDIN))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_remote_texts_are_read_by_their_address(suffix):
+    content = COMPRESS.get(suffix, bytes)(b"a tale from afar")
+    memory = fsspec.filesystem("memory")
+    memory.pipe(f"/afar/tale.txt{suffix}", content)
+
+    text = read(Source(f"memory://afar/tale.txt{suffix}"))
+
+    memory.rm("/afar", recursive=True)
+    assert text == "a tale from afar"
+
+
+def test_a_remote_text_that_is_not_there_is_named():
+    with pytest.raises(TextError, match="memory://nowhere does not exist"):
+        read(Source("memory://nowhere"))
+
+
+def test_an_address_of_an_unknown_kind_cannot_be_read():
+    with pytest.raises(TextError, match="nosuch://tale cannot be read"):
+        read(Source("nosuch://tale"))
