@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from charlm.errors import ConfigError
 
+MAX_LENGTH_PENALTY = 10  # length ** 10 is still a number, whatever the length
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodingConfig:
@@ -26,6 +28,11 @@ class DecodingConfig:
         for name in ("max_new_tokens", "beam", "num_return_sequences"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if not abs(self.length_penalty) <= MAX_LENGTH_PENALTY:
+            raise ConfigError(
+                f"length_penalty must be from -{MAX_LENGTH_PENALTY} to {MAX_LENGTH_PENALTY}, not "
+                f"{self.length_penalty:g}."
+            )
         if not 0 <= self.temperature < float("inf"):
             raise ConfigError(f"temperature must be 0 or more, not {self.temperature:g}.")
         if self.beam > 1 and self.num_return_sequences > self.beam:

@@ -53,7 +53,8 @@ def choose(logits: Tensor, config: DecodingConfig, generator: torch.Generator) -
     """The next token given logits (1, vocab_size)."""
     if config.is_greedy:
         return int(logits.argmax())
-    return draw(scale_temperature(logits[0], config.temperature), generator)
+    # In float64 even the coldest and the hottest temperature leave numbers to compare.
+    return draw(scale_temperature(logits[0].double(), config.temperature), generator)
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:

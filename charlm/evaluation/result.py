@@ -103,4 +103,7 @@ def ratio(numerator: float, denominator: float) -> float:
 
 def exp(nats: float) -> float:
     """e ** nats, infinite where a float cannot hold it."""
-    return math.exp(nats) if nats < 700 or math.isnan(nats) else math.inf
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf

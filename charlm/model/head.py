@@ -26,7 +26,11 @@ class SoftmaxHead(nn.Module):
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Surprisal of each target in nats, the shape of `targets`; 0 where it is ignored."""
+        logits = self(hidden)
         nats = cross_entropy(
-            self(hidden).flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="none"
+            logits.reshape(-1, logits.shape[-1]),
+            targets.reshape(-1),
+            ignore_index=IGNORED,
+            reduction="none",
         )
         return nats.view(targets.shape)

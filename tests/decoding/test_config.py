@@ -22,8 +22,8 @@ def test_temperature_is_zero_or_more_and_finite(temperature):
         DecodingConfig(temperature=temperature)
 
 
-@pytest.mark.parametrize("length_penalty", [math.inf, -math.inf, math.nan])
-def test_the_length_penalty_is_finite(length_penalty):
+@pytest.mark.parametrize("length_penalty", [math.inf, -math.inf, math.nan, 11.0])
+def test_the_length_penalty_is_small(length_penalty):
     with pytest.raises(ConfigError, match="length_penalty must be"):
         DecodingConfig(beam=4, length_penalty=length_penalty)
 
