@@ -61,7 +61,7 @@ class LoadedModel:
         self, prompt: str, config: DecodingConfig, *, seed: int | None = None
     ) -> list[Generation]:
         """`config.num_return_sequences` texts: samples in order, or a beam's best first."""
-        if config.beam > 1:
+        if config.beam is not None:
             return self.search(prompt, config)
         seed = draw_seed() if seed is None else seed
         return [

@@ -1,6 +1,9 @@
 """What every test gets: a cache of its own; and a small text, and a model trained on it."""
 
+import os
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # torch reads it when imported: steadier, and fast enough here
 
 import pytest
 import torch

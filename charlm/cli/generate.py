@@ -67,7 +67,7 @@ def generate(
         shown = ", ".join(repr(part) for part in unknown)
         show_note(f"the model has never seen {shown}: read as <other>.")
     seed = draw_seed() if seed is None else seed
-    if as_json or config.beam > 1:
+    if as_json or config.beam is not None:
         print_whole(lm, prompt, config, seed, as_json)
     else:
         print_stream(lm, prompt, config, seed)
@@ -80,11 +80,11 @@ def check_flags(given: dict[str, Any], seed: int | None) -> None:
         ConfigError: two exclude each other, or one changes nothing.
     """
     greedy = given.get("greedy") or given.get("temperature") == 0
-    searches = given.get("beam", 1) > 1
+    searches = "beam" in given
     for name in BEAM_ONLY:
         if name in given and not searches:
             flag = "--" + name.replace("_", "-")
-            raise ConfigError(f"{flag} has no effect without --beam 2 or more.")
+            raise ConfigError(f"{flag} has no effect without --beam.")
     if given.get("greedy") and given.get("temperature"):
         raise ConfigError("--greedy and --temperature exclude each other; choose one.")
     if searches and ("temperature" in given or given.get("greedy")):
@@ -110,7 +110,7 @@ def print_whole(
     """Texts when they are complete, as a beam's are only at its end."""
     generations = lm.generate_many(prompt, config, seed=seed)
     if as_json:
-        sampled = config.beam == 1 and not config.is_greedy
+        sampled = config.beam is None and not config.is_greedy
         content = {
             "seed": seed if sampled else None,
             "texts": [asdict(generation) for generation in generations],

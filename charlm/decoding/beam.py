@@ -38,14 +38,15 @@ def beam_search(
     of a full set of finished ones (at once with `early_stopping`), or at `max_new_tokens`, where
     the growing ones count as they are. Barred tokens cost their probability; the rest keep theirs.
     """
+    assert config.beam is not None
     beam, penalty = config.beam, config.length_penalty
     logits, state = read_prompt(model, prompt)
     growing: list[tuple[int, ...]] = [()]
-    log_probs = logits.new_zeros(1, dtype=torch.float64)
+    log_probs = torch.zeros(1, dtype=torch.float64)
     finished: list[Hypothesis] = []
 
     for length in range(1, config.max_new_tokens + 1):
-        totals = log_probs[:, None] + bar_tokens(logits.double().log_softmax(-1), barred)
+        totals = log_probs[:, None] + bar_tokens(logits.cpu().double().log_softmax(-1), barred)
         candidates = best_candidates(totals, 2 * beam)
         for log_prob, row, token in candidates[:beam]:
             if token == stop_id:
@@ -80,7 +81,10 @@ def best_candidates(totals: Tensor, count: int) -> list[tuple[float, int, int]]:
 
     As (total, row, token), best first.
     """
-    best = totals.flatten().topk(min(count, totals.numel()))
-    vocab_size = totals.shape[1]
-    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    return [(value, i // vocab_size, i % vocab_size) for value, i in pairs if value > float("-inf")]
+    flat, vocab_size = totals.flatten(), totals.shape[1]
+    least = flat.topk(min(count, len(flat))).values[-1]
+    indices = ((flat >= least) & (flat > float("-inf"))).nonzero().squeeze(1)
+    # Of equals the first wins, as in argmax; topk itself promises no order.
+    order = flat[indices].sort(descending=True, stable=True).indices
+    best = indices[order][:count].tolist()
+    return [(float(flat[i]), i // vocab_size, i % vocab_size) for i in best]

@@ -53,8 +53,9 @@ def choose(logits: Tensor, config: DecodingConfig, generator: torch.Generator) -
     """The next token given logits (1, vocab_size)."""
     if config.is_greedy:
         return int(logits.argmax())
-    # In float64 even the coldest and the hottest temperature leave numbers to compare.
-    return draw(scale_temperature(logits[0].double(), config.temperature), generator)
+    # In float64, and below 0, even the coldest and the hottest temperature leave numbers.
+    shifted = logits[0].cpu().double() - logits.max().item()
+    return draw(scale_temperature(shifted, config.temperature), generator)
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:
@@ -63,7 +64,7 @@ def draw(logits: Tensor, generator: torch.Generator) -> int:
     One uniform number a token, in float64 on the CPU, so that a seed gives the same text however
     many others are drawn beside it.
     """
-    cumulative = logits.double().cpu().softmax(dim=-1).cumsum(dim=-1)
+    cumulative = logits.cpu().double().softmax(dim=-1).cumsum(dim=-1)
     uniform = torch.rand((), generator=generator, dtype=torch.float64)
     # The last sum may miss 1 by rounding: scale, so that the draw stays inside.
     return int(torch.searchsorted(cumulative, uniform * cumulative[-1], right=True))

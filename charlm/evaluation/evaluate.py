@@ -90,6 +90,6 @@ def window_nats(
             with torch.no_grad(), autocast(model.device, precision):
                 state = model.carry_state(state, window.fresh)
                 nats, state = model.nats(inputs, targets, state)
-            yield window, nats.double().cpu().numpy()
+            yield window, nats.cpu().double().numpy()
     finally:
         model.train(training)

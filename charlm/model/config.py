@@ -22,7 +22,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "hidden_size", "embedding_size", "num_layers"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}.")
         if self.cell not in get_args(CellName):
             known = ", ".join(get_args(CellName))
