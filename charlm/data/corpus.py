@@ -179,7 +179,7 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     }
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
     check_content(config.paths, scans["train"])
-    frame = config.frame or default_frame(text, any(s.blank_lines for s in scans["train"]))
+    frame = config.frame or default_frame(text, scans["train"])
     if config.independent_frames and frame == "document" and len(config.paths) == 1:
         raise ConfigError(
             "--independent-frames has no effect on one document; add --frame line or paragraph."
@@ -228,7 +228,8 @@ class Scan:
     sha256: str
     num_chars: int
     symbols: frozenset[str]  # its distinct characters, as far as the first two
-    blank_lines: bool
+    lines: bool  # whether there is more than one
+    blank_lines: bool  # whether one parts two paragraphs
     notes: tuple[str, ...]
 
 
@@ -237,11 +238,12 @@ def scan(source: Source) -> Scan:
     digest = hashlib.sha256()
     for chunk in source.chunks():
         digest.update(chunk)
-    num_chars, symbols, blank_lines, tail = 0, frozenset[str](), False, ""
+    num_chars, symbols, lines, blank_lines, tail = 0, frozenset[str](), False, False, ""
     for text in source.texts():
         num_chars += len(text)
         if len(symbols) < 2:
             symbols |= set(text)
+        lines = lines or "\n" in (tail + text).strip()
         # A few thousand characters from before, so that a blank line between chunks is seen.
         blank_lines = blank_lines or has_blank_line(tail + text)
         tail = (tail + text)[-4096:]
@@ -252,6 +254,7 @@ def scan(source: Source) -> Scan:
         sha256=digest.hexdigest(),
         num_chars=num_chars,
         symbols=symbols,
+        lines=lines,
         blank_lines=blank_lines,
         notes=tuple(notes),
     )
@@ -273,8 +276,9 @@ def check_content(paths: Sequence[str], scans: Sequence[Scan]) -> None:
         )
 
 
-def default_frame(text: TextConfig, blank_lines: bool) -> Frame:
-    """Words come in paragraphs or lines, the other levels in documents."""
-    if text.level != "word":
+def default_frame(text: TextConfig, scans: Sequence[Scan]) -> Frame:
+    """Words come in paragraphs, else in lines, if there are any; the other levels in documents."""
+    if text.level != "word" or not any(s.lines for s in scans):
         return "document"
-    return "paragraph" if blank_lines and not text.pretokenized else "line"
+    paragraphs = any(s.blank_lines for s in scans) and not text.pretokenized
+    return "paragraph" if paragraphs else "line"

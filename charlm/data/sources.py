@@ -76,10 +76,12 @@ class Source:
         try:
             return decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
+            place, byte = offset + error.start, error.object[error.start]
+            encoding = "utf-16" if place == 0 and byte in (0xFE, 0xFF) else "latin1"
             raise TextError(
-                f"{self.name} is not UTF-8 at byte {offset + error.start:,} "
-                f"(0x{error.object[error.start]:02x}); convert it, for example with "
-                "`iconv -f latin1 -t utf-8`, or learn its bytes with --level byte."
+                f"{self.name} is not UTF-8 at byte {place:,} (0x{byte:02x}); convert it, for "
+                f"example with `iconv -f {encoding} -t utf-8`, or learn its bytes with "
+                "--level byte."
             ) from None
 
     @contextmanager

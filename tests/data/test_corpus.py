@@ -456,3 +456,13 @@ def test_a_part_of_a_document_holds_the_characters_between_its_bounds(
         text = original(part)
 
     assert text == content[cut(start) : cut(max(start, end))]
+
+
+def test_words_on_one_endless_line_are_a_document_that_can_be_split(tmp_path):
+    path = tmp_path / "endless.txt"
+    path.write_text("a tale of a fox " * 100)
+
+    corpus = read_corpus(CorpusConfig(paths=(str(path),)), TextConfig(level="word"))
+
+    assert corpus.framing.frame == "document"
+    assert all("".join(corpus.parts[part]) for part in PARTS)

@@ -246,6 +246,17 @@ def test_a_run_without_white_space_is_cut_where_it_is_too_long(monkeypatch):
     assert [piece.closes for piece in pieces] == [False] * 6 + [True]
 
 
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_a_long_frame_that_ends_in_endless_white_space_is_closed(framing, monkeypatch):
+    monkeypatch.setattr("charlm.data.frames.MAX_PIECE", 4)
+    chunks = ["word" + " " * 20, "\n\n", "next"]
+
+    pieces = list(frame_pieces(chunks, framing))
+
+    assert original(pieces) == "".join(chunks)
+    assert "".join(frames_of(pieces)).split() == ["word", "next"]
+
+
 def test_a_line_of_the_real_limit_is_cut():
     text = "fox " * MAX_PIECE
 

@@ -195,8 +195,8 @@ def test_marks_inside_words_of_a_pretokenized_text_are_letters():
 
     tokenizer = WordTokenizer.build([text], EVERYTHING, pretokenized=True)
 
+    assert [tokenizer.token(token) for token in tokenizer.encode(text)] == text.split()
     assert tokenizer.num_symbols == 3
-    assert tokenizer.encode(text) == [0, 1, 2]
 
 
 @given(
