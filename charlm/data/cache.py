@@ -51,7 +51,8 @@ def find_tokens(
         tokens = open_token_file(path)
     except (OSError, ValueError):  # none there, or a damaged one
         return None
-    os.utime(path)
+    with suppress(PermissionError):  # someone else's file, shared
+        os.utime(path)
     return tokens
 
 

@@ -103,7 +103,7 @@ def select_frames(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Pie
     """The frames whose first character lies in `start` .. `end`."""
     offset = begin = 0
     for piece in pieces:
-        if piece.opens or not piece.text:
+        if piece.opens or not (piece.text or piece.closes):
             begin = offset
         if begin >= end:
             return
@@ -179,6 +179,9 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     }
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
     check_content(config.paths, scans["train"])
+    for path, found in zip(config.valid + config.test, scans["valid"] + scans["test"], strict=True):
+        if not found.num_chars:
+            raise TextError(f"{path} is empty; there is nothing to measure on.")
     frame = config.frame or default_frame(text, scans["train"])
     if config.independent_frames and frame == "document" and len(config.paths) == 1:
         raise ConfigError(
@@ -266,8 +269,9 @@ def check_content(paths: Sequence[str], scans: Sequence[Scan]) -> None:
     Raises:
         TextError: nothing, or one distinct character over and over.
     """
-    if not any(s.num_chars for s in scans):
-        raise TextError(f"{paths[0]} is empty; a model needs a few thousand characters at least.")
+    for path, found in zip(paths, scans, strict=True):
+        if not found.num_chars:
+            raise TextError(f"{path} is empty; a model needs a few thousand characters at least.")
     symbols = frozenset[str]().union(*(s.symbols for s in scans))
     if len(symbols) == 1:
         raise TextError(

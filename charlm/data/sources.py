@@ -7,7 +7,9 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import BufferedIOBase
+from pathlib import Path, PurePath
 from typing import IO, BinaryIO
 
 import fsspec
@@ -17,13 +19,14 @@ from charlm.errors import TextError
 
 CHUNK_BYTES = 1 << 20
 STDIN = "-"
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}  # fsspec's names; .zst is below
 
 
 class Source:
     """One text, read as often as needed in chunks of about a megabyte.
 
-    `-` is standard input, kept in a temporary file since it comes only once. `.gz .xz .bz2 .zst`
-    are unpacked; names with `://` are opened by fsspec.
+    `-` is standard input; it and pipes are kept in a temporary file, since they come only once.
+    `.gz .xz .bz2 .zst` are unpacked; names with `://` are opened by fsspec.
     """
 
     def __init__(self, name: str, *, any_bytes: bool = False) -> None:
@@ -40,9 +43,6 @@ class Source:
             TextError: it cannot be opened, or breaks off while it is being unpacked.
         """
         with self._open() as file:
-            if self._path.endswith(".zst"):
-                yield from unpack_zstd(file)
-                return
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
@@ -85,50 +85,59 @@ class Source:
             ) from None
 
     @contextmanager
-    def _open(self) -> Iterator[BinaryIO]:
+    def _open(self) -> Iterator[IO[bytes] | BufferedIOBase]:
         with read_errors(self.name):
-            if self._path == STDIN:
-                with open(self._spooled(), "rb") as file:
-                    yield file
-                return
             system, path = LocalFileSystem(), self._path
-            if "://" in self._path:
+            if comes_once(self._path):
+                path = self._spooled()
+            elif "://" in self._path:
                 system, path = fsspec.url_to_fs(self._path)
-            compression = None if path.endswith(".zst") else "infer"
-            with system.open(path, "rb", compression=compression) as file:
-                yield file
+            suffix = PurePath(self._path).suffix
+            with system.open(path, "rb", compression=COMPRESSIONS.get(suffix)) as file:
+                if suffix != ".zst":
+                    yield file
+                    return
+                with unpack_zstd(file) as unpacked:
+                    yield unpacked
 
     def _spooled(self) -> str:
         if self._spool is None:
-            self._spool = tempfile.NamedTemporaryFile(prefix="charlm-stdin-")  # noqa: SIM115
-            shutil.copyfileobj(sys.stdin.buffer, self._spool)
+            self._spool = tempfile.NamedTemporaryFile(prefix="charlm-")  # noqa: SIM115
+            with (
+                nullcontext(sys.stdin.buffer)
+                if self._path == STDIN
+                else open(self._path, "rb") as stream
+            ):
+                shutil.copyfileobj(stream, self._spool)
             self._spool.flush()
         return self._spool.name
 
 
-def unpack_zstd(file: BinaryIO) -> Iterator[bytes]:
-    """Unpack zstandard frames; unlike the library's own reader, tell when one is cut off.
+def comes_once(path: str) -> bool:
+    """Whether a text cannot be read again: standard input, or a pipe as `<(command)` makes one."""
+    return path == STDIN or Path(path).is_fifo()
+
+
+@contextmanager
+def unpack_zstd(file: BinaryIO) -> Iterator[IO[bytes] | BufferedIOBase]:
+    """Unpack zstandard, which fsspec's own reader does without telling when it is cut off.
 
     Raises:
-        TextError: `zstandard` is not installed.
+        TextError: the library is not installed.
         EOFError: the file is damaged or cut off.
     """
     try:
-        import zstandard
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
     except ImportError:
         raise TextError("to read .zst files, run `pip install charlm[zstd]`.") from None
-    unpacker, rest = zstandard.ZstdDecompressor().decompressobj(), b""
-    begun = False
     try:
-        while chunk := rest or file.read(CHUNK_BYTES):
-            yield unpacker.decompress(chunk)
-            rest, begun = unpacker.unused_data, not unpacker.eof
-            if unpacker.eof:
-                unpacker = zstandard.ZstdDecompressor().decompressobj()
-    except zstandard.ZstdError as error:
+        with zstd.ZstdFile(file) as unpacked:
+            yield unpacked
+    except zstd.ZstdError as error:
         raise EOFError(str(error)) from error
-    if begun:
-        raise EOFError("it is cut off")
 
 
 @contextmanager

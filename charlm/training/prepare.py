@@ -43,6 +43,7 @@ from charlm.training.run import TrainingRun
 VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
 VALID_STREAMS = 64
 VALID_WINDOW = 256
+VALID_LOGITS = 1 << 24  # held at once: 64 MiB, whatever the vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,11 @@ def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) 
     if len(valid) < 2:
         return None
     tokens = valid.tokens[:VALID_TOKENS]
+    streams = max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW))
     return make_windows(
         tokens,
-        batch_size=max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW)),
-        bptt=VALID_WINDOW,
+        batch_size=streams,
+        bptt=max(1, min(VALID_WINDOW, VALID_LOGITS // (tokenizer.vocab_size * streams))),
         start_id=tokenizer.start_id,
         independent_frames=corpus.independent_frames,
     )

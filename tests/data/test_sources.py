@@ -4,31 +4,26 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import random
 import re
 import sys
+import threading
 
 import fsspec
 import pytest
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.data.sources import CHUNK_BYTES, STDIN, Source
 from charlm.errors import TextError
 
-
-def zstd(content):
-    """A Zstandard frame of one block that is not compressed (RFC 8878): needs no library."""
-    size = len(content).to_bytes(4, "little")
-    block = (len(content) << 3 | 1).to_bytes(3, "little")
-    return b"\x28\xb5\x2f\xfd\xa0" + size + block + content
-
-
 COMPRESS = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
-    ".zst": zstd,
+    ".zst": zstd.compress,
 }
 
 
@@ -164,6 +159,23 @@ def test_compressed_texts_are_unpacked_by_name_as_often_as_needed(suffix, tmp_pa
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_compressed_text_of_several_streams_is_read_to_its_end(suffix, tmp_path):
+    packed = b"".join(COMPRESS[suffix](part) for part in (b"a fox, ", b"", b"an owl ", b"a bat"))
+
+    assert read(source_of(tmp_path, packed, "tale.txt" + suffix)) == "a fox, an owl a bat"
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_text_packed_small_is_unpacked_a_megabyte_at_a_time(suffix, tmp_path):
+    source = source_of(tmp_path, COMPRESS[suffix](bytes(5_000_000)), "tale.txt" + suffix)
+
+    sizes = [len(chunk) for chunk in source.chunks()]
+
+    assert sum(sizes) == 5_000_000
+    assert max(sizes) <= CHUNK_BYTES
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
 def test_a_compressed_text_that_breaks_off_is_an_error(suffix, tmp_path):
     content = random.Random(1).randbytes(10_000).hex().encode()
     packed = COMPRESS[suffix](content)
@@ -192,7 +204,8 @@ def test_a_gz_file_with_a_damaged_byte_is_an_error(tmp_path):
 
 def test_without_its_library_a_zst_file_is_answered_with_how_to_install_it(tmp_path, monkeypatch):
     source = source_of(tmp_path, COMPRESS[".zst"](b"a tale"), "tale.zst")
-    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    monkeypatch.delattr("backports.zstd", raising=False)
 
     with pytest.raises(TextError, match=r"pip install charlm\[zstd\]"):
         read(source)
@@ -251,3 +264,16 @@ def test_a_remote_text_that_is_not_there_is_named():
 def test_an_address_of_an_unknown_kind_cannot_be_read():
     with pytest.raises(TextError, match="nosuch://tale cannot be read"):
         read(Source("nosuch://tale"))
+
+
+def test_a_pipe_is_read_again_like_a_file(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"a tale",))
+    writer.start()
+    source = Source(str(path))
+
+    first, second = read(source), read(source)
+    writer.join()
+
+    assert first == second == "a tale"
