@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 CHARLM = [sys.executable, "-m", "charlm"]
-SMALL = ["--hidden-size", "64", "--steps", "1500", "--valid-every", "5", "--seed", "1"]
+SMALL = ["--hidden-size", "64", "--steps", "15000", "--valid-every", "20", "--seed", "1"]
 
 
 def run(*arguments: str) -> str:

@@ -6,6 +6,7 @@ A setting that is given is taken as it is; the plan fills in the rest.
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,9 @@ VALID_SHARE = 1 / 3  # cost of a token in validation, of that in training: no ba
 MARGIN = 0.97  # of the budget is planned; the rest is for saving and for a slower moment
 HIDDEN_SIZES = (1024, 512, 256, 128)
 MIN_STEPS = 1500  # a larger model is worth its slower steps only if it gets so many
-MAX_EPOCHS = 20
+SMALL = 300_000  # tokens; below, a model soon knows the text by heart
+MAX_EPOCHS, MAX_EPOCHS_SMALL = 20, 12
+OFTEN_SEEN = 12  # epochs
 MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
 
 MeasureStep = Callable[[ModelConfig, TrainingConfig], float]
@@ -96,10 +99,11 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
         steps, why = steps_in_time(given, facts, training, pace)
         validations = pace.validations
         seconds = steps * pace.step_seconds + validations * pace.valid_seconds
+    num_epochs = steps / facts.num_windows(training)
     return Plan(
-        model=model,
+        model=set_dropout(given, facts, model, num_epochs),
         training=set_steps(given, training, steps, validations),
-        num_epochs=steps / facts.num_windows(training),
+        num_epochs=num_epochs,
         expected_seconds=seconds,
         why=why,
     )
@@ -110,6 +114,7 @@ class Pace:
     """How fast one model trains on this machine, and what the time holds of that."""
 
     step_seconds: float
+    spent_seconds: float  # on reading and measuring
     valid_seconds: float  # of one validation
     validations: int  # as many as take a tenth of the time
     steps: int  # that fit into the rest; may be none
@@ -122,25 +127,32 @@ def fit_to_time(
     sizes = [size for size in HIDDEN_SIZES if size <= largest_size(facts)]
     if {"hidden_size", "embedding_size"} & set(given):
         sizes = sizes[-1:]
+    began = time.monotonic()
     for size in sizes:
         model = plan_model(given, facts, size)
         training = plan_training(given, facts, model)
-        pace = find_pace(given, facts, training, measure(model, training))
+        step_seconds = measure(model, training)
+        spent = facts.spent_seconds + time.monotonic() - began
+        pace = find_pace(given, facts, training, step_seconds, spent)
         if pace.steps >= min(MIN_STEPS, max_steps(facts, training)):
             break
     return model, training, pace
 
 
 def find_pace(
-    given: Mapping[str, Any], facts: Facts, training: TrainingConfig, step_seconds: float
+    given: Mapping[str, Any],
+    facts: Facts,
+    training: TrainingConfig,
+    step_seconds: float,
+    spent_seconds: float,
 ) -> Pace:
-    """Share the time out among validations and steps."""
-    seconds = parse_time(given.get("time", DEFAULT_TIME)) * MARGIN - facts.spent_seconds
+    """Share what is left of the time out among validations and steps."""
+    seconds = parse_time(given.get("time", DEFAULT_TIME)) * MARGIN - spent_seconds
     windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
     valid_seconds = max(windows, 1) * step_seconds * VALID_SHARE
     validations = max(1, min(MAX_VALIDATIONS, int(0.1 * seconds / valid_seconds)))
     steps = int((seconds - validations * valid_seconds) / step_seconds)
-    return Pace(step_seconds, valid_seconds, validations, steps)
+    return Pace(step_seconds, spent_seconds, valid_seconds, validations, steps)
 
 
 def largest_size(facts: Facts) -> int:
@@ -157,7 +169,6 @@ def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig
         "hidden_size": width,
         "embedding_size": width,
         "tie_embeddings": given.get("embedding_size", width) == width,
-        "dropout": 0.5 if facts.num_tokens < 300_000 or facts.level == "word" else 0.2,
     }
     return ModelConfig(**{**defaults, **pick(ModelConfig, given), "vocab_size": facts.vocab_size})
 
@@ -187,6 +198,16 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
     return training
 
 
+def set_dropout(
+    given: Mapping[str, Any], facts: Facts, model: ModelConfig, num_epochs: float
+) -> ModelConfig:
+    """Drop more the more often the text will be seen; words are learnt by heart soonest."""
+    if "dropout" in given:
+        return model
+    by_heart = facts.num_tokens < SMALL or num_epochs > OFTEN_SEEN or facts.level == "word"
+    return replace(model, dropout=0.5 if by_heart else 0.2)
+
+
 def set_steps(
     given: Mapping[str, Any], training: TrainingConfig, steps: int, validations: int
 ) -> TrainingConfig:
@@ -200,7 +221,12 @@ def set_steps(
 
 def max_steps(facts: Facts, training: TrainingConfig) -> int:
     """What a corpus of this size can teach before the model learns it by heart."""
-    return MAX_EPOCHS * facts.num_windows(training)
+    return max_epochs(facts) * facts.num_windows(training)
+
+
+def max_epochs(facts: Facts) -> int:
+    """How often a text of this size is worth being seen."""
+    return MAX_EPOCHS_SMALL if facts.num_tokens < SMALL else MAX_EPOCHS
 
 
 def steps_in_time(
@@ -211,13 +237,14 @@ def steps_in_time(
     Raises:
         ConfigError: not even one.
     """
-    time = given.get("time", DEFAULT_TIME)
+    budget = given.get("time", DEFAULT_TIME)
     if pace.steps < 1:
         raise ConfigError(
-            f"--time {time} is too short: a step takes {pace.step_seconds:.2g} s here, and "
-            f"reading took {facts.spent_seconds:.2g} s; give more time or a smaller --hidden-size."
+            f"--time {budget} is too short: a step takes {pace.step_seconds:.2g} s here, and "
+            f"reading and measuring took {pace.spent_seconds:.2g} s; give more time or a smaller "
+            "--hidden-size."
         )
     most = max_steps(facts, training)
     if pace.steps > most:
-        return most, f"{MAX_EPOCHS} epochs are all that so short a text is good for"
-    return pace.steps, f"what {time} allows at {1000 * pace.step_seconds:.3g} ms a step"
+        return most, f"{max_epochs(facts)} epochs are all that so short a text is good for"
+    return pace.steps, f"what {budget} allows at {1000 * pace.step_seconds:.3g} ms a step"

@@ -63,7 +63,7 @@ def test_a_faster_machine_gets_more_steps_or_a_larger_model():
 def test_a_short_text_is_not_learnt_by_heart():
     plan = make_plan({"time": "8h"}, facts(20_000), machine())
 
-    assert plan.num_epochs <= 20
+    assert plan.num_epochs <= 12
     assert "epochs" in plan.why
 
 
@@ -91,6 +91,25 @@ def test_what_is_given_wins():
     }
     assert settings == {k: v for k, v in given.items() if k != "time"}
     assert plan.model.embedding_size == 96
+
+
+@pytest.mark.parametrize(("epochs", "dropout"), [(5, 0.2), (18, 0.5)])
+def test_a_text_seen_often_is_learnt_with_more_dropout(epochs, dropout):
+    assert make_plan({"epochs": epochs}, facts(), never).model.dropout == dropout
+    assert make_plan({"epochs": epochs, "dropout": 0.1}, facts(), never).model.dropout == 0.1
+
+
+def test_the_time_that_measuring_takes_is_part_of_the_budget(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("charlm.training.plan.time.monotonic", lambda: now[0])
+
+    def slow(model, training):
+        now[0] += 100
+        return 0.01
+
+    plan = make_plan({"hidden_size": 16}, facts(10**8), slow)
+
+    assert plan.expected_seconds <= 200
 
 
 def test_steps_and_epochs_set_the_length_without_measuring():
