@@ -3,7 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from charlm.errors import ConfigError, TextError
 from charlm.evaluation import Evaluation, evaluate
 from charlm.location import find_checkpoint
 from charlm.model import LanguageModel
+from charlm.settings import pick, setting_names
 from charlm.text import StreamDecoder, Tokenizer
 from charlm.training import find_part
 
@@ -50,7 +51,7 @@ class LoadedModel:
             settings: those of `DecodingConfig`, such as temperature=0.8 or beam=5.
 
         Raises:
-            ConfigError: a setting is unknown, out of range or without effect.
+            ConfigError: a setting is unknown, of another type or out of range.
         """
         config = decoding_config(settings)
         if config.num_return_sequences > 1:
@@ -176,12 +177,11 @@ def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
     """Settings by name, as a `DecodingConfig`.
 
     Raises:
-        ConfigError: one is unknown or out of range.
+        ConfigError: one is unknown, of another type or out of range.
     """
-    try:
-        return replace(DecodingConfig(), **settings)
-    except TypeError as error:
-        raise ConfigError(f"unknown setting of generate: {error}.") from None
+    if unknown := set(settings) - setting_names(DecodingConfig):
+        raise ConfigError(f"unknown settings of generate: {', '.join(sorted(unknown))}.")
+    return DecodingConfig(**pick(DecodingConfig, settings))
 
 
 def draw_seed() -> int:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import torch
 
-from charlm.errors import ConfigError, TrainingError
+from charlm.errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
@@ -51,6 +51,13 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, torch.bfloat16)
 
 
+def exact_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Compute in float32 in full inside the block; cuDNN would round products to TF32."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given, so that time can be measured."""
     if device.type == "cuda":
@@ -60,14 +67,8 @@ def synchronize(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, or Python, ran out of memory; torch's CPU allocator only signs its error."""
+    """Whether torch, or Python, ran out of memory; most of torch says it only in words."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
-def out_of_memory(what: str) -> TrainingError:
-    """The error for a user whose machine is too small for `what`."""
-    return TrainingError(
-        f"out of memory while {what}; lower --batch-size, --bptt, --hidden-size or --vocab-size."
-    )
+    said = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)

@@ -17,7 +17,7 @@ STATE = Path("state/training.safetensors")
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:
     """The checkpoints in a folder, the one written to last first."""
-    found = [path.parent for path in folder.glob(f"*/{WEIGHTS}")]
+    found = [path.parent for path in folder.glob(f"[!.]*/{WEIGHTS}")]
     return sorted(found, key=lambda path: (path / WEIGHTS).stat().st_mtime_ns, reverse=True)
 
 

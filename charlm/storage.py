@@ -1,9 +1,10 @@
 """Files that are written whole or not at all: temporary file, fsync, rename."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +31,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may not be there; what matters has been said
+            temporary.unlink()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -54,6 +56,23 @@ def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive_use(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for it out of a folder while the block runs.
+
+    Raises:
+        StorageError: another process is in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)  # its lock goes with the process, however it ends
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StorageError(f"{folder} is in use by another process; wait for its end.") from None
     finally:
         os.close(descriptor)
 

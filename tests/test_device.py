@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from charlm import device
-from charlm.device import autocast, choose_device, has_bfloat16, is_out_of_memory
+from charlm.device import (
+    autocast,
+    choose_device,
+    exact_float32,
+    has_bfloat16,
+    is_out_of_memory,
+)
 from charlm.errors import ConfigError
 
 
@@ -40,6 +46,17 @@ def test_autocast_computes_products_in_the_precision_asked_for(precision, dtype)
         product = torch.ones(2, 2) @ torch.ones(2, 2)
 
     assert product.dtype == dtype
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_exact_float32_leaves_the_settings_as_they_were(device):
+    before = torch.backends.cudnn.allow_tf32
+
+    with exact_float32(torch.device(device)):
+        inside = torch.backends.cudnn.allow_tf32
+
+    assert inside == (before and device == "cpu")
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_running_out_of_memory_is_told_from_other_errors():

@@ -44,6 +44,12 @@ def test_a_checkpoint_is_found_by_path_and_by_name():
     assert is_checkpoint_name("tales") and not is_checkpoint_name("other")
 
 
+def test_a_checkpoint_that_was_never_finished_making_is_none():
+    make_checkpoint(".tales.123.tmp", age=0)
+
+    assert list_checkpoints() == []
+
+
 def test_without_any_checkpoint_the_error_says_how_to_make_one():
     with pytest.raises(CheckpointError, match="charlm train"):
         find_checkpoint()

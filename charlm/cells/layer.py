@@ -51,6 +51,14 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Advance by a window: x is (batch, time, input_size), the output (batch, time, hidden)."""
+        if x.is_cuda and torch.is_autocast_enabled("cuda"):
+            # Whatever type is asked for, autocast hands cuDNN's recurrent kernels float16, which
+            # underflows without loss scaling; they run in float32 (TF32) instead.
+            with torch.autocast("cuda", enabled=False):
+                return self._run(x.float(), tuple(s.float() for s in state))
+        return self._run(x, state)
+
+    def _run(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         fused_state = tuple(s.unsqueeze(0) for s in state)  # torch has a leading axis for layers
         output, last = self.fused(x, fused_state if self.num_states > 1 else fused_state[0])
         last = last if isinstance(last, tuple) else (last,)

@@ -5,6 +5,7 @@ from charlm.checkpoint.config_file import CheckpointConfig, read_config
 from charlm.checkpoint.folder import (
     Checkpoint,
     create_checkpoint,
+    existing_folder,
     load_checkpoint,
     load_state,
     load_tokenizer_of,
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointConfig",
     "append_metrics",
     "create_checkpoint",
+    "existing_folder",
     "forget_metrics_after",
     "load_checkpoint",
     "load_state",

@@ -46,10 +46,7 @@ def create_checkpoint(
         StorageError: the folder exists or cannot be written.
     """
     if folder.exists():
-        raise StorageError(
-            f"{folder} exists and is never overwritten; continue it with --resume, or choose "
-            "another folder with -o."
-        )
+        raise existing_folder(folder)
     make_folder(folder.parent)
     nursery = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
@@ -64,6 +61,14 @@ def create_checkpoint(
             sync_folder(folder.parent)
     finally:
         shutil.rmtree(nursery, ignore_errors=True)
+
+
+def existing_folder(folder: Path) -> StorageError:
+    """The error for a run that would overwrite another."""
+    return StorageError(
+        f"{folder} exists and is never overwritten; continue it with --resume, or choose another "
+        "folder with -o."
+    )
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> Checkpoint:

@@ -20,10 +20,10 @@ def append_metrics(folder: Path, report: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The reports in order; a last line that was cut off by a crash is left out."""
+    """The reports in order; a line that a crash or damage made unreadable is left out."""
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return []
     reports = []
     for line in lines:
@@ -31,7 +31,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             report = json.loads(line)
         except ValueError:
             continue
-        if isinstance(report, dict):
+        if isinstance(report, dict) and isinstance(report.get("step"), int):
             reports.append(report)
     return reports
 

@@ -12,8 +12,6 @@ from torch import Tensor
 from charlm.errors import CheckpointError
 from charlm.storage import write_atomically
 
-SEAL = "sha256"
-
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
     """Write named tensors and a text in one step; equal content gives equal bytes.

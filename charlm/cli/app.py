@@ -48,17 +48,19 @@ def main() -> None:
     share_the_processor()
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except CharlmError as error:
         fail(str(error))
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         silence_stdout()
+        sys.exit(1)
     except OSError as error:
-        if error.filename is not None:
-            raise
         silence_stdout()
-        fail(f"cannot write the result: {error.strerror}.")
+        what = "cannot write the result" if error.filename is None else str(error.filename)
+        fail(f"{what}: {error.strerror}.")
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlm.cli import options
+from charlm.cli.options import check_utf8
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def generate(
 
     config = DecodingConfig(**given)
     lm = load(checkpoint, device)
+    check_utf8(prompt, lm.tokenizer.level)
     if unknown := lm.tokenizer.unknown(prompt):
         shown = ", ".join(repr(part) for part in unknown)
         show_note(f"the model has never seen {shown}: read as <other>.")

@@ -81,7 +81,7 @@ def list_all(as_json: options.Json = False) -> None:
 
 def best_validation(metrics: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The report with the lowest validation loss, if there was any validation."""
-    tried = [report for report in metrics if "valid_nats" in report]
+    tried = [report for report in metrics if report.get("valid_nats") is not None]
     return min(tried, key=lambda report: float(report["valid_nats"]), default=None)
 
 

@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from charlm.errors import TextError
+
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(help="Folder that `charlm train` wrote. Default: the newest in checkpoints/."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Same seed, same result.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 
 LevelName = Literal["char", "word", "byte", "bpe"]
 Level = Annotated[
@@ -50,3 +52,13 @@ FrameName = Annotated[
         rich_help_panel="Text",
     ),
 ]
+
+
+def check_utf8(text: str, level: LevelName) -> None:
+    """Text from the command line is UTF-8, but for byte models, which read any bytes.
+
+    Raises:
+        TextError: it is not; Python hands the bytes over as surrogate escapes.
+    """
+    if level != "byte" and any("\ud800" <= character <= "\udfff" for character in text):
+        raise TextError(f"{text!r} is not UTF-8; convert it, or use a byte model.")

@@ -137,6 +137,7 @@ def train(
     if resume:
         check_resume(flags, recipe)
         prepared = resume_run(run_to_resume(corpus, output), choose_device(device))
+        check_corpus(corpus, prepared.run)
     else:
         given = read_given(recipe, flags)
         folder = output or new_name(given["paths"][0])
@@ -189,6 +190,17 @@ def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
 def resume_command(run: "TrainingRun") -> str:
     """What to type to go on."""
     return f"charlm train --resume -o {run.folder}"
+
+
+def check_corpus(corpus: list[str] | None, run: "TrainingRun") -> None:
+    """A run is resumed on its own texts.
+
+    Raises:
+        ConfigError: others are named.
+    """
+    own = run.config.corpus.paths
+    if corpus and tuple(corpus) != own:
+        raise ConfigError(f"{run.folder} was trained on {', '.join(own)}; leave the texts out.")
 
 
 @contextmanager

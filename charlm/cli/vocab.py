@@ -117,19 +117,24 @@ def encode(
     default: Frame = "line" if known.level == "word" else "document"
     framing = Framing(frame=frame or default, pretokenized=known.pretokenized)
     stdin = Source(STDIN, any_bytes=known.level == "byte")
+    if tokens and as_json:
+        raise ConfigError("--json shows the tokens already; leave out --tokens.")
+    for text in texts or ():
+        options.check_utf8(text, known.level)
     ids: list[int] = []
     for source in [[text] for text in texts] if texts else [stdin.texts()]:
         for piece in frame_pieces(source, framing):
             ids += join_frames([piece], known).tolist()
-            if not piece.closes:
-                continue
-            if as_json:
-                print(json.dumps({"ids": ids, "tokens": [known.token(i) for i in ids]}))
-            elif tokens:
-                show_tokens([(i, known.token(i)) for i in ids])
-            else:
-                print(*ids)
-            ids = []
+            if not (as_json or tokens):  # a long frame goes out in parts
+                print(*ids, end="\n" if piece.closes else " ")
+                ids = []
+            elif piece.closes:
+                named = [(i, known.token(i)) for i in ids]
+                if as_json:
+                    print(json.dumps({"ids": ids, "tokens": [token for _, token in named]}))
+                else:
+                    show_tokens(named)
+                ids = []
 
 
 @app.command()
@@ -141,7 +146,8 @@ def decode(
 ) -> None:
     """Print the text of token ids."""
     known = find_tokenizer(tokenizer)
-    for line in [" ".join(ids)] if ids else sys.stdin:
+    lines = (line.decode("utf-8", "backslashreplace") for line in sys.stdin.buffer)
+    for line in [" ".join(ids)] if ids else lines:
         print(known.decode(parse_ids(line, known)))
 
 

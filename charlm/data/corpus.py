@@ -37,6 +37,9 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         if not self.paths:
             raise ConfigError("name at least one text to train on.")
+        for path in (*self.paths, *self.valid, *self.test):
+            if not path.isprintable():
+                raise ConfigError(f"the name of a text must be printable UTF-8, not {path!r}.")
         if [*self.paths, *self.valid, *self.test].count(STDIN) > 1:
             raise ConfigError("standard input can be only one text; name `-` once.")
         if self.split is not None and (self.valid or self.test):

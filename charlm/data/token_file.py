@@ -25,7 +25,6 @@ BATCH_CHARS = 1 << 22  # enough for `tokenizers` to keep all cores busy
 class TextCounts:
     """How much text the tokens stand for. Characters are code points, bytes those of UTF-8."""
 
-    num_frames: int = 0
     num_words: int = 0  # runs without white space
     num_chars: int = 0
     num_bytes: int = 0
@@ -33,7 +32,6 @@ class TextCounts:
     def add(self, piece: Piece) -> None:
         """Count one more piece, with the gap after it."""
         text = piece.text + piece.gap
-        self.num_frames += piece.closes
         self.num_words += len(piece.text.split())
         self.num_chars += len(text)
         self.num_bytes += (

@@ -1,6 +1,7 @@
 """An evaluation as a table."""
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,9 @@ EXPLAINED = {
 
 def show_evaluation(result: Evaluation, title: str) -> None:
     """All measures with what they mean."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    table = Table(
+        title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold"
+    )
     table.add_column("measure")
     table.add_column("value", justify="right", style="bold")
     table.add_column("meaning", style="dim")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,7 @@ def show_vocabulary(
     together = 0
     for rank, token, count in rows:
         together += count
-        shares = (f"{count / total:.2%}", f"{together / total:.2%}")
+        shares = (f"{count / max(total, 1):.2%}", f"{together / max(total, 1):.2%}")
         table.add_row(f"{rank:,}", Text(visible(token)), f"{count:,}", *shares)
     console = data_console()
     console.print(table)
@@ -52,7 +53,7 @@ def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
 
 def show_fields(title: str, fields: Mapping[str, Any]) -> None:
     """Names and values of one thing."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column()
     for name, value in fields.items():

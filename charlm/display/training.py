@@ -7,6 +7,7 @@ from typing import Self
 
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
@@ -22,7 +23,7 @@ def show_plan(plan: Plan, run: TrainingRun) -> None:
     model, training, console = plan.model, plan.training, note_console()
     shape = f"{model.num_layers} x {model.hidden_size} {model.cell}"
     console.print(
-        f"[bold]{run.folder}[/]: {shape}, {run.num_parameters:,} parameters, dropout "
+        f"[bold]{escape(str(run.folder))}[/]: {shape}, {run.num_parameters:,} parameters, dropout "
         f"{model.dropout:g}, {model.vocab_size:,} tokens in the vocabulary"
     )
     until = ""
@@ -82,8 +83,7 @@ class TrainingDisplay:
                 self._take(event)
             case Validated():
                 self._valid = event.nats
-                if not self._console.is_terminal:
-                    self._console.print(self._line(event.step), markup=False)
+                self._print_line(event.step)
             case WentBack():
                 self._console.print(
                     f"loss not finite at step {event.step:,}: back to step {event.to_step:,}, "
@@ -108,6 +108,8 @@ class TrainingDisplay:
             self._times.popleft()
         # The mean of some fifty steps: one window's loss says little.
         self._loss = step.loss if self._loss is None else 0.98 * self._loss + 0.02 * step.loss
+        if self._run.valid is None and step.step % self._run.learner.config.valid_every == 0:
+            self._print_line(step.step)
         self._progress.update(self._task, completed=step.step, description=self._figures(step.step))
         self._refresh()
 
@@ -128,8 +130,10 @@ class TrainingDisplay:
             parts.append(f"{duration(self._seconds_left(step))} left")
         return "  ".join(parts)
 
-    def _line(self, step: int) -> str:
-        return f"step {step:,}/{self._steps:,}  {self._figures(step)}"
+    def _print_line(self, step: int) -> None:
+        if not self._console.is_terminal:
+            line = f"step {step:,}/{self._steps:,}  {self._figures(step)}"
+            self._console.print(line, markup=False)
 
     def _tokens_per_second(self) -> float | None:
         if len(self._times) < 2:
@@ -158,7 +162,9 @@ def show_end(run: TrainingRun) -> None:
             f"estimate), at step {progress.best_step:,} of {progress.step:,}, after "
             f"{duration(progress.seconds)}"
         )
-    console.print(f"kept in [bold]{run.folder}[/]; now try `charlm eval` and `charlm generate`")
+    console.print(
+        f"kept in [bold]{escape(str(run.folder))}[/]; now try `charlm eval` and `charlm generate`"
+    )
 
 
 def show_interrupted(run: TrainingRun, resume: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.data import TokenFile, Window, Windows, make_windows
-from charlm.device import Precision, autocast
+from charlm.device import Precision, autocast, exact_float32
 from charlm.errors import TextError
 from charlm.evaluation.result import Evaluation
 from charlm.model import LanguageModel, State
@@ -36,14 +36,15 @@ def evaluate(
     )
     total_nats = total_nats_other = sum_squared_nats = 0.0
     num_tokens = num_other = num_stop = 0
-    for window, nats in window_nats(model, windows, "float32"):
-        other = window.targets == tokenizer.other_id
-        total_nats += float(nats.sum())
-        total_nats_other += float(nats[other].sum())
-        sum_squared_nats += float((nats**2).sum())
-        num_tokens += int((window.targets >= 0).sum())
-        num_other += int(other.sum())
-        num_stop += int((window.targets == tokenizer.stop_id).sum())
+    with exact_float32(model.device):
+        for window, nats in window_nats(model, windows, "float32"):
+            other = window.targets == tokenizer.other_id
+            total_nats += float(nats.sum())
+            total_nats_other += float(nats[other].sum())
+            sum_squared_nats += float((nats**2).sum())
+            num_tokens += int((window.targets >= 0).sum())
+            num_other += int(other.sum())
+            num_stop += int((window.targets == tokenizer.stop_id).sum())
     if num_tokens == 0:
         raise TextError("there is no token to predict in the text; name a longer one.")
     return Evaluation(

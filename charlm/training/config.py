@@ -39,6 +39,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name} must be above 0, not {value}.")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be from 0 to 2 ** 63 - 1, not {self.seed}.")
         if self.precision not in get_args(Precision):
             known = " or ".join(get_args(Precision))
             raise ConfigError(f"precision must be {known}, not {self.precision!r}.")

@@ -28,7 +28,7 @@ class Step:
     loss: float  # nats per predicted token of its window
     grad_norm: float  # before clipping
     learning_rate: float
-    num_tokens: int  # in its window
+    num_tokens: int  # predicted in its window
 
     @property
     def is_finite(self) -> bool:
@@ -65,7 +65,7 @@ class Learner:
         self.optimizer.zero_grad()
         loss.backward()
         norm = clip_gradients(model, self.config)
-        step = Step(self.step + 1, loss.item(), norm, rate, inputs.numel())
+        step = Step(self.step + 1, loss.item(), norm, rate, int((window.targets >= 0).sum()))
         if step.is_finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -85,6 +85,8 @@ class Learner:
         }
         if self.model.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.model.device)
+        if self.model.device.type == "mps":
+            tensors["random.mps"] = torch.mps.get_rng_state()
         return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -100,3 +102,5 @@ class Learner:
         torch.set_rng_state(tensors["random.cpu"].cpu())
         if device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), device)
+        if device.type == "mps" and "random.mps" in tensors:
+            torch.mps.set_rng_state(tensors["random.mps"].cpu())

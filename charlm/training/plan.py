@@ -92,7 +92,9 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
     if "steps" in given or "epochs" in given:
         model = plan_model(given, facts, 512)
         training = plan_training(given, facts, model)
-        steps = given.get("steps") or math.ceil(given["epochs"] * facts.num_windows(training))
+        steps = given.get("steps")
+        if steps is None:
+            steps = math.ceil(given["epochs"] * facts.num_windows(training))
         validations, seconds, why = MAX_VALIDATIONS, None, "as asked"
     else:
         model, training, pace = fit_to_time(given, facts, measure)

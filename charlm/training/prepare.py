@@ -1,6 +1,7 @@
 """From settings to a run that is ready to go: corpus, tokenizer, plan, folder."""
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import torch
 from charlm.checkpoint import (
     CheckpointConfig,
     create_checkpoint,
+    existing_folder,
     load_checkpoint,
     load_state,
-    remove_leftovers,
 )
 from charlm.data import (
     PARTS,
@@ -36,10 +37,19 @@ from charlm.text import TextConfig, Tokenizer, build_tokenizer
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
-from charlm.training.plan import Facts, Plan, make_plan
+from charlm.training.plan import DEFAULT_TIME, Facts, Plan, make_plan, parse_time
 from charlm.training.recipe import Recipe, read_recipe
-from charlm.training.run import TrainingRun
+from charlm.training.run import Progress, TrainingRun
 
+ALTERNATIVES = {  # settings of a recipe that give way to another one on the command line
+    "clip_value": ("clip_norm",),
+    "clip_norm": ("clip_value",),
+    "split": ("valid", "test"),
+    "valid": ("split",),
+    "test": ("split",),
+    "hidden_size": ("embedding_size", "tie_embeddings"),
+    "embedding_size": ("hidden_size", "tie_embeddings"),
+}
 VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
 VALID_STREAMS = 64
 VALID_WINDOW = 256
@@ -68,6 +78,9 @@ def prepare_run(given: Mapping[str, Any], folder: Path, device: torch.device) ->
         CharlmError: a setting, the corpus or the folder will not do.
     """
     began = time.monotonic()
+    if folder.exists():  # create_checkpoint would say so only after all the work
+        raise existing_folder(folder)
+    parse_time(given.get("time", DEFAULT_TIME))
     text = TextConfig(**pick(TextConfig, given))
     corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
     tokenizer = build_tokenizer(text, corpus.parts["train"])
@@ -107,18 +120,19 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
     Raises:
         CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
     """
-    remove_leftovers(folder)
     checkpoint = load_checkpoint(folder, device)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    training = TrainingConfig(**pick(TrainingConfig, read_recipe(folder / RECIPE)))
+    tensors, settled = load_state(folder)
+    kept = json.loads(settled)
+    training, progress = TrainingConfig(**kept["training"]), Progress(**kept["progress"])
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
     run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
-    run.restore(*load_state(folder))
-    if run.is_finished:
+    if progress.stopped or progress.step >= training.steps:
         raise CheckpointError(
-            f"{folder} has finished its {training.steps:,} steps; to train longer, start anew "
-            f"with --recipe {folder / RECIPE} and more --steps."
+            f"{folder} is finished, at step {progress.step:,} of {training.steps:,}; to train "
+            f"longer, start anew with --recipe {folder / RECIPE} and more --steps."
         )
+    run.restore(tensors, progress)
     return Prepared(run, tokenizer, None, ())
 
 
@@ -221,6 +235,10 @@ def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
         # The recipe's length goes, and what was chosen for that length.
         for name in ("time", "epochs", "steps", "warmup_steps", "valid_every"):
             given.pop(name, None)
+    for chosen, others in ALTERNATIVES.items():
+        if chosen in flags:
+            for name in others:
+                given.pop(name, None)
     given |= flags
     if not given.get("paths"):
         raise ConfigError("name a text to train on, as in `charlm train corpus.txt`.")

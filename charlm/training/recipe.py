@@ -9,7 +9,7 @@ from typing import Any
 from charlm.data import CorpusConfig
 from charlm.errors import ConfigError
 from charlm.model import ModelConfig
-from charlm.settings import setting_names
+from charlm.settings import pick, setting_names
 from charlm.text import TextConfig
 from charlm.training.config import TrainingConfig
 
@@ -19,7 +19,18 @@ SECTIONS = {
     "model": ModelConfig,
     "training": TrainingConfig,
 }
-LENGTHS = ("time", "epochs", "steps")  # three ways to say how long
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Three ways to say how long, of which a run takes one; `time` is such as "5m"."""
+
+    time: str | None = None
+    epochs: float | None = None
+    steps: int | None = None
+
+
+LENGTHS = ("time", "epochs", "steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +77,11 @@ def read_recipe(path: Path) -> dict[str, Any]:
             known = ", ".join(SECTIONS)
             raise ConfigError(f"{path} has an unknown section {section!r}; there are {known}.")
         names = known_settings(section)
-        for name, value in settings.items():
+        for name in settings:
             if name not in names:
                 raise ConfigError(f"{path} has an unknown setting {name!r} in [{section}].")
-            given[name] = tuple(value) if isinstance(value, list) else value
+        listed = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        given |= pick(SECTIONS[section], listed) | pick(Length, listed)
     return given
 
 

@@ -1,6 +1,7 @@
 """A training run: steps, validation, best weights, early stopping, going back, saving."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from charlm.checkpoint import (
     append_metrics,
     forget_metrics_after,
     model_card,
+    remove_leftovers,
     save_card,
     save_state,
     save_weights,
@@ -20,6 +22,7 @@ from charlm.checkpoint import (
 from charlm.data import Windows
 from charlm.errors import TrainingError
 from charlm.evaluation import estimate_nats
+from charlm.storage import exclusive_use
 from charlm.training.learner import Learner, Step
 
 SAVE_SECONDS = 60.0  # the most work that a crash can cost
@@ -94,36 +97,46 @@ class TrainingRun:
     def events(self) -> Iterator[Event]:
         """Train to the end, or until the caller stops asking; then call `save`.
 
+        After a loss that is not finite the run goes back to its last validation, or to where it
+        was resumed if that is later.
+
         Raises:
             TrainingError: the loss was not finite three times in a row.
-            StorageError: a file of the checkpoint cannot be written; the last one stays.
+            StorageError: a file of the checkpoint cannot be written, and the last one stays; or
+                another process is training this run.
         """
         config, progress = self.learner.config, self.progress
         report_every = max(1, config.steps // REPORTS)
-        self.save()  # so that even a run killed before its first validation can be resumed
-        good = self._copy()
-        saved = started = time.monotonic()
-        before = progress.seconds
-        while not self.is_finished:
-            step = self.learner.advance()
-            progress.seconds = before + time.monotonic() - started
-            if not step.is_finite:
-                yield self._go_back(step, good)
-                continue
-            progress.step = step.step
-            progress.num_tokens += step.num_tokens
-            if step.step % report_every == 0:
-                self._report(step)
-            yield step
-            if step.step % config.valid_every == 0 or step.step == config.steps:
-                yield from self._validate()
-                progress.setbacks = 0
-                good = self._copy()
-                self.save()
-                saved = time.monotonic()
-            elif time.monotonic() - saved > SAVE_SECONDS:
-                self.save()
-                saved = time.monotonic()
+        with exclusive_use(self.folder):
+            remove_leftovers(self.folder)
+            self.save()  # so that even a run killed before its first validation can be resumed
+            self._describe()
+            good = self._copy()
+            saved = started = time.monotonic()
+            before = progress.seconds
+            while not self.is_finished:
+                step = self.learner.advance()
+                progress.seconds = before + time.monotonic() - started
+                if not step.is_finite:
+                    yield self._go_back(step, good)
+                    continue
+                progress.step = step.step
+                progress.num_tokens += step.num_tokens
+                if step.step % report_every == 0:
+                    self._report(step)
+                # Whoever stops at an event finds the run whole: what belongs to the step is done.
+                tried: list[Event] = []
+                if step.step % config.valid_every == 0 or step.step == config.steps:
+                    tried = self._validate()
+                    progress.setbacks = 0
+                    good = self._copy()
+                    self.save()
+                    saved = time.monotonic()
+                elif time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+                yield step
+                yield from tried
 
     def save(self) -> None:
         """Keep all that is needed to go on from here.
@@ -131,15 +144,16 @@ class TrainingRun:
         Raises:
             StorageError: it cannot be written; what was saved before stays.
         """
-        save_state(self.folder, self.learner.tensors(), json.dumps(asdict(self.progress)))
+        settled = {"progress": asdict(self.progress), "training": asdict(self.learner.config)}
+        save_state(self.folder, self.learner.tensors(), json.dumps(settled))
         if self.progress.best_nats is None:  # nothing tried yet: better than untrained weights
             save_weights(self.folder, self.learner.model)
 
-    def restore(self, tensors: dict[str, Tensor], progress: str) -> None:
+    def restore(self, tensors: dict[str, Tensor], progress: Progress) -> None:
         """Go on from what `save` kept."""
-        self.progress = Progress(**json.loads(progress))
-        self._put_back(tensors, self.progress)
-        forget_metrics_after(self.folder, self.progress.step)
+        self.progress = progress
+        self._put_back(tensors, progress)
+        forget_metrics_after(self.folder, progress.step)
 
     def _copy(self) -> tuple[dict[str, Tensor], Progress]:
         return self.learner.tensors(), Progress(**asdict(self.progress))
@@ -161,18 +175,19 @@ class TrainingRun:
                 f"are in {self.folder}."
             )
         progress.rate_scale /= 2
-        progress.step = then.step
+        progress.step, progress.num_tokens = then.step, then.num_tokens
         self._put_back(tensors, progress)
         forget_metrics_after(self.folder, progress.step)
         return WentBack(step.step, progress.step, progress.rate_scale)
 
-    def _validate(self) -> Iterator[Event]:
+    def _validate(self) -> list[Event]:
         progress, config = self.progress, self.learner.config
         if self.valid is None:  # nothing held out: the newest weights are the best known
             save_weights(self.folder, self.learner.model)
-            return
+            return []
         nats = estimate_nats(self.learner.model, self.valid, config.precision)
-        is_best = progress.best_nats is None or nats < progress.best_nats
+        best = math.inf if progress.best_nats is None else progress.best_nats
+        is_best = math.isfinite(nats) and nats < best
         if is_best:
             progress.best_nats, progress.best_step, progress.since_best = nats, progress.step, 0
             save_weights(self.folder, self.learner.model)
@@ -184,14 +199,15 @@ class TrainingRun:
                 "step": progress.step,
                 "tokens": progress.num_tokens,
                 "seconds": round(progress.seconds, 3),
-                "valid_nats": nats,
+                "valid_nats": nats if math.isfinite(nats) else None,
             },
         )
         self._describe()
-        yield Validated(progress.step, nats, is_best)
+        tried: list[Event] = [Validated(progress.step, nats, is_best)]
         if config.patience is not None and progress.since_best >= config.patience:
             progress.stopped = True
-            yield StoppedEarly(progress.step, config.patience)
+            tried.append(StoppedEarly(progress.step, config.patience))
+        return tried
 
     def _report(self, step: Step) -> None:
         append_metrics(
@@ -208,9 +224,11 @@ class TrainingRun:
 
     def _describe(self) -> None:
         progress = self.progress
-        scores = (
-            f"validation, estimated: {progress.best_nats:.4f} nats per token at step "
-            f"{progress.best_step:,} of {self.learner.config.steps:,}"
-        )
+        scores = "not validated yet"
+        if progress.best_nats is not None:
+            scores = (
+                f"validation, estimated: {progress.best_nats:.4f} nats per token at step "
+                f"{progress.best_step:,} of {self.learner.config.steps:,}"
+            )
         card = model_card(self.folder, self.config, self.num_parameters, scores)
         save_card(self.folder, card)

@@ -77,6 +77,25 @@ def test_a_full_disk_behind_stdout_is_one_line(trained, tmp_path):
     assert done.stderr == "error: cannot write the result: No space left on device.\n"
 
 
+@pytest.mark.parametrize("command", ["eval --perplexity", "info --json", "vocab encode The"])
+def test_every_result_that_cannot_be_written_is_one_line(trained, tmp_path, command):
+    command = f"{sys.executable} -m charlm {command} > /dev/full"
+
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
+
+
+def test_a_name_that_is_too_long_is_one_line(charlm):
+    result = charlm("eval", "word " * 100)
+
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "too long" in result.err
+
+
 def test_a_reader_that_has_had_enough_is_no_error(charlm, tmp_path):
     command = f"{sys.executable} -m charlm corpus tales | head -c 10"
 

@@ -124,6 +124,7 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         (["--recipe", "none.toml"], "none.toml does not exist"),
         (["--resume", "--hidden-size", 8], "--hidden-size has no effect with --resume"),
         (["--resume"], "no run on"),
+        (["--seed", 3, "--time", "soon"], "--time must look like"),
         (["-o", "/dev/null/x", "--steps", 1], "cannot write /dev/null"),
     ],
 )
@@ -136,6 +137,23 @@ def test_mistakes_are_one_line_and_status_1(charlm, corpus, arguments, said, mon
     assert said in result.err
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
+
+
+def test_a_run_is_resumed_on_its_own_texts_only(charlm, corpus, tmp_path, monkeypatch):
+    (tmp_path / "other.txt").write_text(corpus.read_text())
+    take = Learner.advance
+
+    def interrupt(learner):
+        signal.raise_signal(signal.SIGINT)
+        return take(learner)
+
+    monkeypatch.setattr(Learner, "advance", interrupt)
+    charlm("train", corpus, *SMALL, "--steps", 20, "-o", "run")
+
+    result = charlm("train", "other.txt", "--resume", "-o", "run")
+
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert f"run was trained on {corpus}; leave the texts out." in result.err
 
 
 @pytest.mark.parametrize(

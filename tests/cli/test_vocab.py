@@ -45,6 +45,12 @@ def test_show_lists_tokens_counts_and_coverage(charlm, tmp_path):
     assert charlm("vocab", "show", "text.txt", "--level", "word").out.count("50.00%") == 3
 
 
+def test_a_blank_text_has_no_tokens_to_show(charlm, tmp_path):
+    (tmp_path / "blank.txt").write_text(" \n \n ")
+
+    assert charlm("vocab", "show", "blank.txt", "--level", "word").status == 0
+
+
 def test_frames_are_lines_of_ids(charlm, tmp_path):
     (tmp_path / "text.txt").write_text("a b\nb a\n")
     charlm("vocab", "build", "text.txt", "--level", "word", "--vocab-size", 2, "-o", "t.json")

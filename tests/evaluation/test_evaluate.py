@@ -18,7 +18,7 @@ from charlm.text.chars import CharTokenizer
 
 TOKENIZER = CharTokenizer.build(["abcdefghijklmnopqrstuvwx"])  # 24 symbols, 27 with the marks
 START, STOP, OTHER = TOKENIZER.start_id, TOKENIZER.stop_id, TOKENIZER.other_id
-COUNTS = TextCounts(num_frames=3, num_words=40, num_chars=200, num_bytes=210)
+COUNTS = TextCounts(num_words=40, num_chars=200, num_bytes=210)
 
 
 def small_model(cell="lstm", **settings):

@@ -63,7 +63,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(prepare, train):
 
 
 def test_a_finished_run_cannot_be_resumed(train):
-    with pytest.raises(CheckpointError, match="has finished its 40 steps"):
+    with pytest.raises(CheckpointError, match="is finished, at step 40 of 40"):
         resume_run(train(), CPU)
 
 
@@ -137,6 +137,14 @@ def test_flags_win_over_a_recipe_and_a_new_length_replaces_the_old(train):
 
     assert (given["epochs"], given["dropout"], given["hidden_size"]) == (2, 0.7, 16)
     assert not {"steps", "warmup_steps", "valid_every"} & given.keys()
+
+
+def test_a_flag_takes_the_place_of_its_alternative_in_a_recipe(train):
+    recipe = train() / "recipe.toml"
+
+    given = read_given(recipe, {"clip_value": 1.0, "hidden_size": 8, "valid": ("v.txt",)})
+
+    assert not {"clip_norm", "embedding_size", "split"} & given.keys()
 
 
 def test_without_a_text_the_error_says_how_to_name_one():

@@ -31,6 +31,10 @@ def test_a_recipe_may_leave_settings_out(tmp_path):
         ("cell = 'gru'\n", "unknown section 'cell'"),
         ("[model\n", "cannot be read as TOML"),
         ("[model]\nvocab_size = 10\n", "unknown setting 'vocab_size'"),
+        ("[training]\ntime = 300\n", "time must be a text"),
+        ("[training]\nepochs = '3'\n", "epochs must be a number"),
+        ("[training]\nbptt = '64'\n", "bptt must be a whole number"),
+        ("[corpus]\npaths = [1]\n", "paths must be a list, each a text"),
     ],
 )
 def test_a_recipe_with_mistakes_is_one_clear_line(tmp_path, content, said):

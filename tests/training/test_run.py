@@ -6,7 +6,7 @@ import torch
 from charlm.checkpoint import load_checkpoint, load_state, model_weights, read_metrics
 from charlm.errors import StorageError, TrainingError
 from charlm.evaluation import estimate_nats
-from charlm.training import Step, StoppedEarly, Validated, WentBack
+from charlm.training import Step, StoppedEarly, Validated, WentBack, resume_run
 from charlm.training.schedule import learning_rate
 
 CPU = torch.device("cpu")
@@ -138,3 +138,57 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(prepare, monkeypatch):
     for name, weight in model_weights(before.model).items():
         assert torch.equal(model_weights(after.model)[name], weight)
     assert list(run.folder.rglob("*.tmp")) == []
+
+
+@pytest.mark.parametrize("stop_at", [10, 20, 30])
+def test_a_run_stopped_at_a_validation_resumes_to_the_same_bytes(prepare, train, stop_at):
+    straight = train("straight", steps=30, valid_every=10)
+    run = prepare("stopped", steps=30, valid_every=10).run
+    for event in run.events():
+        if isinstance(event, Step) and event.step == stop_at:
+            break
+    run.save()
+
+    if not run.is_finished:
+        for _ in resume_run(run.folder, CPU).run.events():
+            pass
+
+    weights = "model.safetensors"
+    assert (run.folder / weights).read_bytes() == (straight / weights).read_bytes()
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(prepare, monkeypatch):
+    nats = iter([math.nan, 3.0, math.inf])
+    monkeypatch.setattr("charlm.training.run.estimate_nats", lambda *_: next(nats))
+    run = prepare(steps=30, valid_every=10).run
+
+    best = [e.is_best for e in run.events() if isinstance(e, Validated)]
+
+    assert best == [False, True, False]
+    valids = [report for report in read_metrics(run.folder) if "valid_nats" in report]
+    assert [report["valid_nats"] for report in valids] == [None, 3.0, None]
+
+
+def test_two_processes_cannot_train_the_same_run(prepare):
+    run = prepare(steps=30).run
+    events = run.events()
+    next(events)
+    run.save()
+
+    with pytest.raises(StorageError, match="in use by another process"):
+        next(resume_run(run.folder, CPU).run.events())
+
+
+def test_the_settings_of_a_resumed_run_are_those_it_began_with(prepare):
+    run = prepare(steps=30, learning_rate=0.02).run
+    run.save()
+    recipe = run.folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("0.02", "0.5"))
+
+    assert resume_run(run.folder, CPU).run.learner.config == run.learner.config
+
+
+def test_a_run_without_validation_has_a_card_too(train):
+    card = (train(split=(100.0, 0.0, 0.0)) / "README.md").read_text()
+
+    assert "not validated" in card
