@@ -11,11 +11,14 @@ import sys
 
 STEPS = """
 import time
+import torch
+from charlm.device import has_bfloat16
 from charlm.model import LanguageModel, ModelConfig
 from charlm.training import Learner, TrainingConfig
 from charlm.training.measure import random_windows
 model = ModelConfig(vocab_size=72)
-training = TrainingConfig(steps=10**6, batch_size=16, bptt=64)
+precision = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+training = TrainingConfig(steps=10**6, batch_size=16, bptt=64, precision=precision)
 learner = Learner(LanguageModel(model), random_windows(model, training), training)
 start, count = time.perf_counter(), 0
 while time.perf_counter() - start < 10:

@@ -21,10 +21,10 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 WIDTH = 96
 COMMANDS = [
-    "charlm train corpora/tales.txt --time 2m",
+    "charlm train corpora/tales.txt",
     "charlm eval",
     'charlm generate --prompt "Once upon a time" --temperature 0.6 --seed 7 -n 300',
-    "charlm generate --beam 5 -n 120",
+    'charlm generate --beam 5 --prompt "The fox" -n 120',
 ]
 
 

@@ -56,7 +56,7 @@ class TrainingDisplay:
             console=self._console,
         )
         self._task = self._progress.add_task("", total=self._steps, completed=run.progress.step)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+        self._live = Live(console=self._console, refresh_per_second=4)
 
     def wants_sample(self, event: Event) -> bool:
         """Whether the model is new and there is a terminal to show its writing on."""
