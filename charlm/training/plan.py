@@ -26,7 +26,7 @@ MARGIN = 0.97  # of the budget is planned; the rest is for saving and for a slow
 HIDDEN_SIZES = (1024, 512, 256, 128)
 MIN_STEPS = 1500  # a larger model is worth its slower steps only if it gets so many
 SMALL = 300_000  # tokens; below, a model soon knows the text by heart
-MAX_EPOCHS, MAX_EPOCHS_SMALL = 20, 12
+MAX_EPOCHS, MAX_EPOCHS_SMALL, MAX_EPOCHS_SMALL_WORDS = 20, 12, 5
 OFTEN_SEEN = 12  # epochs
 MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
 
@@ -228,7 +228,9 @@ def max_steps(facts: Facts, training: TrainingConfig) -> int:
 
 def max_epochs(facts: Facts) -> int:
     """How often a text of this size is worth being seen."""
-    return MAX_EPOCHS_SMALL if facts.num_tokens < SMALL else MAX_EPOCHS
+    if facts.num_tokens >= SMALL:
+        return MAX_EPOCHS
+    return MAX_EPOCHS_SMALL_WORDS if facts.level == "word" else MAX_EPOCHS_SMALL
 
 
 def steps_in_time(

@@ -167,6 +167,9 @@ class TrainingRun:
         tensors, then = good
         progress = self.progress
         progress.setbacks += 1
+        progress.rate_scale /= 2
+        progress.step, progress.num_tokens = then.step, then.num_tokens
+        self._put_back(tensors, progress)
         if progress.setbacks >= MAX_SETBACKS:
             self.save()
             raise TrainingError(
@@ -174,9 +177,6 @@ class TrainingRun:
                 f"{step.step}; train anew with a lower --learning-rate. The best weights so far "
                 f"are in {self.folder}."
             )
-        progress.rate_scale /= 2
-        progress.step, progress.num_tokens = then.step, then.num_tokens
-        self._put_back(tensors, progress)
         forget_metrics_after(self.folder, progress.step)
         return WentBack(step.step, progress.step, progress.rate_scale)
 

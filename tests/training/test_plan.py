@@ -67,6 +67,10 @@ def test_a_short_text_is_not_learnt_by_heart():
     assert "epochs" in plan.why
 
 
+def test_words_of_a_short_text_are_seen_least_often():
+    assert make_plan({"time": "8h"}, facts(20_000, level="word"), machine()).num_epochs <= 5
+
+
 def test_what_is_given_wins():
     given = {
         "time": "1m",

@@ -90,6 +90,27 @@ def test_three_such_losses_in_a_row_end_the_run(prepare, monkeypatch):
 
     assert len(went_back) == 2
     assert "\n" not in str(error.value)
+    kept = model_weights(load_checkpoint(run.folder, CPU).model)
+    assert all(bool(weight.isfinite().all()) for weight in kept.values())
+
+
+def test_weights_that_were_broken_are_not_kept(prepare, monkeypatch):
+    run = prepare(steps=30).run
+    before = {k: v.clone() for k, v in model_weights(run.learner.model).items()}
+    advance = run.learner.advance
+
+    def breaking():
+        step = advance()
+        with torch.no_grad():
+            run.learner.model.body.embedding.weight.fill_(math.nan)
+        return step
+
+    monkeypatch.setattr(run.learner, "advance", breaking)
+    with pytest.raises(TrainingError):
+        list(run.events())
+
+    kept = model_weights(load_checkpoint(run.folder, CPU).model)
+    assert all(torch.equal(kept[name], weight) for name, weight in before.items())
 
 
 def test_a_run_that_is_stopped_keeps_its_work(prepare):
