@@ -1,6 +1,7 @@
 """What a recurrent cell is: one step from a state to the next."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -10,7 +11,7 @@ LayerState = tuple[Tensor, ...]
 """State of one layer, each tensor (batch, hidden_size): (hidden,), or (hidden, cell) of an LSTM."""
 
 
-class RecurrentCell(nn.Module):
+class RecurrentCell(nn.Module, ABC):
     """One step of a recurrent layer, `forward(x, state) -> (output, state)`, readable.
 
     The weights have the names, shapes, gate order and equations of torch's fused layers, of which
@@ -38,6 +39,6 @@ class RecurrentCell(nn.Module):
         zeros = self.weight_hh.new_zeros(batch_size, self.hidden_size)
         return (zeros,) * self.num_states
 
+    @abstractmethod
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Advance by one token: x is (batch, input_size), the output (batch, hidden_size)."""
-        raise NotImplementedError

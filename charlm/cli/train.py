@@ -15,7 +15,7 @@ from charlm.location import find_checkpoint, new_name, newest_named_after
 
 if TYPE_CHECKING:
     from charlm.text import Tokenizer
-    from charlm.training import TrainingRun
+    from charlm.training import Prepared, TrainingRun
 
 MODEL, TRAINING = "Model", "Training"
 INTERRUPTED = 130
@@ -123,8 +123,6 @@ def train(
     """Build a vocabulary, train, and keep the best model in checkpoints/NAME."""
     from charlm.data import parse_split
     from charlm.device import choose_device
-    from charlm.display.console import show_note
-    from charlm.display.training import TrainingDisplay, show_end, show_interrupted, show_plan
     from charlm.training import prepare_run, read_given, resume_run
 
     flags = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS and v is not None}
@@ -142,6 +140,19 @@ def train(
         given = read_given(recipe, flags)
         folder = output or new_name(given["paths"][0])
         prepared = prepare_run(given, folder, choose_device(device))
+    train_to_end(prepared)
+
+
+def train_to_end(prepared: "Prepared") -> None:
+    """Train, show how it goes, and keep the work when interrupted.
+
+    Raises:
+        Exit: interrupted.
+        StorageError: the checkpoint cannot be written.
+    """
+    from charlm.display.console import show_note
+    from charlm.display.training import TrainingDisplay, show_end, show_interrupted, show_plan
+
     run = prepared.run
     for note in prepared.notes:
         show_note(note)

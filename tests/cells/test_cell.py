@@ -95,8 +95,6 @@ def test_weights_start_uniform_within_one_over_the_root_of_the_hidden_size(name)
         assert parameter.max() > 0.09
 
 
-def test_a_cell_without_equations_has_no_step():
-    cell = RecurrentCell(2, 2)
-
-    with pytest.raises(NotImplementedError):
-        cell(torch.zeros(1, 2), cell.initial_state(1))
+def test_a_cell_without_equations_cannot_be_made():
+    with pytest.raises(TypeError, match="abstract"):
+        RecurrentCell(2, 2)

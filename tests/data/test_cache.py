@@ -166,6 +166,8 @@ def test_a_file_that_another_run_has_just_renamed_is_no_error(tmp_path, monkeypa
 
     forget_old_files(tmp_path)
 
+    assert not (tmp_path / ".gone.tokens.1.tmp").exists()
+
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     assert cache_folder() == Path(os.environ["CHARLM_CACHE"])
