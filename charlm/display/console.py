@@ -18,6 +18,13 @@ def note_console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def progress_console() -> Console:
+    """For how a run goes: on stderr, its lines broken between words on a terminal."""
+    console = note_console()
+    console.soft_wrap = not console.is_terminal
+    return console
+
+
 def show_note(message: str) -> None:
     """Something a user should know."""
     note_console().print(message, style="yellow", markup=False)

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from charlm.display.console import note_console
+from charlm.display.console import progress_console
 from charlm.training import Event, Plan, Step, StoppedEarly, TrainingRun, Validated, WentBack
 
 SPEED_WINDOW = 20.0  # seconds over which tokens per second are taken
@@ -20,7 +20,7 @@ SPEED_WINDOW = 20.0  # seconds over which tokens per second are taken
 
 def show_plan(plan: Plan, run: TrainingRun) -> None:
     """What will be trained and how long it should take."""
-    model, training, console = plan.model, plan.training, note_console()
+    model, training, console = plan.model, plan.training, progress_console()
     shape = f"{model.num_layers} x {model.hidden_size} {model.cell}"
     console.print(
         f"[bold]{escape(str(run.folder))}[/]: {shape}, {run.num_parameters:,} parameters, dropout "
@@ -43,7 +43,7 @@ class TrainingDisplay:
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._steps = run.learner.config.steps
-        self._console = note_console()
+        self._console = progress_console()
         self._loss: float | None = None
         self._valid = run.progress.best_nats
         self._times: deque[tuple[float, int]] = deque()
@@ -155,7 +155,7 @@ def duration(seconds: float) -> str:
 
 def show_end(run: TrainingRun) -> None:
     """How the run ended and what to do next."""
-    progress, console = run.progress, note_console()
+    progress, console = run.progress, progress_console()
     if progress.best_nats is not None:
         console.print(
             f"best: {progress.best_nats:.4f} nats per token on the validation part (a quick "
@@ -169,7 +169,7 @@ def show_end(run: TrainingRun) -> None:
 
 def show_interrupted(run: TrainingRun, resume: str) -> None:
     """That nothing is lost, and the command to go on with."""
-    note_console().print(
+    progress_console().print(
         f"interrupted at step {run.progress.step:,}; the work is kept. Go on with `{resume}`.",
         markup=False,
     )
