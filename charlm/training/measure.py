@@ -1,5 +1,6 @@
 """How long a training step takes on this machine."""
 
+import statistics
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 
 WARM_UP_STEPS = 5  # kernels are chosen, memory is taken, clocks rise
-MEASURE_SECONDS = 2.0
+MEASURE_SECONDS = 3.0
 
 
 def measure_step(model: ModelConfig, training: TrainingConfig, device: torch.device) -> float:
@@ -22,13 +23,14 @@ def measure_step(model: ModelConfig, training: TrainingConfig, device: torch.dev
         learner = Learner(LanguageModel(model).to(device), windows, training)
         for _ in range(WARM_UP_STEPS):
             learner.advance()
-        synchronize(device)
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < MEASURE_SECONDS or count < 2:
+        times: list[float] = []
+        while sum(times) < MEASURE_SECONDS or len(times) < 3:
+            synchronize(device)
+            start = time.perf_counter()
             learner.advance()
-            count += 1
-        synchronize(device)
-        return (time.perf_counter() - start) / count
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)  # one slow moment does not count
 
 
 def random_windows(model: ModelConfig, training: TrainingConfig) -> Windows:
