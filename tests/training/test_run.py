@@ -176,6 +176,8 @@ def test_a_run_stopped_at_a_validation_resumes_to_the_same_bytes(prepare, train,
 
     weights = "model.safetensors"
     assert (run.folder / weights).read_bytes() == (straight / weights).read_bytes()
+    validated = [report["step"] for report in read_metrics(run.folder) if "valid_nats" in report]
+    assert validated == [10, 20, 30]
 
 
 def test_a_validation_that_is_not_finite_is_never_the_best(prepare, monkeypatch):
