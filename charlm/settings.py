@@ -40,6 +40,10 @@ def fits(value: Any, hint: Any) -> bool:
         if arguments[-1] is Ellipsis:
             return all(fits(item, arguments[0]) for item in value)
         return len(value) == len(arguments) and all(map(fits, value, arguments))
+    if origin is dict:
+        key, item = arguments
+        pairs = value.items() if isinstance(value, dict) else [(None, None)]
+        return all(fits(k, key) and fits(v, item) for k, v in pairs)
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
@@ -57,4 +61,6 @@ def describe(hint: Any) -> str:
         return "one of " + ", ".join(map(str, arguments))
     if get_origin(hint) is tuple:
         return "a list, each " + describe(arguments[0])
+    if get_origin(hint) is dict:
+        return f"a table from {describe(arguments[0])} to {describe(arguments[1])}"
     return words[hint]

@@ -9,6 +9,7 @@ from charlm.cells.rnn import ReluCell, TanhCell
 from charlm.cells.stack import (
     RecurrentStack,
     State,
+    concat_states,
     detach_state,
     map_state,
     reset_state,
@@ -28,6 +29,7 @@ __all__ = [
     "ReluCell",
     "State",
     "TanhCell",
+    "concat_states",
     "detach_state",
     "locked_dropout",
     "map_state",

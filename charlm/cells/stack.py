@@ -1,6 +1,6 @@
 """A stack of recurrent layers with locked dropout after each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,18 +26,19 @@ class RecurrentStack(nn.Module):
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros for every layer."""
-        return tuple(layer.initial_state(batch_size) for layer in self._layers())
+        return tuple(layer.initial_state(batch_size) for layer in self.recurrent_layers())
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance by a window: (batch, time, input_size) to (batch, time, hidden_size)."""
         states: list[LayerState] = []
-        for layer, layer_state in zip(self._layers(), state, strict=True):
+        for layer, layer_state in zip(self.recurrent_layers(), state, strict=True):
             x, layer_state = layer(x, layer_state)
             x = self.dropout(x)
             states.append(layer_state)
         return x, tuple(states)
 
-    def _layers(self) -> list[RecurrentLayer]:
+    def recurrent_layers(self) -> list[RecurrentLayer]:
+        """The layers, the first above the embedding first."""
         return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
 
@@ -54,6 +55,12 @@ def detach_state(state: State) -> State:
 def select_state(state: State, rows: Tensor) -> State:
     """The state of the given rows of the batch, in their order, as often as they are named."""
     return map_state(lambda tensor: tensor.index_select(0, rows), state)
+
+
+def concat_states(states: Sequence[State]) -> State:
+    """The rows of several states, one below the other."""
+    layers = zip(*states, strict=True)
+    return tuple(tuple(map(torch.cat, zip(*layer, strict=True))) for layer in layers)
 
 
 def reset_state(state: State, fresh: Tensor) -> State:

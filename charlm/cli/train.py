@@ -233,17 +233,8 @@ def stop_signals() -> "Iterator[Any]":
 
 def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:
     """What the model writes at this point, apart from the run's own randomness."""
-    import torch
+    from charlm.api import sample_text
+    from charlm.decoding import DecodingConfig
 
-    from charlm.decoding import DecodingConfig, generate_tokens
-
-    model = run.learner.model.eval()
-    tokens = generate_tokens(
-        model,
-        [tokenizer.start_id],
-        DecodingConfig(max_new_tokens=SAMPLE_TOKENS, temperature=0.8),
-        barred=[tokenizer.start_id, tokenizer.other_id],
-        stop_id=tokenizer.stop_id,
-        generator=torch.Generator().manual_seed(run.progress.step),
-    )
-    return tokenizer.decode(tokens)
+    config = DecodingConfig(max_new_tokens=SAMPLE_TOKENS, temperature=0.8)
+    return sample_text(run.learner.model.eval(), tokenizer, config, seed=run.progress.step)

@@ -1,16 +1,30 @@
-"""Token ids out of a model: greedy, sampling and beam search. Ids in, ids out."""
+"""Token ids out of a model: greedy, sampling and searches. Ids in, ids out."""
 
-from charlm.decoding.beam import Hypothesis, beam_search
-from charlm.decoding.config import DecodingConfig
-from charlm.decoding.filters import bar_tokens, scale_temperature
-from charlm.decoding.sampling import draw, generate_tokens
+from charlm.decoding.batch import read_prompts
+from charlm.decoding.beam import BeamStep, beam_search, beam_steps
+from charlm.decoding.config import DecodingConfig, check_effective
+from charlm.decoding.exhaustive import exhaustive_search
+from charlm.decoding.hypothesis import End, Hypothesis, Node
+from charlm.decoding.rules import Bans, Rules, TextWatch, tokens_with
+from charlm.decoding.sampling import Step, generate_tokens
+from charlm.decoding.stochastic import sample_without_replacement
 
 __all__ = [
+    "Bans",
+    "BeamStep",
     "DecodingConfig",
+    "End",
     "Hypothesis",
-    "bar_tokens",
+    "Node",
+    "Rules",
+    "Step",
+    "TextWatch",
     "beam_search",
-    "draw",
+    "beam_steps",
+    "check_effective",
+    "exhaustive_search",
     "generate_tokens",
-    "scale_temperature",
+    "read_prompts",
+    "sample_without_replacement",
+    "tokens_with",
 ]

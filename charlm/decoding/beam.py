@@ -1,90 +1,167 @@
-"""Beam search."""
+"""Beam search, and groups of beams that differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from charlm.decoding.batch import Batch
 from charlm.decoding.config import DecodingConfig
-from charlm.decoding.filters import bar_tokens
-from charlm.decoding.sampling import read_prompt
-from charlm.model import StepModel, select_state
+from charlm.decoding.hypothesis import Hypothesis, Node
+from charlm.decoding.rules import Rules
+from charlm.errors import ConfigError
+from charlm.model import StepModel
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """A continuation of the prompt, without `<stop>`."""
+class BeamStep:
+    """What one step of one group came to. Each list is best first."""
 
-    tokens: tuple[int, ...]
-    log_prob: float  # natural logarithm, of <stop> too if it was reached
-    score: float  # log_prob / length ** length_penalty, the length counting <stop>
-    finished: bool  # ended by <stop>, not by max_new_tokens
+    length: int  # tokens of the candidates
+    group: int
+    candidates: list[Node]  # the most probable continuations, twice as many as beams
+    growing: list[Node]  # candidates that go on
+    finished: list[Node]  # of all lengths, the best
+    done: bool  # the group's search is over
+
+
+@dataclass(slots=True)
+class Group:
+    """One beam: what grows and what is finished."""
+
+    growing: list[Node]
+    finished: list[Node] = field(default_factory=list)
+    done: bool = False
 
 
 def beam_search(
-    model: StepModel,
-    prompt: Sequence[int],
-    config: DecodingConfig,
-    *,
-    barred: Sequence[int],
-    stop_id: int,
+    model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules
 ) -> list[Hypothesis]:
     """The best continuations found, best first, at most `config.beam` of them.
 
+    See `beam_steps`.
+
+    Raises:
+        ConfigError: every text runs into barred tokens alone.
+    """
+    finished: list[Node] = []
+    for step in beam_steps(model, prompt, config, rules):
+        if step.done:
+            finished += step.finished
+    if not finished:
+        raise ConfigError("no text is left; loosen --ban or --no-repeat-ngram-size.")
+    finished.sort(key=lambda node: node.score, reverse=True)
+    return [node.hypothesis(rules) for node in finished]
+
+
+def beam_steps(
+    model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules
+) -> Iterator[BeamStep]:
+    """Search, and yield each step of each group; what is finished when it is done is the result.
+
     As Hugging Face's: at each step the `beam` most probable growing hypotheses are kept; one that
-    chooses `<stop>` while among the best `beam` candidates joins the finished ones, of which the
-    `beam` best scores are kept. The search ends when no growing hypothesis scores above the worst
-    of a full set of finished ones (at once with `early_stopping`), or at `max_new_tokens`, where
-    the growing ones count as they are. Barred tokens cost their probability; the rest keep theirs.
+    stops while among the best `beam` candidates joins the finished ones, of which the `beam` best
+    scores are kept. The search ends when no growing hypothesis scores above the worst of a full
+    set of finished ones (at once with `early_stopping`), or at `max_new_tokens`, where the growing
+    ones count as they are. Barred tokens cost their probability; the rest keep theirs.
+
+    Groups (Vijayakumar et al. 2016, arXiv:1610.02424) share the beams among them and choose one
+    after the other: a candidate ranks lower by `diversity_penalty` for each time an earlier group
+    has chosen its token at this step. Only the choice is penalized; scores are log-probabilities.
     """
     assert config.beam is not None
-    beam, penalty = config.beam, config.length_penalty
-    logits, state = read_prompt(model, prompt)
-    growing: list[tuple[int, ...]] = [()]
-    log_probs = torch.zeros(1, dtype=torch.float64)
-    finished: list[Hypothesis] = []
-
+    width = config.beam // config.num_beam_groups
+    groups = [Group([Node.root(rules)]) for _ in range(config.num_beam_groups)]
+    batch = Batch(model, [prompt] * len(groups), config, rules)
     for length in range(1, config.max_new_tokens + 1):
-        totals = log_probs[:, None] + bar_tokens(logits.cpu().double().log_softmax(-1), barred)
-        candidates = best_candidates(totals, 2 * beam)
-        for log_prob, row, token in candidates[:beam]:
-            if token == stop_id:
-                score = log_prob / length**penalty
-                finished.append(Hypothesis(growing[row], log_prob, score, True))
-        finished = sorted(finished, key=lambda h: h.score, reverse=True)[:beam]
-        kept = [c for c in candidates if c[2] != stop_id][:beam]
-        if not kept:
-            growing = []
-            break
-        growing = [(*growing[row], token) for _, row, token in kept]
-        best_growing = kept[0][0] / length**penalty
-        if len(finished) == beam and (config.early_stopping or best_growing <= finished[-1].score):
-            growing = []
-            break
-        log_probs = log_probs.new_tensor([log_prob for log_prob, _, _ in kept])
-        if length < config.max_new_tokens:
-            rows = torch.tensor([row for _, row, _ in kept], device=logits.device)
-            tokens = torch.tensor([token for _, _, token in kept], device=logits.device)
-            with torch.inference_mode():
-                logits, state = model.step(tokens, select_state(state, rows))
-
-    cut_off = [
-        Hypothesis(tokens, log_prob, log_prob / len(tokens) ** penalty, False)
-        for tokens, log_prob in zip(growing, log_probs.tolist(), strict=False)
-    ]
-    return sorted(finished + cut_off, key=lambda h: h.score, reverse=True)[:beam]
+        with torch.inference_mode():
+            log_probs = batch.allowed_log_probs()
+        penalty: Tensor | None = None
+        rows: list[int] = []
+        first_row = 0
+        for index, group in enumerate(groups):
+            if group.done:
+                continue
+            last_row = first_row + len(group.growing)
+            candidates, parents = advance(
+                group, log_probs[first_row:last_row], penalty, width, config, rules
+            )
+            if config.diversity_penalty:
+                penalty = log_probs.new_zeros(rules.vocab_size) if penalty is None else penalty
+                for node in group.growing:
+                    penalty[node.token] += config.diversity_penalty
+            if not group.done:
+                rows += [first_row + parent for parent in parents]
+            first_row = last_row
+            yield BeamStep(length, index, candidates, group.growing, group.finished, group.done)
+        if not rows or length == config.max_new_tokens:
+            return
+        going = [node.token for group in groups if not group.done for node in group.growing]
+        with torch.inference_mode():
+            batch.advance(torch.tensor(going), rows)
 
 
-def best_candidates(totals: Tensor, count: int) -> list[tuple[float, int, int]]:
-    """The `count` largest of totals (rows, vocab_size) that are possible at all.
+def advance(
+    group: Group,
+    log_probs: Tensor,
+    penalty: Tensor | None,
+    width: int,
+    config: DecodingConfig,
+    rules: Rules,
+) -> tuple[list[Node], list[int]]:
+    """Take a group one token on.
 
-    As (total, row, token), best first.
+    Args:
+        group: changed in place.
+        log_probs: (growing, vocab_size), of the next token.
+        penalty: (vocab_size,), what a token's choice costs.
+        width: beams of the group.
+        config: the search's settings.
+        rules: what tokens mean.
+
+    Returns:
+        The candidates, best first; and for each node that goes on, which one it follows.
     """
-    flat, vocab_size = totals.flatten(), totals.shape[1]
-    least = flat.topk(min(count, len(flat))).values[-1]
-    indices = ((flat >= least) & (flat > float("-inf"))).nonzero().squeeze(1)
-    # Of equals the first wins, as in argmax; topk itself promises no order.
-    order = flat[indices].sort(descending=True, stable=True).indices
-    best = indices[order][:count].tolist()
-    return [(float(flat[i]), i // vocab_size, i % vocab_size) for i in best]
+    length = group.growing[0].length + 1
+    at_end = length == config.max_new_tokens
+    totals = log_probs + log_probs.new_tensor([[node.log_prob] for node in group.growing])
+    places = best_places(totals if penalty is None else totals - penalty, 2 * width)
+    candidates = []
+    for total, place in zip(totals.flatten()[places].tolist(), places, strict=True):
+        row, token = divmod(place, rules.vocab_size)
+        score = total / length**config.length_penalty
+        candidates.append((row, group.growing[row].follow(token, total, score, rules)))
+    group.finished += [node for _, node in candidates[:width] if node.stopped]
+    growing = [(row, node) for row, node in candidates if not node.stopped][:width]
+    group.growing = [node for _, node in growing]
+    if at_end:
+        group.finished += group.growing
+    group.finished.sort(key=lambda node: node.score, reverse=True)
+    del group.finished[width:]
+    group.done = at_end or not growing or is_settled(group, width, config)
+    return [node for _, node in candidates], [row for row, _ in growing]
+
+
+def is_settled(group: Group, width: int, config: DecodingConfig) -> bool:
+    """Whether no hypothesis that grows is to be waited for."""
+    if len(group.finished) < width:
+        return False
+    best = max(node.score for node in group.growing)
+    return config.early_stopping or best <= group.finished[-1].score
+
+
+def best_places(totals: Tensor, count: int) -> list[int]:
+    """Where, in the flattened totals, the `count` largest are that are possible at all.
+
+    Best first; of equals the first, as argmax has it, which topk by itself does not promise.
+    """
+    flat = totals.flatten()
+    count = min(count, len(flat))
+    largest, places = flat.topk(min(count + 1, len(flat)))
+    best = list(zip(largest.tolist(), places.tolist(), strict=True))
+    if len(best) > count and best[count - 1][0] == best[count][0]:
+        ties = (flat >= best[count][0]).nonzero().squeeze(1)
+        best = list(zip(flat[ties].tolist(), ties.tolist(), strict=True))
+    best.sort(key=lambda entry: (-entry[0], entry[1]))
+    return [place for value, place in best[:count] if value > float("-inf")]

@@ -1,52 +1,172 @@
 """How text is chosen from a model's probabilities."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from charlm.errors import ConfigError
 
 MAX_LENGTH_PENALTY = 10  # length ** 10 is still a number, whatever the length
+MAX_BIAS = 1e4  # of a logit: more than any model's own
+
+Mode = Literal["sampling", "sampling without replacement", "greedy", "beam", "exhaustive"]
+
+SAMPLING: tuple[Mode, ...] = ("sampling", "sampling without replacement")
+CHOICES_OF_MODE = ("exhaustive", "beam", "without_replacement", "greedy")
+EFFECTIVE: dict[str, tuple[Mode, ...]] = {
+    "temperature": SAMPLING,
+    "top_k": SAMPLING,
+    "top_p": SAMPLING,
+    "min_p": SAMPLING,
+    "typical_p": SAMPLING,
+    "seed": SAMPLING,
+    "num_return_sequences": (*SAMPLING, "beam", "exhaustive"),
+    "length_penalty": ("beam", "exhaustive"),
+    "early_stopping": ("beam",),
+    "num_beam_groups": ("beam",),
+    "diversity_penalty": ("beam",),
+}
+"""The modes in which a setting has an effect, where those are not all."""
+
+NAMES: dict[Mode, str] = {
+    "sampling": "sampling",
+    "greedy": "greedy decoding",
+    "beam": "beam search",
+    "exhaustive": "exhaustive search",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodingConfig:
-    """Settings of `generate`; the names and meanings are Hugging Face's, with `beam` for num_beams.
+    """Settings of `generate`; names and meanings are Hugging Face's, with `beam` for num_beams.
 
-    With a `beam` the most probable text is searched for, and a beam of 1 is greedy; without one,
-    text is sampled, or decoded greedily where temperature is 0 or `greedy` is set.
+    Text is sampled, unless it is decoded greedily (`greedy`, or temperature 0), searched for by a
+    `beam`, of which 1 is greedy, or found among all there is (`exhaustive`). What a setting of a
+    penalty or a filter does stands at its function in `charlm.decoding.filters`.
     """
 
     max_new_tokens: int = 400
+    min_new_tokens: int = 0  # before them neither <stop> nor a stop string ends the text
+    stop: tuple[str, ...] = ()  # the text ends before the first of these that it would hold
+
     greedy: bool = False
     temperature: float = 1.0
-    beam: int | None = None
-    length_penalty: float = 1.0  # beams score log P / length ** length_penalty
-    early_stopping: bool = False  # stop as soon as `beam` hypotheses are finished
-    num_return_sequences: int = 1
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    without_replacement: bool = False  # no text twice: stochastic beam search
+
+    repetition_penalty: float = 1.0  # on tokens of the prompt and the text
+    presence_penalty: float = 0.0  # on tokens of the text
+    frequency_penalty: float = 0.0  # on tokens of the text, each time
+    no_repeat_ngram_size: int = 0
+    ban: tuple[str, ...] = ()  # never written: words of a word model, strings of the others
+    bias: dict[str, float] = field(default_factory=dict)  # added to the logits of tokens
     allow_other: bool = False
 
+    beam: int | None = None
+    length_penalty: float = 1.0  # searches score log P / length ** length_penalty
+    early_stopping: bool = False  # stop as soon as `beam` hypotheses are finished
+    num_beam_groups: int = 1  # groups that differ: Vijayakumar et al. 2016
+    diversity_penalty: float = 0.0  # nats for each earlier group that chose the same token
+    exhaustive: bool = False
+    num_return_sequences: int = 1
+
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "beam", "num_return_sequences"):
+        self._check_numbers()
+        if any(text == "" for text in (*self.stop, *self.ban, *self.bias)):
+            raise ConfigError("a stop string, a ban and a bias need a text, not an empty one.")
+        self._check_beam()
+        modes = [name for name in CHOICES_OF_MODE if getattr(self, name)]
+        if len(modes) > 1:
+            raise ConfigError(f"{flag(modes[0])} and {flag(modes[1])} exclude each other.")
+        check_effective(self.mode, (f.name for f in fields(self) if self._differs(f.name)))
+
+    @property
+    def mode(self) -> Mode:
+        """How the text is chosen."""
+        if self.exhaustive:
+            return "exhaustive"
+        if self.beam is not None:
+            return "beam"
+        if self.greedy or self.temperature == 0:
+            return "greedy"
+        return "sampling without replacement" if self.without_replacement else "sampling"
+
+    def _differs(self, name: str) -> bool:
+        if name == "temperature" and self.temperature == 0 and not self.greedy:
+            return False  # it is what makes the mode greedy
+        default = type(self).__dataclass_fields__[name].default
+        return name in EFFECTIVE and bool(getattr(self, name) != default)
+
+    def _check_numbers(self) -> None:
+        for name, least in (
+            ("max_new_tokens", 1),
+            ("min_new_tokens", 0),
+            ("top_k", 1),
+            ("no_repeat_ngram_size", 0),
+            ("beam", 1),
+            ("num_beam_groups", 1),
+            ("num_return_sequences", 1),
+        ):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}.")
-        if not abs(self.length_penalty) <= MAX_LENGTH_PENALTY:
+            if value is not None and (type(value) is not int or value < least):
+                raise ConfigError(
+                    f"{name} must be a whole number of at least {least}, not {value!r}."
+                )
+        for name, low, high, allowed in (
+            ("temperature", 0, math.inf, "0 or more"),
+            ("top_p", 1e-300, 1, "above 0 and at most 1"),
+            ("typical_p", 1e-300, 1, "above 0 and at most 1"),
+            ("min_p", 0, 1, "from 0 to 1"),
+            ("repetition_penalty", 1e-4, 1e4, "from 0.0001 to 10,000"),
+            ("presence_penalty", -MAX_BIAS, MAX_BIAS, "from -10,000 to 10,000"),
+            ("frequency_penalty", -MAX_BIAS, MAX_BIAS, "from -10,000 to 10,000"),
+            ("diversity_penalty", 0, MAX_BIAS, "from 0 to 10,000"),
+            ("length_penalty", -MAX_LENGTH_PENALTY, MAX_LENGTH_PENALTY, "from -10 to 10"),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high or math.isinf(value):
+                raise ConfigError(f"{name} must be {allowed}, not {value:g}.")
+        for text, value in self.bias.items():
+            if not abs(value) <= MAX_BIAS:
+                raise ConfigError(f"the bias of {text!r} must be from -10,000 to 10,000.")
+        if self.min_new_tokens > self.max_new_tokens:
             raise ConfigError(
-                f"length_penalty must be from -{MAX_LENGTH_PENALTY} to {MAX_LENGTH_PENALTY}, not "
-                f"{self.length_penalty:g}."
+                f"min_new_tokens must be at most max_new_tokens, {self.max_new_tokens}, not "
+                f"{self.min_new_tokens}."
             )
-        if not 0 <= self.temperature < float("inf"):
-            raise ConfigError(f"temperature must be 0 or more, not {self.temperature:g}.")
+
+    def _check_beam(self) -> None:
         if self.beam is not None and self.num_return_sequences > self.beam:
             raise ConfigError(
                 f"a beam of {self.beam} ends with {self.beam} texts, not "
                 f"{self.num_return_sequences}; widen --beam or lower --num-return-sequences."
             )
-        if self.beam is None and self.is_greedy and self.num_return_sequences > 1:
+        if self.beam is not None and self.beam % self.num_beam_groups:
             raise ConfigError(
-                "greedy decoding has one result; leave out --num-return-sequences, or sample."
+                f"a beam of {self.beam} cannot be split into {self.num_beam_groups} equal groups."
+            )
+        if (self.diversity_penalty > 0) != (self.num_beam_groups > 1):
+            raise ConfigError("--beam-groups and --diversity-penalty need each other.")
+
+
+def check_effective(mode: Mode, given: Iterable[str]) -> None:
+    """Every setting given must have an effect.
+
+    Raises:
+        ConfigError: one has none in this mode.
+    """
+    for name in given:
+        if mode not in EFFECTIVE.get(name, (mode,)):
+            its_own = " and ".join(NAMES[m] for m in EFFECTIVE[name] if m in NAMES)
+            raise ConfigError(
+                f"{flag(name)} has no effect in {NAMES.get(mode, mode)}; it is for {its_own}."
             )
 
-    @property
-    def is_greedy(self) -> bool:
-        """Whether each token is the most probable one."""
-        return self.greedy or self.temperature == 0
+
+def flag(name: str) -> str:
+    """The command line's name of a setting."""
+    return {"num_beam_groups": "--beam-groups"}.get(name, "--" + name.replace("_", "-"))

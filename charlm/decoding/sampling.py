@@ -1,70 +1,140 @@
-"""One token after the other: greedy, or drawn from the model's distribution."""
+"""One token after the other for many texts at once: greedy, or drawn from the distribution."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from charlm.decoding.batch import Batch
 from charlm.decoding.config import DecodingConfig
-from charlm.decoding.filters import bar_tokens, scale_temperature
-from charlm.model import State, StepModel
+from charlm.decoding.constraints import check_choice
+from charlm.decoding.filters import (
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    scale_temperature,
+)
+from charlm.decoding.rules import Rules, TextWatch
+from charlm.model import StepModel
+
+CHUNK = 256  # uniform numbers drawn at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next token of every text that goes on."""
+
+    rows: list[int]  # which texts
+    tokens: list[int]  # the token of each, `<stop>` included
 
 
 def generate_tokens(
     model: StepModel,
-    prompt: Sequence[int],
+    prompts: Sequence[Sequence[int]],
     config: DecodingConfig,
+    rules: Rules,
     *,
-    barred: Sequence[int],
-    stop_id: int,
-    generator: torch.Generator,
-) -> Iterator[int]:
-    """Yield the tokens that follow `prompt`, up to `<stop>` (not yielded) or `max_new_tokens`.
+    generators: Sequence[torch.Generator],
+    watches: Sequence[TextWatch] | None = None,
+) -> Iterator[Step]:
+    """Yield the tokens that follow each prompt, a step of all texts at a time.
+
+    A text ends with `<stop>`, which is yielded, where its watch says so, or after
+    `max_new_tokens`; the others go on without it.
 
     Args:
         model: gives the probabilities.
-        prompt: token ids, `<start>` first; at least one.
-        config: greedy, or the temperature to sample at.
-        barred: tokens that are never chosen.
-        stop_id: the token that ends the text.
-        generator: the source of randomness, on the CPU.
+        prompts: token ids, `<start>` first; at least one each.
+        config: greedy, or how to sample.
+        rules: what tokens mean.
+        generators: the randomness of each text, on the CPU; not used in greedy decoding.
+        watches: what follows each text, if anything does.
+
+    Raises:
+        ConfigError: no token is left to choose from.
     """
-    logits, state = read_prompt(model, prompt)
-    for _ in range(config.max_new_tokens):
-        token = choose(bar_tokens(logits, barred), config, generator)
-        if token == stop_id:
-            return
-        yield token
+    uniforms = None if config.mode == "greedy" else Uniforms(generators)
+    rows = list(range(len(prompts)))
+    batch = Batch(model, prompts, config, rules)
+    for length in range(1, config.max_new_tokens + 1):
         with torch.inference_mode():
-            logits, state = model.step(logits.new_tensor([token], dtype=torch.long), state)
+            allowed = batch.allowed_logits()
+            check_choice(allowed)
+            if uniforms is None:
+                tokens = allowed.argmax(-1)
+            else:
+                tokens = draw(shape_distribution(allowed, config), uniforms.next())
+        chosen = tokens.tolist()
+        going = [
+            i
+            for i, (row, token) in enumerate(zip(rows, chosen, strict=True))
+            if token != rules.stop_id and not (watches and watches[row].push(token))
+        ]
+        yield Step(rows, chosen)
+        if not going or length == config.max_new_tokens:
+            return
+        with torch.inference_mode():
+            if len(going) == len(rows):
+                batch.advance(tokens)
+                continue
+            rows = [rows[i] for i in going]
+            if uniforms is not None:
+                uniforms.select(going)
+            batch.advance(tokens[going], going)
 
 
-def read_prompt(model: StepModel, prompt: Sequence[int], rows: int = 1) -> tuple[Tensor, State]:
-    """Logits (rows, vocab_size) of what follows the prompt, and the state after it."""
-    with torch.inference_mode():
-        state = model.initial_state(rows)
-        for token in prompt:
-            tokens = state[0][0].new_full((rows,), token, dtype=torch.long)
-            logits, state = model.step(tokens, state)
-    return logits, state
+def shape_distribution(logits: Tensor, config: DecodingConfig) -> Tensor:
+    """Temperature, then what is kept of the distribution; logits (..., vocab_size)."""
+    if config.temperature != 1:
+        logits = scale_temperature(logits, config.temperature)
+    if config.top_k is not None:
+        logits = keep_top_k(logits, config.top_k)
+    if config.top_p < 1:
+        logits = keep_top_p(logits, config.top_p)
+    if config.min_p > 0:
+        logits = keep_min_p(logits, config.min_p)
+    if config.typical_p < 1:
+        logits = keep_typical(logits, config.typical_p)
+    return logits
 
 
-def choose(logits: Tensor, config: DecodingConfig, generator: torch.Generator) -> int:
-    """The next token given logits (1, vocab_size)."""
-    if config.is_greedy:
-        return int(logits.argmax())
-    # In float64, and below 0, even the coldest and the hottest temperature leave numbers.
-    shifted = logits[0].cpu().double() - logits.max().item()
-    return draw(scale_temperature(shifted, config.temperature), generator)
+def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Draw a token from softmax(logits) of each row, by inverting the distribution function.
 
+    Args:
+        logits: (rows, vocab_size), in float64.
+        uniforms: (rows, 1) in [0, 1), float64: one number a token, so that a text's randomness
+            does not depend on what is drawn beside it.
 
-def draw(logits: Tensor, generator: torch.Generator) -> int:
-    """Draw one token from softmax(logits), (vocab_size,), by inverting the distribution function.
-
-    One uniform number a token, in float64 on the CPU, so that a seed gives the same text however
-    many others are drawn beside it.
+    Returns:
+        (rows,).
     """
-    cumulative = logits.cpu().double().softmax(dim=-1).cumsum(dim=-1)
-    uniform = torch.rand((), generator=generator, dtype=torch.float64)
+    cumulative = logits.softmax(-1).cumsum(-1)
     # The last sum may miss 1 by rounding: scale, so that the draw stays inside.
-    return int(torch.searchsorted(cumulative, uniform * cumulative[-1], right=True))
+    return torch.searchsorted(cumulative, uniforms * cumulative[:, -1:], right=True).squeeze(1)
+
+
+class Uniforms:
+    """Numbers in [0, 1) for each row, from its own generator, some at a time."""
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        self._generators = list(generators)
+        self._used = CHUNK
+        self._numbers = torch.empty(0)  # (rows, CHUNK)
+
+    def next(self) -> Tensor:
+        """One number a row, (rows, 1) in float64."""
+        if self._used == CHUNK:
+            self._numbers = torch.stack(
+                [torch.rand(CHUNK, generator=g, dtype=torch.float64) for g in self._generators]
+            )
+            self._used = 0
+        self._used += 1
+        return self._numbers[:, self._used - 1 : self._used]
+
+    def select(self, rows: list[int]) -> None:
+        """Go on with these rows."""
+        self._generators = [self._generators[row] for row in rows]
+        self._numbers = self._numbers[rows]

@@ -1,8 +1,16 @@
 """Language models over token ids: a body (ids to hidden vectors) and a head (to probabilities)."""
 
-from charlm.cells import CellName, State, detach_state, reset_state, select_state
+from charlm.cells import (
+    CellName,
+    State,
+    concat_states,
+    detach_state,
+    reset_state,
+    select_state,
+)
 from charlm.model.config import ModelConfig
 from charlm.model.language_model import LanguageModel, StepModel
+from charlm.model.stepping import fastest_steps
 
 __all__ = [
     "CellName",
@@ -10,7 +18,9 @@ __all__ = [
     "ModelConfig",
     "State",
     "StepModel",
+    "concat_states",
     "detach_state",
+    "fastest_steps",
     "reset_state",
     "select_state",
 ]

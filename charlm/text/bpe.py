@@ -43,6 +43,12 @@ class BpeTokenizer(Tokenizer):
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
 
+    def spellings(self) -> list[tuple[int, ...]]:
+        return [tuple(octets) for octets in self._octets]
+
+    def spell(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode("utf-8", "surrogateescape"))
+
     def decoder(self) -> ByteDecoder:
         return ByteDecoder(self._octets)
 

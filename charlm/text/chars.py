@@ -64,6 +64,9 @@ class CharDecoder:
     def finish(self) -> str:
         return ""
 
+    def copy(self) -> "CharDecoder":
+        return self  # it remembers nothing
+
 
 def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of `text`, shape (len(text),)."""

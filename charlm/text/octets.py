@@ -73,3 +73,8 @@ class ByteDecoder:
 
     def finish(self) -> str:
         return self._utf8.decode(b"", final=True)
+
+    def copy(self) -> "ByteDecoder":
+        other = ByteDecoder(self._octets)
+        other._utf8.setstate(self._utf8.getstate())
+        return other

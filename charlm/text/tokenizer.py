@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import tokenizers
@@ -26,6 +26,10 @@ class StreamDecoder(Protocol):
 
     def finish(self) -> str:
         """What is left when no more tokens come."""
+        ...
+
+    def copy(self) -> Self:
+        """A decoder that goes on from here by itself."""
         ...
 
 
@@ -79,6 +83,14 @@ class Tokenizer(ABC):
     def token(self, token: int) -> str:
         """One token as a reader would write it."""
         return self.backend.id_to_token(token) or f"<{token}>"
+
+    def spellings(self) -> list[tuple[int, ...]]:
+        """What each token writes, in symbols: itself, but for BPE, where it is bytes."""
+        return [(token,) for token in range(self.vocab_size)]
+
+    def spell(self, text: str) -> tuple[int, ...]:
+        """The symbols that write `text`, whatever tokens they come in."""
+        return tuple(self.encode(text))
 
     def unknown(self, text: str) -> list[str]:
         """The distinct parts of `text` that become `<other>`, in order of appearance."""

@@ -1,6 +1,7 @@
 """Words: the N most frequent, everything else `<other>`."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 import tokenizers
@@ -107,6 +108,9 @@ class WordDecoder:
 
     def finish(self) -> str:
         return ""
+
+    def copy(self) -> "WordDecoder":
+        return copy(self)
 
 
 def word_splitter(lowercase: bool, pretokenized: bool) -> tokenizers.Tokenizer:

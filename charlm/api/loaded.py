@@ -1,37 +1,28 @@
-"""Text in, text out: a trained model with its tokenizer."""
+"""A trained model, loaded to write and to be evaluated."""
 
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from charlm.api.writing import Generation, Piece, Writer, collect
 from charlm.checkpoint import Checkpoint, load_checkpoint
 from charlm.data import Framing, Part, TokenFile, read_texts, write_token_file
-from charlm.decoding import DecodingConfig, beam_search, generate_tokens
+from charlm.decoding import DecodingConfig
 from charlm.device import DeviceName, choose_device
 from charlm.errors import ConfigError, TextError
 from charlm.evaluation import Evaluation, evaluate
 from charlm.location import find_checkpoint
-from charlm.model import LanguageModel
+from charlm.model import LanguageModel, StepModel, fastest_steps
 from charlm.settings import pick, setting_names
-from charlm.text import StreamDecoder, Tokenizer
+from charlm.text import Tokenizer
 from charlm.training import find_part
 
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One text written by a model."""
-
-    prompt: str
-    text: str  # what follows the prompt
-    log_prob: float | None = None  # of a beam's text, in nats, `<stop>` included if reached
-    score: float | None = None  # log_prob / length ** length_penalty
-    finished: bool | None = None  # a beam's text ended by itself, not at max_new_tokens
+BATCH_SIZE = 64  # texts that are written together
 
 
 class LoadedModel:
@@ -51,64 +42,64 @@ class LoadedModel:
             settings: those of `DecodingConfig`, such as temperature=0.8 or beam=5.
 
         Raises:
-            ConfigError: a setting is unknown, of another type or out of range.
+            ConfigError: a setting is unknown, of another type or out of range, or names tokens
+                that the model does not know.
         """
         config = decoding_config(settings)
         if config.num_return_sequences > 1:
             raise ConfigError("generate returns one text; use generate_many for several.")
-        return prompt + self.generate_many(prompt, config, seed=seed)[0].text
+        (generation,) = self.generate_many([prompt], config, seed=seed)
+        return prompt + generation.text
 
     def generate_many(
-        self, prompt: str, config: DecodingConfig, *, seed: int | None = None
-    ) -> list[Generation]:
-        """`config.num_return_sequences` texts: samples in order, or a beam's best first."""
-        if config.beam is not None:
-            return self.search(prompt, config)
-        seed = draw_seed() if seed is None else seed
-        return [
-            Generation(prompt, "".join(self.stream(prompt, config, seed=seed, index=index)))
-            for index in range(config.num_return_sequences)
-        ]
+        self,
+        prompts: Sequence[str],
+        config: DecodingConfig,
+        *,
+        seed: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Generation]:
+        """`config.num_return_sequences` texts after each prompt, in the prompts' order.
 
-    def stream(
-        self, prompt: str, config: DecodingConfig, *, seed: int, index: int = 0
-    ) -> Iterator[str]:
-        """The text after the prompt, in pieces as they become certain.
-
-        Sample `index` under a seed is the same whatever others are drawn.
+        Samples come in the order of their number, what a search finds best first. A prompt's texts
+        are the same whatever other prompts there are.
         """
-        ids, decoder = self._read(prompt)
-        for token in generate_tokens(
-            self.model,
-            ids,
-            config,
-            barred=self._barred(config),
-            stop_id=self.tokenizer.stop_id,
-            generator=sample_generator(seed, index),
-        ):
-            if piece := decoder.push(token):
-                yield piece
-        if rest := decoder.finish():
-            yield rest
+        seed = draw_seed() if seed is None else seed
+        if config.mode in ("sampling", "greedy"):
+            pieces = self.pieces(prompts, config, seed=seed, batch_size=batch_size)
+            yield from collect(pieces, prompts, config.num_return_sequences)
+            return
+        writer = self.writer(config)
+        for prompt in prompts:
+            yield from writer.search(prompt, seed)
 
-    def search(self, prompt: str, config: DecodingConfig) -> list[Generation]:
-        """The texts that beam search finds, best first."""
-        ids, _ = self._read(prompt)
-        hypotheses = beam_search(
-            self.model,
-            ids,
-            config,
-            barred=self._barred(config),
-            stop_id=self.tokenizer.stop_id,
-        )
-        generations = []
-        for found in hypotheses[: config.num_return_sequences]:
-            _, decoder = self._read(prompt)
-            text = "".join([decoder.push(token) for token in found.tokens]) + decoder.finish()
-            generations.append(
-                Generation(prompt, text, found.log_prob, found.score, found.finished)
-            )
-        return generations
+    def stream(self, prompt: str, config: DecodingConfig, *, seed: int) -> Iterator[str]:
+        """The text after the prompt, in pieces as they become certain; sampled or greedy."""
+        for piece in self.pieces([prompt], config, seed=seed):
+            if piece.text:
+                yield piece.text
+
+    def pieces(
+        self,
+        prompts: Sequence[str],
+        config: DecodingConfig,
+        *,
+        seed: int,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Piece]:
+        """Texts as they are sampled, or decoded greedily, `batch_size` at a time.
+
+        Text number i of a prompt is the same under a seed whatever is drawn beside it.
+        """
+        return self.writer(config).sample(prompts, seed, batch_size)
+
+    def writer(self, config: DecodingConfig) -> Writer:
+        """What writes under a configuration."""
+        return Writer(self._steps, self.tokenizer, config)
+
+    @cached_property
+    def _steps(self) -> StepModel:
+        return fastest_steps(self.model, torch.get_num_threads())
 
     def evaluate(self, text: str) -> Evaluation:
         """Measure a text exactly, framed as the training text was."""
@@ -150,17 +141,6 @@ class LoadedModel:
         independent = self.checkpoint.config.corpus.independent_frames
         return evaluate(self.model, tokens, self.tokenizer, independent_frames=independent)
 
-    def _read(self, prompt: str) -> tuple[list[int], StreamDecoder]:
-        ids = [self.tokenizer.start_id, *self.tokenizer.encode(prompt)]
-        decoder = self.tokenizer.decoder()
-        for token in ids:
-            decoder.push(token)  # so that spacing goes on from the prompt
-        return ids, decoder
-
-    def _barred(self, config: DecodingConfig) -> list[int]:
-        other = [] if config.allow_other else [self.tokenizer.other_id]
-        return [self.tokenizer.start_id, *other]
-
 
 def load(checkpoint: str | Path | None = None, device: DeviceName = "auto") -> LoadedModel:
     """Load a trained model: a checkpoint folder, or the newest under `checkpoints/`.
@@ -179,6 +159,10 @@ def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
     Raises:
         ConfigError: one is unknown, of another type or out of range.
     """
+    settings = {
+        k: (v,) if k in ("stop", "ban") and isinstance(v, str) else v for k, v in settings.items()
+    }
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     if unknown := set(settings) - setting_names(DecodingConfig):
         raise ConfigError(f"unknown settings of generate: {', '.join(sorted(unknown))}.")
     return DecodingConfig(**pick(DecodingConfig, settings))
@@ -187,9 +171,3 @@ def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
 def draw_seed() -> int:
     """A seed nobody chose."""
     return secrets.randbits(32)
-
-
-def sample_generator(seed: int, index: int) -> torch.Generator:
-    """The randomness of one sample, independent of how many others there are."""
-    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]) >> 1)

@@ -1,0 +1,71 @@
+"""What a text's settings name in words, as a model's token ids."""
+
+from charlm.decoding import Bans, DecodingConfig, Rules, tokens_with
+from charlm.errors import ConfigError
+from charlm.text import OTHER, START, STOP, Tokenizer
+
+
+def token_rules(config: DecodingConfig, tokenizer: Tokenizer) -> Rules:
+    """Bans and biases, which a configuration has as texts, by token id.
+
+    Raises:
+        ConfigError: one names what the model does not know.
+    """
+    special = special_tokens(tokenizer)
+    barred = {tokenizer.start_id}
+    if not config.allow_other:
+        barred.add(tokenizer.other_id)
+    barred |= {special[text] for text in config.ban if text in special}
+    strings = [spell(text, tokenizer) for text in config.ban if text not in special]
+    spellings = tokenizer.spellings() if strings else []
+    for string in strings:
+        barred |= set(tokens_with(string, spellings))
+    longer = [string for string in strings if len(string) > 1]
+    return Rules(
+        vocab_size=tokenizer.vocab_size,
+        stop_id=tokenizer.stop_id,
+        barred=tuple(sorted(barred)),
+        bias={single_token(text, tokenizer, config): v for text, v in config.bias.items()},
+        bans=Bans(longer, spellings) if longer else None,
+    )
+
+
+def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
+    """The tokens that no text is made of."""
+    return {START: tokenizer.start_id, STOP: tokenizer.stop_id, OTHER: tokenizer.other_id}
+
+
+def spell(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The symbols of a text all of which the model knows.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    symbols = tokenizer.spell(text)
+    if tokenizer.unknown(text) or not symbols:
+        raise ConfigError(
+            f"{text!r} is no token of this {tokenizer.level} model, which writes it never; "
+            "`charlm vocab show` lists its tokens."
+        )
+    return symbols
+
+
+def single_token(text: str, tokenizer: Tokenizer, config: DecodingConfig) -> int:
+    """The one token that a text is.
+
+    Raises:
+        ConfigError: it is none, or several, or one that is never written.
+    """
+    special = special_tokens(tokenizer)
+    if text == START or (text == OTHER and not config.allow_other):
+        hint = "; add --allow-other" if text == OTHER else ""
+        raise ConfigError(f"a bias on {text} has no effect: it is never written{hint}.")
+    if text in special:
+        return special[text]
+    spell(text, tokenizer)
+    tokens = tokenizer.encode(text)
+    if len(tokens) > 1:
+        raise ConfigError(
+            f"{text!r} is {len(tokens)} tokens of this {tokenizer.level} model; a bias takes one."
+        )
+    return tokens[0]

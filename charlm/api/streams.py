@@ -1,0 +1,71 @@
+"""The text of one continuation as it becomes certain, and the stop strings that end it."""
+
+from charlm.decoding import DecodingConfig
+from charlm.text import StreamDecoder
+
+
+class TextStream:
+    """Follows a continuation token by token; what it releases is never taken back.
+
+    A stop string may straddle tokens: what might be the beginning of one is held until it is
+    decided. The text ends before the stop string that is complete first, of those that end at the
+    same place the longest.
+    """
+
+    def __init__(self, decoder: StreamDecoder, config: DecodingConfig) -> None:
+        self._decoder = decoder
+        self._stops = config.stop
+        self._min_tokens = config.min_new_tokens
+        self._num_tokens = 0
+        self._held = ""
+        self._released = ""
+        self.stopped = False  # by a stop string
+
+    def push(self, token: int) -> bool:
+        """Take the next token, not `<stop>`; whether a stop string ends the text."""
+        self._num_tokens += 1
+        self._add(self._decoder.push(token))
+        return self.stopped
+
+    def finish(self) -> None:
+        """No more tokens come: what is held is text after all."""
+        if not self.stopped:
+            self._add(self._decoder.finish())
+        if not self.stopped:
+            self._released, self._held = self._released + self._held, ""
+
+    def take(self) -> str:
+        """What has become certain since it was last taken."""
+        released, self._released = self._released, ""
+        return released
+
+    def copy(self) -> "TextStream":
+        other = object.__new__(TextStream)
+        other.__dict__.update(self.__dict__)
+        other._decoder = self._decoder.copy()
+        return other
+
+    def _add(self, text: str) -> None:
+        if self._num_tokens < self._min_tokens or not self._stops:
+            self._released += text
+            return
+        self._held += text
+        found = [(self._held.find(stop), stop) for stop in self._stops]
+        ends = [(start + len(stop), start) for start, stop in found if start >= 0]
+        if ends:
+            _, start = min(ends)
+            self._released += self._held[:start]
+            self._held, self.stopped = "", True
+            return
+        certain = len(self._held) - undecided(self._held, self._stops)
+        self._released += self._held[:certain]
+        self._held = self._held[certain:]
+
+
+def undecided(text: str, stops: tuple[str, ...]) -> int:
+    """How many characters at the end of `text` may be the beginning of a stop string."""
+    longest = min(len(text), max(map(len, stops)) - 1)
+    for length in range(longest, 0, -1):
+        if any(stop.startswith(text[len(text) - length :]) for stop in stops):
+            return length
+    return 0

@@ -1,0 +1,208 @@
+"""Prompts to texts: by sampling in batches, or by search."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from charlm.api.rules import token_rules
+from charlm.api.streams import TextStream
+from charlm.decoding import (
+    BeamStep,
+    DecodingConfig,
+    End,
+    Hypothesis,
+    Rules,
+    beam_search,
+    beam_steps,
+    exhaustive_search,
+    generate_tokens,
+    read_prompts,
+    sample_without_replacement,
+)
+from charlm.model import StepModel
+from charlm.text import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One token of a text, among what else might have stood there."""
+
+    token: str
+    log_prob: float  # natural logarithm, the model's own, whatever was barred or favoured
+    alternatives: tuple[tuple[str, float], ...]  # the most probable tokens, best first
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One text written by a model."""
+
+    prompt: str
+    text: str  # what follows the prompt
+    tokens: tuple[int, ...]  # of the text, `<stop>` included if it was reached
+    end: End
+    log_prob: float | None = None  # of a text that was searched for, in nats
+    score: float | None = None  # what a search ranked it by
+    choices: tuple[Choice, ...] | None = None  # a token each, where they were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """More of the text with this index; the last one says what ended it."""
+
+    index: int
+    text: str  # what has become certain; may be empty
+    token: int | None  # the token that has come
+    end: End | None = None
+
+
+class Writer:
+    """A model's steps and its tokenizer, writing under one configuration.
+
+    Raises:
+        ConfigError: the configuration names tokens that the model does not know.
+    """
+
+    def __init__(self, model: StepModel, tokenizer: Tokenizer, config: DecodingConfig) -> None:
+        self._model, self._tokenizer, self._config = model, tokenizer, config
+        self._rules = token_rules(config, tokenizer)  # finds mistakes before anything is written
+
+    def sample(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
+        """Write `num_return_sequences` texts after each prompt, `batch_size` at a time.
+
+        Text `index` is number `index % num_return_sequences` of its prompt. Which number it has
+        and the seed are all its randomness.
+        """
+        number = self._config.num_return_sequences
+        jobs = [(prompt, i) for prompt in prompts for i in range(number)]
+        for first in range(0, len(jobs), batch_size):
+            yield from self._sample_batch(first, jobs[first : first + batch_size], seed)
+
+    def search(self, prompt: str, seed: int) -> list[Generation]:
+        """The texts that beam or exhaustive search finds, or different samples, best first."""
+        ids, stream = self._read(prompt)
+        rules = self._search_rules(stream)
+        match self._config.mode:
+            case "exhaustive":
+                found = exhaustive_search(self._model, ids, self._config, rules)
+            case "beam":
+                found = beam_search(self._model, ids, self._config, rules)
+            case _:
+                found = sample_without_replacement(self._model, ids, self._config, rules, seed=seed)
+        wanted = found[: self._config.num_return_sequences]
+        return [self._read_hypothesis(prompt, stream, hypothesis) for hypothesis in wanted]
+
+    def beam_steps(self, prompt: str) -> Iterator[BeamStep]:
+        """How a beam search goes."""
+        ids, stream = self._read(prompt)
+        return beam_steps(self._model, ids, self._config, self._search_rules(stream))
+
+    def choices(self, generation: Generation, alternatives: int) -> tuple[Choice, ...]:
+        """Each token of a text, with the most probable ones at its place."""
+        ids, _ = self._read(generation.prompt)
+        spell = self._tokenizer.token
+        choices = []
+        with torch.inference_mode():
+            logits, state = read_prompts(self._model, [ids])
+            for token in generation.tokens:
+                log_probs = logits[0].cpu().double().log_softmax(-1)
+                best = log_probs.topk(min(alternatives, len(log_probs)))
+                pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+                likely = tuple((spell(other), value) for other, value in pairs)
+                choices.append(Choice(spell(token), float(log_probs[token]), likely))
+                logits, state = self._model.step(torch.tensor([token]).to(logits.device), state)
+        return tuple(choices)
+
+    def _sample_batch(
+        self, first: int, jobs: Sequence[tuple[str, int]], seed: int
+    ) -> Iterator[Piece]:
+        read = {prompt: self._read(prompt) for prompt in dict(jobs)}
+        streams = [read[prompt][1].copy() for prompt, _ in jobs]
+        going = set(range(len(jobs)))
+        steps = generate_tokens(
+            self._model,
+            [read[prompt][0] for prompt, _ in jobs],
+            self._config,
+            self._rules,
+            generators=[sample_generator(seed, number) for _, number in jobs],
+            watches=streams,
+        )
+        for step in steps:
+            for row, token in zip(step.rows, step.tokens, strict=True):
+                end: End | None = None
+                if token == self._rules.stop_id:
+                    streams[row].finish()
+                    end = "<stop>"
+                elif streams[row].stopped:
+                    end = "stop string"
+                if end is not None:
+                    going.remove(row)
+                yield Piece(first + row, streams[row].take(), token, end)
+        for row in sorted(going):
+            streams[row].finish()
+            end = "stop string" if streams[row].stopped else "length"
+            yield Piece(first + row, streams[row].take(), None, end)
+
+    def _search_rules(self, stream: TextStream) -> Rules:
+        watch = stream.copy if self._config.stop else None
+        return replace(self._rules, watch=watch)
+
+    def _read(self, prompt: str) -> tuple[list[int], TextStream]:
+        """The prompt's ids, and the stream of what follows it."""
+        ids = [self._tokenizer.start_id, *self._tokenizer.encode(prompt)]
+        decoder = self._tokenizer.decoder()
+        for token in ids:
+            decoder.push(token)  # so that spacing goes on from the prompt
+        return ids, TextStream(decoder, self._config)
+
+    def _read_hypothesis(self, prompt: str, stream: TextStream, found: Hypothesis) -> Generation:
+        stream, tokens = stream.copy(), found.tokens
+        for token in tokens:
+            stream.push(token)
+        stream.finish()
+        if found.end == "<stop>":
+            tokens = (*tokens, self._rules.stop_id)
+        return Generation(prompt, stream.take(), tokens, found.end, found.log_prob, found.score)
+
+
+def collect(pieces: Iterable[Piece], prompts: Sequence[str], number: int) -> Iterator[Generation]:
+    """The texts that pieces make, in order, each as soon as those before it are there.
+
+    Args:
+        pieces: of texts that begin in the order of their index, `number` to a prompt.
+        prompts: what they were written after.
+        number: texts to a prompt.
+    """
+    texts: dict[int, list[str]] = {}
+    tokens: dict[int, list[int]] = {}
+    whole: dict[int, Generation] = {}
+    due = 0
+    for piece in pieces:
+        texts.setdefault(piece.index, []).append(piece.text)
+        if piece.token is not None:
+            tokens.setdefault(piece.index, []).append(piece.token)
+        if piece.end is not None:
+            whole[piece.index] = Generation(
+                prompts[piece.index // number],
+                "".join(texts.pop(piece.index)),
+                tuple(tokens.pop(piece.index)),
+                piece.end,
+            )
+        while due in whole:
+            yield whole.pop(due)
+            due += 1
+
+
+def sample_text(
+    model: StepModel, tokenizer: Tokenizer, config: DecodingConfig, *, seed: int
+) -> str:
+    """One text by a model as it is at the moment, without a prompt."""
+    pieces = Writer(model, tokenizer, config).sample([""], seed, 1)
+    return "".join(piece.text for piece in pieces)
+
+
+def sample_generator(seed: int, number: int) -> torch.Generator:
+    """The randomness of one sample, independent of how many others there are."""
+    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)

@@ -1,0 +1,93 @@
+"""Texts that take steps together."""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from charlm.decoding.config import DecodingConfig
+from charlm.decoding.constraints import Constraints
+from charlm.decoding.rules import Rules
+from charlm.model import State, StepModel, concat_states, select_state
+
+
+class Batch:
+    """Some texts: what the model expects next in each, and what constrains them.
+
+    `logits` (rows, vocab_size) are the model's own. What is computed with them is on the CPU, in
+    float64.
+    """
+
+    def __init__(
+        self,
+        model: StepModel,
+        prompts: Sequence[Sequence[int]],
+        config: DecodingConfig,
+        rules: Rules,
+    ) -> None:
+        self._model = model
+        self._constraints = Constraints(config, rules, prompts)
+        with torch.inference_mode():
+            self.logits, self._state = read_prompts(model, prompts)
+
+    def allowed_logits(self) -> Tensor:
+        """The logits, barred and penalized."""
+        return self._constraints.apply(self.logits.cpu().double())
+
+    def allowed_log_probs(self) -> Tensor:
+        """The log-probabilities, barred and penalized: what is barred leaves its share unused."""
+        return self._constraints.apply(self.logits.cpu().double().log_softmax(-1))
+
+    def advance(self, tokens: Tensor, rows: list[int] | None = None) -> None:
+        """Go on by one token each: with all rows, or those named, as often as they are named."""
+        device = self.logits.device
+        if rows is not None:
+            kept = torch.tensor(rows)
+            self._constraints.select(kept)
+            self._state = select_state(self._state, kept.to(device))
+        self._constraints.append(tokens)
+        self.logits, self._state = self._model.step(tokens.to(device), self._state)
+
+    def branch(self, tokens: Tensor, rows: list[int]) -> Self:
+        """A batch that has advanced, while this one stays where it is."""
+        other = copy(self)
+        other._constraints = copy(self._constraints)
+        other.advance(tokens, rows)
+        return other
+
+
+def read_prompts(model: StepModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, State]:
+    """Logits (prompts, vocab_size) of what follows each prompt, and the states after them.
+
+    Equal prompts are read once, and the longest ones first, so that at every step those still to
+    be read are the first rows of the batch:
+
+        step       0  1  2  3 | 4
+        prompts    a  b  c  d | e       the states of the last two rows are put aside after step 3,
+                   f  g  h  i |         that of the first after step 4
+                   j  k  l  m |
+    """
+    distinct = sorted({tuple(prompt) for prompt in prompts}, key=len, reverse=True)
+    finished: list[tuple[Tensor, State]] = []
+    state = model.initial_state(len(distinct))
+    device = state[0][0].device
+    rows = len(distinct)
+    for position in range(len(distinct[0])):
+        tokens = torch.tensor([prompt[position] for prompt in distinct[:rows]], device=device)
+        logits, state = model.step(tokens, state)
+        going = rows
+        while going > 0 and len(distinct[going - 1]) == position + 1:
+            going -= 1
+        if going < rows:
+            over = torch.arange(going, rows, device=device)
+            finished.append((logits[going:], select_state(state, over)))
+            state = select_state(state, torch.arange(going, device=device))
+            rows = going
+    finished.reverse()
+    row_of = {prompt: row for row, prompt in enumerate(distinct)}
+    wanted = torch.tensor([row_of[tuple(prompt)] for prompt in prompts], device=device)
+    all_logits = torch.cat([logits for logits, _ in finished])
+    all_states = concat_states([state for _, state in finished])
+    return all_logits[wanted], select_state(all_states, wanted)

@@ -1,0 +1,111 @@
+"""What each text may not go on with, given what it holds already."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from charlm.decoding.config import DecodingConfig
+from charlm.decoding.filters import (
+    BARRED,
+    bar_repeated_ngrams,
+    bar_tokens,
+    favour_tokens,
+    penalize_frequency,
+    penalize_presence,
+    penalize_repetition,
+)
+from charlm.decoding.rules import Rules, Symbols
+from charlm.errors import ConfigError
+
+
+class Constraints:
+    """The texts of a batch as far as barred tokens and penalties must remember them.
+
+    What no setting asks for is not kept, so plain decoding remembers nothing. Only n-grams that
+    must not repeat make the memory, and the time of a token, grow with the text.
+    """
+
+    def __init__(
+        self, config: DecodingConfig, rules: Rules, prompts: Sequence[Sequence[int]]
+    ) -> None:
+        self._config, self._rules = config, rules
+        self._barred = torch.tensor(rules.barred, dtype=torch.long)
+        self._num_new = 0
+        self._seen: Tensor | None = None  # (rows, vocab_size): counts in prompt and text
+        self._new: Tensor | None = None  # (rows, vocab_size): counts in the text
+        self._tokens: Tensor | None = None  # (rows, length): prompt and text
+        self._ends: list[Symbols] | None = None
+        if config.repetition_penalty != 1:
+            self._seen = torch.zeros(len(prompts), rules.vocab_size)
+            for row, prompt in zip(self._seen, prompts, strict=True):
+                row += torch.bincount(torch.tensor(prompt), minlength=rules.vocab_size)
+        if config.presence_penalty or config.frequency_penalty:
+            self._new = torch.zeros(len(prompts), rules.vocab_size)
+        if config.no_repeat_ngram_size:
+            longest = max(map(len, prompts))
+            padded = [[-1] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+            self._tokens = torch.tensor(padded)
+        if rules.bans is not None:
+            self._ends = []
+            for prompt in prompts:
+                end: Symbols = ()
+                for token in prompt:
+                    end = rules.bans.extend(end, token)
+                self._ends.append(end)
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Bar and penalize tokens; logits, or log-probabilities, are (rows, vocab_size)."""
+        config, rules = self._config, self._rules
+        logits = bar_tokens(logits, self._barred)
+        if rules.bias:
+            logits = favour_tokens(logits, rules.bias)
+        if self._seen is not None:
+            logits = penalize_repetition(logits, self._seen, config.repetition_penalty)
+        if self._new is not None:
+            logits = penalize_presence(logits, self._new, config.presence_penalty)
+            logits = penalize_frequency(logits, self._new, config.frequency_penalty)
+        if self._tokens is not None:
+            logits = bar_repeated_ngrams(logits, self._tokens, config.no_repeat_ngram_size)
+        if self._num_new < config.min_new_tokens:
+            logits = bar_tokens(logits, [rules.stop_id])
+        if self._ends is not None and rules.bans is not None:
+            logits = logits.clone()
+            for row, end in zip(logits, self._ends, strict=True):
+                row[rules.bans.completing(end)] = BARRED
+        return logits
+
+    def append(self, tokens: Tensor) -> None:
+        """Each row has gone on by one token; (rows,) on the CPU."""
+        self._num_new += 1
+        column = tokens.unsqueeze(1)
+        for counts in (self._seen, self._new):
+            if counts is not None:
+                counts.scatter_add_(1, column, counts.new_ones(column.shape))
+        if self._tokens is not None:
+            self._tokens = torch.cat([self._tokens, column], dim=1)
+        if self._ends is not None and self._rules.bans is not None:
+            pairs = zip(self._ends, tokens.tolist(), strict=True)
+            self._ends = [self._rules.bans.extend(end, token) for end, token in pairs]
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, in their order, as often as they are named; on the CPU."""
+        for name in ("_seen", "_new", "_tokens"):
+            kept = getattr(self, name)
+            if kept is not None:
+                setattr(self, name, kept[rows])
+        if self._ends is not None:
+            self._ends = [self._ends[row] for row in rows.tolist()]
+
+
+def check_choice(logits: Tensor) -> None:
+    """Every row must have a token that is not barred.
+
+    Raises:
+        ConfigError: one has none.
+    """
+    if bool((logits.amax(-1) == BARRED).any()):
+        raise ConfigError(
+            "no token is left to go on with; loosen --ban, --no-repeat-ngram-size or "
+            "--min-new-tokens."
+        )

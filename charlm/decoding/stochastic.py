@@ -1,0 +1,104 @@
+"""Sampling without replacement: stochastic beam search."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from charlm.decoding.batch import Batch
+from charlm.decoding.beam import best_places
+from charlm.decoding.config import DecodingConfig
+from charlm.decoding.constraints import check_choice
+from charlm.decoding.hypothesis import Hypothesis, Node
+from charlm.decoding.rules import Rules
+from charlm.decoding.sampling import shape_distribution
+from charlm.model import StepModel
+
+
+def sample_without_replacement(
+    model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules, *, seed: int
+) -> list[Hypothesis]:
+    """Draw `config.num_return_sequences` different texts, in the order in which they are drawn.
+
+    As if one text after the other were drawn from the distribution and never put back (Kool et al.
+    2019, arXiv:1903.06059): every text's log-probability gets Gumbel noise of its own, and the
+    largest are wanted. A beam finds them, because the noise can be drawn from the top down: the
+    largest sum below a beginning is known when the beginning is, and those of its continuations
+    are drawn given their maximum.
+
+    The noise of a continuation depends on the seed and its tokens alone, so the first texts of
+    many are those of few. A hypothesis has its log-probability under the distribution sampled from
+    and, as its score, that sum. There are fewer where the model has no more.
+
+    Args:
+        model: gives the probabilities.
+        prompt: token ids, `<start>` first.
+        config: how the distribution is shaped, and how many texts are wanted.
+        rules: what tokens mean.
+        seed: the same seed gives the same texts.
+
+    Raises:
+        ConfigError: no token is left to choose from.
+    """
+    count = config.num_return_sequences
+    growing, seeds = [Node.root(rules)], [seed]
+    finished: list[Node] = []
+    batch = Batch(model, [prompt], config, rules)
+    for length in range(1, config.max_new_tokens + 1):
+        with torch.inference_mode():
+            allowed = shape_distribution(batch.allowed_logits(), config)
+            check_choice(allowed)
+            column = allowed.new_tensor([[node.log_prob] for node in growing])
+            totals = column + allowed.log_softmax(-1)
+            noise, next_seeds = zip(
+                *(draw_gumbels(s, rules.vocab_size) for s in seeds), strict=True
+            )
+            limits = allowed.new_tensor([[node.score] for node in growing])
+            scores = condition_maximum(totals + torch.stack(noise), limits if length > 1 else None)
+            places = best_places(scores, count)
+            found = zip(places, totals.flatten()[places], scores.flatten()[places], strict=True)
+        # What has stopped stays in the running with the score it had.
+        candidates = [(node, -1, 0) for node in finished]
+        for place, total, score in found:
+            row, token = divmod(place, rules.vocab_size)
+            node = growing[row].follow(token, float(total), float(score), rules)
+            candidates.append((node, row, int(next_seeds[row][token])))
+        candidates.sort(key=lambda candidate: candidate[0].score, reverse=True)
+        best = candidates[:count]
+        finished = [node for node, _, _ in best if node.stopped]
+        going = [candidate for candidate in best if not candidate[0].stopped]
+        growing = [node for node, _, _ in going]
+        if not going or length == config.max_new_tokens:
+            break
+        seeds = [child_seed for _, _, child_seed in going]
+        with torch.inference_mode():
+            batch.advance(torch.tensor([n.token for n in growing]), [row for _, row, _ in going])
+
+    best_first = sorted(finished + growing, key=lambda node: node.score, reverse=True)
+    return [node.hypothesis(rules) for node in best_first]
+
+
+def draw_gumbels(seed: int, vocab_size: int) -> tuple[Tensor, Tensor]:
+    """For each continuation by one token: standard Gumbel noise, and the seed of what follows."""
+    generator = torch.Generator().manual_seed(seed)
+    uniforms = torch.rand(vocab_size, generator=generator, dtype=torch.float64)
+    seeds = torch.randint(2**63 - 1, (vocab_size,), generator=generator)
+    return -(-uniforms.clamp_min(math.ulp(0.0)).log()).log(), seeds
+
+
+def condition_maximum(values: Tensor, limits: Tensor | None) -> Tensor:
+    """Gumbel variables given the maximum of each row (Kool et al. 2019, appendix B.3).
+
+    Args:
+        values: (rows, vocab_size), unconditioned; minus infinity stays.
+        limits: (rows, 1), what each row's maximum is to be; None leaves it as it was drawn.
+
+    Returns:
+        T - max(0, v) - log(1 + exp(-|v|)) with v = T - x + log(1 - exp(x - max x)).
+    """
+    if limits is None:
+        return values
+    below = values - values.amax(-1, keepdim=True)
+    v = limits - values + (-below.exp()).log1p()
+    return limits - v.clamp_min(0) - (-v.abs()).exp().log1p()

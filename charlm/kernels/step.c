@@ -1,0 +1,352 @@
+/* One step of a stack of recurrent layers and a softmax head, for any number of rows, on a CPU.
+
+   Each output is a sum over the inputs in their order, one fused multiply-add after the other, and
+   every row goes through the same instructions however many rows there are and whichever thread
+   takes it. So a row's result does not depend on the batch it is in, to the last bit.
+
+   Weights are packed in panels of WIDTH lanes by four accumulators: the four gates of WIDTH units of
+   an LSTM, the three of a GRU (whose candidate needs two sums), or 4 * WIDTH units of an Elman
+   network or outputs of the head. A panel's gates meet in registers, and so does the cell. Reading
+   the weights is most of the work of a single row; each is read once a step.
+
+   `charlm/model/packed.py` packs and calls. Plain C11 with vector extensions (gcc, clang). */
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 16 /* lanes of a vector */
+#define ROWS 6   /* rows taken through a panel at a time: their sums stay in registers */
+
+typedef float Lanes __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Compile for several processors and choose when loaded, where the tool chain can. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+
+enum Kind { LSTM, GRU, TANH, RELU, HEAD };
+
+typedef struct {
+    int32_t kind, input_size, hidden_size; /* of the head: no hidden_size */
+    int32_t padded_size;                   /* units, or outputs, of all its panels */
+    int32_t offset;                        /* where its state begins in a row of states */
+    const float *from_input;  /* [panel][input][gate][lane] */
+    const float *from_hidden; /* [panel][hidden][gate][lane]; none in the head */
+    const float *start;       /* [panel][accumulator][lane]: the biases */
+} Layer;
+
+typedef struct {
+    int32_t num_layers, state_size;
+    const Layer *layers;    /* num_layers of them, then the head */
+    const float *embedding; /* [token][input_size of the first layer] */
+    float *table;           /* [token][panel][accumulator][lane] of the first layer; or none */
+    uint8_t *known;         /* [token]: whether its row of the table has been computed */
+} Model;
+
+/* -- arithmetic on lanes ------------------------------------------------------------------- */
+
+INLINE Lanes all(float x) { return (Lanes){0} + x; }
+
+INLINE Lanes choose(Bits mask, Lanes a, Lanes b) {
+    return (Lanes)((mask & (Bits)a) | (~mask & (Bits)b));
+}
+
+/* e^x = 2^n e^r with |r| <= ln 2 / 2, where a Taylor polynomial of degree 6 is exact to rounding. */
+INLINE Lanes exponential(Lanes x) {
+    x = choose(x > all(88.0f), all(88.0f), x);
+    x = choose(x < all(-87.0f), all(-87.0f), x);
+    const Lanes magic = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    Lanes n = x * all(1.44269504f) + magic;
+    Bits exponent = ((Bits)n - (Bits)magic + 127) << 23;
+    n -= magic;
+    Lanes r = x - n * all(0.693359375f) - n * all(-2.12194440e-4f); /* ln 2 in two parts */
+    Lanes sum = all(1.0f / 720);
+    sum = sum * r + all(1.0f / 120);
+    sum = sum * r + all(1.0f / 24);
+    sum = sum * r + all(1.0f / 6);
+    sum = sum * r + all(0.5f);
+    sum = sum * r + all(1.0f);
+    sum = sum * r + all(1.0f);
+    return sum * (Lanes)exponent;
+}
+
+INLINE Lanes sigmoid(Lanes x) { return all(1.0f) / (all(1.0f) + exponential(-x)); }
+INLINE Lanes hyperbolic_tangent(Lanes x) { return all(2.0f) * sigmoid(x + x) - all(1.0f); }
+
+/* -- one panel ----------------------------------------------------------------------------- */
+
+/* sums[row][gate] += weights[k][gate] * x[row][k] for k = 0, 1, ... in this order. */
+INLINE void accumulate(Lanes sums[][4], int rows, int gates, const float *weights, int size,
+                       const float *const x[]) {
+    const Lanes *w = (const Lanes *)weights;
+    for (int k = 0; k < size; k++, w += gates)
+        for (int row = 0; row < rows; row++)
+            for (int gate = 0; gate < gates; gate++)
+                sums[row][gate] += w[gate] * all(x[row][k]);
+}
+
+/* The rows of a batch that go through a panel together. */
+typedef struct {
+    const float *start[ROWS];  /* biases, or the token's row of the table */
+    const float *input[ROWS];  /* none if the table has been used */
+    const float *hidden[ROWS]; /* the layer's state; an LSTM's cell follows it */
+    float *out[ROWS];          /* the layer's next state, or the logits */
+} Block;
+
+INLINE void panel(const Layer *layer, int index, int rows, int kind, const Block *block) {
+    const int gates = kind == GRU ? 3 : 4, units = kind <= GRU ? WIDTH : 4 * WIDTH;
+    const int first = index * units, padded = layer->padded_size;
+    Lanes sums[ROWS][4];
+    for (int row = 0; row < rows; row++)
+        memcpy(sums[row], block->start[row] + 4 * WIDTH * index, sizeof sums[row]);
+    if (block->input[0])
+        accumulate(sums, rows, gates,
+                   layer->from_input + (size_t)index * layer->input_size * gates * WIDTH,
+                   layer->input_size, block->input);
+    if (kind != HEAD) {
+        if (kind == GRU) /* the candidate's two sums stay apart: the third is the input's */
+            for (int row = 0; row < rows; row++) {
+                Lanes from_input = sums[row][2];
+                sums[row][2] = sums[row][3];
+                sums[row][3] = from_input;
+            }
+        accumulate(sums, rows, gates,
+                   layer->from_hidden + (size_t)index * layer->hidden_size * gates * WIDTH,
+                   layer->hidden_size, block->hidden);
+    }
+    for (int row = 0; row < rows; row++) {
+        const Lanes *state = (const Lanes *)(block->hidden[row] + first);
+        Lanes *next = (Lanes *)(block->out[row] + first);
+        const Lanes *s = sums[row];
+        if (kind == LSTM) { /* i, f, g, o */
+            const Lanes *cell = (const Lanes *)(block->hidden[row] + padded + first);
+            Lanes next_cell = sigmoid(s[1]) * *cell + sigmoid(s[0]) * hyperbolic_tangent(s[2]);
+            *(Lanes *)(block->out[row] + padded + first) = next_cell;
+            *next = sigmoid(s[3]) * hyperbolic_tangent(next_cell);
+        } else if (kind == GRU) { /* r, z, n of the hidden state, n of the input */
+            Lanes z = sigmoid(s[1]);
+            Lanes n = hyperbolic_tangent(s[3] + sigmoid(s[0]) * s[2]);
+            *next = (all(1.0f) - z) * n + z * *state;
+        } else {
+            for (int part = 0; part < 4; part++)
+                next[part] = kind == TANH   ? hyperbolic_tangent(s[part])
+                             : kind == RELU ? choose(s[part] > all(0), s[part], all(0))
+                                            : s[part];
+        }
+    }
+}
+
+/* `kind` and the number of rows are constants in each call, so every case is compiled by itself. */
+#define EACH_KIND(rows)                                            \
+    switch (layer->kind) {                                         \
+    case LSTM: panel(layer, index, rows, LSTM, block); break;      \
+    case GRU: panel(layer, index, rows, GRU, block); break;        \
+    case TANH: panel(layer, index, rows, TANH, block); break;      \
+    case RELU: panel(layer, index, rows, RELU, block); break;      \
+    default: panel(layer, index, rows, HEAD, block);               \
+    }
+
+CLONES void charlm_panel(const Layer *layer, int index, int rows, const Block *block) {
+    switch (rows) {
+    case 1: EACH_KIND(1) break;
+    case 2: EACH_KIND(2) break;
+    case 3: EACH_KIND(3) break;
+    case 4: EACH_KIND(4) break;
+    case 5: EACH_KIND(5) break;
+    default: EACH_KIND(6)
+    }
+}
+
+/* A token's row of the table: what its embedding adds to the first layer, and the biases. */
+CLONES void charlm_tabulate(const Layer *layer, int index, const float *embedding, float *row) {
+    Lanes sums[1][4];
+    memcpy(sums[0], layer->start + 4 * WIDTH * index, sizeof sums[0]);
+    const float *weights = layer->from_input;
+    const size_t size = (size_t)layer->input_size * WIDTH;
+    if (layer->kind == GRU)
+        accumulate(sums, 1, 3, weights + index * 3 * size, layer->input_size, &embedding);
+    else
+        accumulate(sums, 1, 4, weights + index * 4 * size, layer->input_size, &embedding);
+    memcpy(row + 4 * WIDTH * index, sums[0], sizeof sums[0]);
+}
+
+/* -- one layer ----------------------------------------------------------------------------- */
+
+/* A step's tensors; a row of the states holds all layers' one after the other. */
+typedef struct {
+    int rows;
+    const int64_t *tokens; /* [row] */
+    const float *state;    /* [row][state_size] */
+    float *next;           /* [row][state_size] */
+    float *logits;         /* [row][padded vocab_size] */
+} Step;
+
+static int num_panels(const Layer *layer) {
+    const bool gated = layer->kind == LSTM || layer->kind == GRU;
+    return layer->padded_size / (gated ? WIDTH : 4 * WIDTH);
+}
+
+static float *table_row(const Model *model, int64_t token) {
+    return model->table + (size_t)token * num_panels(model->layers) * 4 * WIDTH;
+}
+
+/* One panel of a layer, or of the head, for all rows. */
+static void run_panel(const Model *model, const Step *step, const Layer *layer, int index) {
+    const bool bottom = layer == model->layers, head = layer->kind == HEAD;
+    for (int at = 0; at < step->rows; at += ROWS) {
+        const int rows = step->rows - at < ROWS ? step->rows - at : ROWS;
+        Block block;
+        for (int row = 0; row < rows; row++) {
+            const int64_t token = step->tokens[at + row];
+            const float *state = step->state + (size_t)(at + row) * model->state_size;
+            float *next = step->next + (size_t)(at + row) * model->state_size;
+            block.start[row] = bottom && model->table ? table_row(model, token) : layer->start;
+            block.input[row] = !bottom        ? next + layer[-1].offset
+                               : model->table ? NULL
+                               : model->embedding + (size_t)token * layer->input_size;
+            block.hidden[row] = state + layer->offset;
+            block.out[row] = head ? step->logits + (size_t)(at + row) * layer->padded_size
+                                  : next + layer->offset;
+        }
+        charlm_panel(layer, index, rows, &block);
+    }
+}
+
+/* -- threads ------------------------------------------------------------------------------- */
+
+/* Threads take panels of a layer until none is left. The caller works too, so it waits for no
+   thread that has yet to wake up, and a busy machine slows a step and does not stop it. */
+typedef struct Pool {
+    const Model *model;
+    const Step *step;
+    const Layer *layer;
+    atomic_int left; /* panels that nobody has taken; the fields above stand while it is not 0 */
+    atomic_int busy; /* panels that are not complete */
+    atomic_int asleep, closing;
+    int num_threads;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    pthread_t threads[];
+} Pool;
+
+enum { SPINS = 4000 }; /* some 100 microseconds: longer than what goes on between two steps */
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Take and run one panel, if there is one. */
+static bool work(Pool *pool) {
+    int left = atomic_load(&pool->left);
+    while (left > 0 && !atomic_compare_exchange_weak(&pool->left, &left, left - 1)) {
+    }
+    if (left == 0)
+        return false;
+    run_panel(pool->model, pool->step, pool->layer, left - 1);
+    atomic_fetch_sub(&pool->busy, 1);
+    return true;
+}
+
+static void *serve(void *argument) {
+    Pool *pool = argument;
+    for (int spins = 0; !atomic_load(&pool->closing); spins++) {
+        if (work(pool)) {
+            spins = 0;
+        } else if (spins < SPINS) {
+            relax();
+        } else {
+            pthread_mutex_lock(&pool->mutex);
+            atomic_fetch_add(&pool->asleep, 1);
+            while (atomic_load(&pool->left) == 0 && !atomic_load(&pool->closing))
+                pthread_cond_wait(&pool->wake, &pool->mutex);
+            atomic_fetch_sub(&pool->asleep, 1);
+            pthread_mutex_unlock(&pool->mutex);
+            spins = 0;
+        }
+    }
+    return NULL;
+}
+
+static void wake_all(Pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void charlm_close_pool(Pool *pool) {
+    atomic_store(&pool->closing, 1);
+    wake_all(pool);
+    for (int i = 0; i < pool->num_threads; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_cond_destroy(&pool->wake);
+    free(pool);
+}
+
+/* Helpers beside the caller, as many as can be had. NULL if there is no memory. */
+Pool *charlm_open_pool(int num_helpers) {
+    Pool *pool = calloc(1, sizeof *pool + (size_t)num_helpers * sizeof(pthread_t));
+    if (!pool)
+        return NULL;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    while (pool->num_threads < num_helpers &&
+           pthread_create(&pool->threads[pool->num_threads], NULL, serve, pool) == 0)
+        pool->num_threads++;
+    return pool;
+}
+
+static void run_layer(Pool *pool, const Model *model, const Step *step, const Layer *layer) {
+    const int panels = num_panels(layer);
+    const size_t inputs = (size_t)layer->input_size + layer->hidden_size;
+    if (!pool || inputs * panels * step->rows < 2048) { /* less than some 10 microseconds */
+        for (int index = 0; index < panels; index++)
+            run_panel(model, step, layer, index);
+        return;
+    }
+    pool->model = model;
+    pool->step = step;
+    pool->layer = layer;
+    atomic_store(&pool->busy, panels);
+    atomic_store(&pool->left, panels);
+    if (atomic_load(&pool->asleep) > 0)
+        wake_all(pool);
+    while (work(pool)) {
+    }
+    for (int spins = 0; atomic_load(&pool->busy) > 0; spins++)
+        spins < SPINS ? relax() : (void)sched_yield();
+}
+
+/* -- one step ------------------------------------------------------------------------------ */
+
+/* Logits of what follows `tokens`, and the next state. */
+void charlm_step(Model *model, Pool *pool, int rows, const int64_t *tokens, const float *state,
+                 float *next, float *logits) {
+    const Step step = {rows, tokens, state, next, logits};
+    if (model->table)
+        for (int row = 0; row < rows; row++)
+            if (!model->known[tokens[row]]) {
+                const float *embedding =
+                    model->embedding + (size_t)tokens[row] * model->layers->input_size;
+                for (int index = 0; index < num_panels(model->layers); index++)
+                    charlm_tabulate(model->layers, index, embedding,
+                                    table_row(model, tokens[row]));
+                model->known[tokens[row]] = 1;
+            }
+    for (int i = 0; i <= model->num_layers; i++)
+        run_layer(pool, model, &step, model->layers + i);
+}

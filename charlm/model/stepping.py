@@ -1,0 +1,39 @@
+"""How a trained model takes single steps: packed, where it can be."""
+
+from copy import deepcopy
+
+from torch import Tensor
+
+from charlm.cells import State
+from charlm.kernels import load_kernel
+from charlm.model.language_model import LanguageModel, StepModel
+from charlm.model.packed import PackedModel
+
+
+class DoubleModel:
+    """A CPU's steps where nothing was compiled: torch in float64.
+
+    Its products round differently for every batch size, but so little in float64 that a text drawn
+    from them does not depend on the batch either.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = deepcopy(model).double().eval()
+
+    def initial_state(self, batch_size: int) -> State:
+        return self._model.initial_state(batch_size)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        return self._model.step(tokens, state)
+
+
+def fastest_steps(model: LanguageModel, num_threads: int) -> StepModel:
+    """The same model, made for decoding on the device it is on.
+
+    On a CPU it holds a copy of the weights as they are now.
+    """
+    if model.device.type != "cpu":
+        return model
+    if load_kernel() is None:
+        return DoubleModel(model)
+    return PackedModel(model, num_threads)
