@@ -3,13 +3,14 @@
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from charlm.api.writing import Generation, Piece, Writer, collect
+from charlm.api.writing import Generation, Piece, Writer
 from charlm.checkpoint import Checkpoint, load_checkpoint
 from charlm.data import Framing, Part, TokenFile, read_texts, write_token_file
 from charlm.decoding import DecodingConfig
@@ -58,23 +59,24 @@ class LoadedModel:
         *,
         seed: int | None = None,
         batch_size: int = BATCH_SIZE,
+        alternatives: int = 0,
     ) -> Iterator[Generation]:
         """`config.num_return_sequences` texts after each prompt, in the prompts' order.
 
         Samples come in the order of their number, what a search finds best first. A prompt's texts
-        are the same whatever other prompts there are.
+        are the same whatever other prompts there are. With `alternatives` each comes with its
+        tokens, and so many of the likeliest at each place.
         """
-        seed = draw_seed() if seed is None else seed
-        if config.mode in ("sampling", "greedy"):
-            pieces = self.pieces(prompts, config, seed=seed, batch_size=batch_size)
-            yield from collect(pieces, prompts, config.num_return_sequences)
-            return
         writer = self.writer(config)
-        for prompt in prompts:
-            yield from writer.search(prompt, seed)
+        seed = draw_seed() if seed is None else seed
+        for generation in writer.write(prompts, seed, batch_size):
+            if alternatives:
+                choices = writer.choices(generation, alternatives)
+                generation = replace(generation, choices=choices)
+            yield generation
 
     def stream(self, prompt: str, config: DecodingConfig, *, seed: int) -> Iterator[str]:
-        """The text after the prompt, in pieces as they become certain; sampled or greedy."""
+        """The text after the prompt, in pieces as they become certain."""
         for piece in self.pieces([prompt], config, seed=seed):
             if piece.text:
                 yield piece.text
@@ -87,11 +89,11 @@ class LoadedModel:
         seed: int,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Piece]:
-        """Texts as they are sampled, or decoded greedily, `batch_size` at a time.
+        """Texts as they are written, `batch_size` at a time; those of a search come whole.
 
         Text number i of a prompt is the same under a seed whatever is drawn beside it.
         """
-        return self.writer(config).sample(prompts, seed, batch_size)
+        return self.writer(config).pieces(prompts, seed, batch_size)
 
     def writer(self, config: DecodingConfig) -> Writer:
         """What writes under a configuration."""

@@ -52,6 +52,7 @@ class Piece:
     """More of the text with this index; the last one says what ended it."""
 
     index: int
+    prompt: str
     text: str  # what has become certain; may be empty
     token: int | None  # the token that has come
     end: End | None = None
@@ -65,8 +66,25 @@ class Writer:
     """
 
     def __init__(self, model: StepModel, tokenizer: Tokenizer, config: DecodingConfig) -> None:
-        self._model, self._tokenizer, self._config = model, tokenizer, config
+        self._model, self._tokenizer, self.config = model, tokenizer, config
         self._rules = token_rules(config, tokenizer)  # finds mistakes before anything is written
+        self._searches = config.mode not in ("sampling", "greedy")
+
+    def write(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Generation]:
+        """`num_return_sequences` texts after each prompt, in the prompts' order."""
+        if self._searches:
+            for prompt in prompts:
+                yield from self.search(prompt, seed)
+        else:
+            yield from collect(self.sample(prompts, seed, batch_size))
+
+    def pieces(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
+        """The same in pieces, as they become certain; what a search finds is one piece each."""
+        if self._searches:
+            for index, found in enumerate(self.write(prompts, seed, batch_size)):
+                yield Piece(index, found.prompt, found.text, None, found.end)
+        else:
+            yield from self.sample(prompts, seed, batch_size)
 
     def sample(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
         """Write `num_return_sequences` texts after each prompt, `batch_size` at a time.
@@ -74,7 +92,7 @@ class Writer:
         Text `index` is number `index % num_return_sequences` of its prompt. Which number it has
         and the seed are all its randomness.
         """
-        number = self._config.num_return_sequences
+        number = self.config.num_return_sequences
         jobs = [(prompt, i) for prompt in prompts for i in range(number)]
         for first in range(0, len(jobs), batch_size):
             yield from self._sample_batch(first, jobs[first : first + batch_size], seed)
@@ -83,20 +101,29 @@ class Writer:
         """The texts that beam or exhaustive search finds, or different samples, best first."""
         ids, stream = self._read(prompt)
         rules = self._search_rules(stream)
-        match self._config.mode:
+        match self.config.mode:
             case "exhaustive":
-                found = exhaustive_search(self._model, ids, self._config, rules)
+                found = exhaustive_search(self._model, ids, self.config, rules)
             case "beam":
-                found = beam_search(self._model, ids, self._config, rules)
+                found = beam_search(self._model, ids, self.config, rules)
             case _:
-                found = sample_without_replacement(self._model, ids, self._config, rules, seed=seed)
-        wanted = found[: self._config.num_return_sequences]
+                found = sample_without_replacement(self._model, ids, self.config, rules, seed=seed)
+        wanted = found[: self.config.num_return_sequences]
         return [self._read_hypothesis(prompt, stream, hypothesis) for hypothesis in wanted]
+
+    def text(self, prompt: str, tokens: Sequence[int]) -> str:
+        """What tokens after a prompt say."""
+        _, stream = self._read(prompt)
+        return read_tokens(stream, tokens)
+
+    def is_stop(self, token: int) -> bool:
+        """Whether a token is `<stop>`."""
+        return token == self._rules.stop_id
 
     def beam_steps(self, prompt: str) -> Iterator[BeamStep]:
         """How a beam search goes."""
         ids, stream = self._read(prompt)
-        return beam_steps(self._model, ids, self._config, self._search_rules(stream))
+        return beam_steps(self._model, ids, self.config, self._search_rules(stream))
 
     def choices(self, generation: Generation, alternatives: int) -> tuple[Choice, ...]:
         """Each token of a text, with the most probable ones at its place."""
@@ -123,7 +150,7 @@ class Writer:
         steps = generate_tokens(
             self._model,
             [read[prompt][0] for prompt, _ in jobs],
-            self._config,
+            self.config,
             self._rules,
             generators=[sample_generator(seed, number) for _, number in jobs],
             watches=streams,
@@ -138,14 +165,14 @@ class Writer:
                     end = "stop string"
                 if end is not None:
                     going.remove(row)
-                yield Piece(first + row, streams[row].take(), token, end)
+                yield Piece(first + row, jobs[row][0], streams[row].take(), token, end)
         for row in sorted(going):
             streams[row].finish()
             end = "stop string" if streams[row].stopped else "length"
-            yield Piece(first + row, streams[row].take(), None, end)
+            yield Piece(first + row, jobs[row][0], streams[row].take(), None, end)
 
     def _search_rules(self, stream: TextStream) -> Rules:
-        watch = stream.copy if self._config.stop else None
+        watch = stream.copy if self.config.stop else None
         return replace(self._rules, watch=watch)
 
     def _read(self, prompt: str) -> tuple[list[int], TextStream]:
@@ -154,44 +181,48 @@ class Writer:
         decoder = self._tokenizer.decoder()
         for token in ids:
             decoder.push(token)  # so that spacing goes on from the prompt
-        return ids, TextStream(decoder, self._config)
+        return ids, TextStream(decoder, self.config)
 
     def _read_hypothesis(self, prompt: str, stream: TextStream, found: Hypothesis) -> Generation:
-        stream, tokens = stream.copy(), found.tokens
-        for token in tokens:
-            stream.push(token)
-        stream.finish()
+        text, tokens = read_tokens(stream.copy(), found.tokens), found.tokens
         if found.end == "<stop>":
             tokens = (*tokens, self._rules.stop_id)
-        return Generation(prompt, stream.take(), tokens, found.end, found.log_prob, found.score)
+        return Generation(prompt, text, tokens, found.end, found.log_prob, found.score)
 
 
-def collect(pieces: Iterable[Piece], prompts: Sequence[str], number: int) -> Iterator[Generation]:
-    """The texts that pieces make, in order, each as soon as those before it are there.
+def read_tokens(stream: TextStream, tokens: Sequence[int]) -> str:
+    """The text of all tokens of a continuation."""
+    for token in tokens:
+        stream.push(token)
+    stream.finish()
+    return stream.take()
 
-    Args:
-        pieces: of texts that begin in the order of their index, `number` to a prompt.
-        prompts: what they were written after.
-        number: texts to a prompt.
-    """
-    texts: dict[int, list[str]] = {}
-    tokens: dict[int, list[int]] = {}
-    whole: dict[int, Generation] = {}
+
+def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces of the first text, then those of the next: each as soon as it can come."""
+    waiting: dict[int, list[Piece]] = {}
     due = 0
     for piece in pieces:
-        texts.setdefault(piece.index, []).append(piece.text)
-        if piece.token is not None:
-            tokens.setdefault(piece.index, []).append(piece.token)
-        if piece.end is not None:
-            whole[piece.index] = Generation(
-                prompts[piece.index // number],
-                "".join(texts.pop(piece.index)),
-                tuple(tokens.pop(piece.index)),
-                piece.end,
-            )
-        while due in whole:
-            yield whole.pop(due)
+        waiting.setdefault(piece.index, []).append(piece)
+        while due in waiting:
+            ready = waiting.pop(due)
+            yield from ready
+            if ready[-1].end is None:
+                break
             due += 1
+
+
+def collect(pieces: Iterable[Piece]) -> Iterator[Generation]:
+    """The texts that pieces make, in order."""
+    texts: list[str] = []
+    tokens: list[int] = []
+    for piece in in_order(pieces):
+        texts.append(piece.text)
+        if piece.token is not None:
+            tokens.append(piece.token)
+        if piece.end is not None:
+            yield Generation(piece.prompt, "".join(texts), tuple(tokens), piece.end)
+            texts, tokens = [], []
 
 
 def sample_text(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from charlm.cli import corpus, evaluate, generate, info, train, vocab
+from charlm.cli import corpus, evaluate, generate, info, play, train, vocab
 from charlm.errors import CharlmError
 from charlm.version import __version__
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
+app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(vocab.app, name="vocab")
 app.command("info")(info.info)

@@ -1,123 +1,277 @@
 """`charlm generate`."""
 
-import json
-import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from charlm.cli import options
-from charlm.cli.options import check_utf8
+from charlm.cli.options import CHOOSING
+from charlm.cli.prompts import find_prompts
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charlm.api import LoadedModel
     from charlm.decoding import DecodingConfig
+    from charlm.text import Tokenizer
 
-NOT_SETTINGS = ("checkpoint", "prompt", "seed", "device", "as_json")
-BEAM_ONLY = ("length_penalty", "early_stopping")
+SEARCHING, LIMITS, OUTPUT = "Searching", "What may be written", "Output"
+NUM_ALTERNATIVES = 5
+MAX_SHOWN = 20
+NOT_SETTINGS = (
+    *("checkpoint", "prompt", "prompts", "seed", "batch_size", "device"),
+    *("output", "show", "logprobs", "as_json", "as_json_lines"),
+)
 
 
 def generate(
     context: typer.Context,
     checkpoint: options.Checkpoint = None,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the text begins with.")] = "",
-    max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", "-n", min=1, help="Default: 400.")
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt", "-p", help="What the text begins with: a text, @FILE, or - for stdin."
+        ),
     ] = None,
-    temperature: Annotated[
+    prompts: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Many prompts, one a line.")
+    ] = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    min_new_tokens: Annotated[
+        int | None, typer.Option(help="Neither <stop> nor --stop ends the text sooner.")
+    ] = None,
+    stop: options.StopStrings = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    typical_p: Annotated[
         float | None,
-        typer.Option(help="Below 1 safer, above 1 bolder, 0 greedy. Default: 1."),
+        typer.Option(
+            help="Only the tokens of most typical surprisal that make up this share.",
+            rich_help_panel=CHOOSING,
+        ),
     ] = None,
     greedy: Annotated[
-        bool | None, typer.Option("--greedy", help="Always the most probable token.")
+        bool | None,
+        typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOOSING),
+    ] = None,
+    without_replacement: Annotated[
+        bool | None,
+        typer.Option(
+            "--without-replacement",
+            help="Samples that all differ: stochastic beam search.",
+            rich_help_panel=CHOOSING,
+        ),
+    ] = None,
+    num_return_sequences: Annotated[
+        int | None, typer.Option(help="How many texts. Default: 1.", rich_help_panel=CHOOSING)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Texts written at a time. Default: 64.", rich_help_panel=CHOOSING),
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(min=1, help="Search for the most probable text, N at a time.")
+        int | None,
+        typer.Option(help="Search for the likeliest text, N at a time.", rich_help_panel=SEARCHING),
+    ] = None,
+    num_beam_groups: Annotated[
+        int | None,
+        typer.Option(
+            "--beam-groups",
+            help="Split the beam into groups that differ.",
+            rich_help_panel=SEARCHING,
+        ),
+    ] = None,
+    diversity_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Nats that a token costs for each earlier group that chose it.",
+            rich_help_panel=SEARCHING,
+        ),
     ] = None,
     length_penalty: Annotated[
         float | None,
-        typer.Option(help="A beam's score is log P / length ** this. 0: none. Default: 1."),
+        typer.Option(
+            help="A text's score is log P / length ** this. 0: none. Default: 1.",
+            rich_help_panel=SEARCHING,
+        ),
     ] = None,
     early_stopping: Annotated[
         bool | None,
-        typer.Option("--early-stopping", help="End a beam search at N finished texts."),
+        typer.Option(
+            "--early-stopping", help="End at N finished texts.", rich_help_panel=SEARCHING
+        ),
     ] = None,
-    num_return_sequences: Annotated[
-        int | None, typer.Option(min=1, help="How many texts. Default: 1.")
+    exhaustive: Annotated[
+        bool | None,
+        typer.Option(
+            "--exhaustive", help="Look at every text there is.", rich_help_panel=SEARCHING
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Divides the logits of tokens that prompt or text hold. Above 1 discourages.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    presence_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Taken off the logits of tokens that the text holds.", rich_help_panel=LIMITS
+        ),
+    ] = None,
+    frequency_penalty: Annotated[
+        float | None,
+        typer.Option(help="The same, for each time it holds them.", rich_help_panel=LIMITS),
+    ] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None,
+        typer.Option(help="No N tokens in a row occur twice.", rich_help_panel=LIMITS),
+    ] = None,
+    ban: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Never written: a word of a word model, else a string. May be repeated.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    bias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOKEN=VALUE",
+            help="Added to the token's logit. May be repeated.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     allow_other: Annotated[
-        bool | None, typer.Option("--allow-other", help="Let <other> be written.")
+        bool | None,
+        typer.Option("--allow-other", help="Let <other> be written.", rich_help_panel=LIMITS),
     ] = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A file, or a folder (NAME/) for a file a text.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    show: Annotated[
+        Literal["alternatives", "beams"] | None,
+        typer.Option(
+            help="Each token with what else was likely; or a beam search, step by step.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    logprobs: Annotated[
+        bool,
+        typer.Option(
+            "--logprobs", help="Tokens, their log P and alternatives.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT),
+    ] = False,
+    as_json_lines: Annotated[
+        bool,
+        typer.Option("--jsonl", help="A JSON object a line and text.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
-    """Write text: sampled by default, or greedily, or by beam search."""
-    given = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS and v is not None}
-    check_flags(given, seed)
+    """Write text: sampled by default, or greedily, or searched for."""
+    settings = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS}
+    given = {k: v for k, v in settings.items() if v is not None and v != []}
+    check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)
 
     from charlm.api import draw_seed, load
-    from charlm.decoding import DecodingConfig
-    from charlm.display.console import show_note
+    from charlm.cli.output import write_json, write_json_lines, write_texts
 
-    config = DecodingConfig(**given)
+    config = read_config(given, show, seed=seed, batch_size=batch_size)
     lm = load(checkpoint, device)
-    check_utf8(prompt, lm.tokenizer.level)
-    if unknown := lm.tokenizer.unknown(prompt):
-        shown = ", ".join(repr(part) for part in unknown)
-        show_note(f"the model has never seen {shown}: read as <other>.")
+    texts = find_prompts(prompt, prompts, lm.tokenizer)
+    note_unknown(texts, lm.tokenizer)
     seed = draw_seed() if seed is None else seed
-    if as_json or config.beam is not None:
-        print_whole(lm, prompt, config, seed, as_json)
+    batch = {} if batch_size is None else {"batch_size": batch_size}
+    alternatives = NUM_ALTERNATIVES if logprobs or show else 0
+    if show == "beams":
+        from charlm.display.beams import show_beams
+
+        for text in texts:
+            show_beams(lm.writer(config), text)
+    elif show == "alternatives":
+        from charlm.display.alternatives import show_alternatives
+
+        show_alternatives(
+            lm.generate_many(texts, config, seed=seed, alternatives=alternatives, **batch)
+        )
+    elif as_json or as_json_lines:
+        write = write_json if as_json else write_json_lines
+        write(
+            lm.generate_many(texts, config, seed=seed, alternatives=alternatives, **batch),
+            output,
+            seed=seed if "sampling" in config.mode else None,
+        )
     else:
-        print_stream(lm, prompt, config, seed)
+        write_texts(lm.pieces(texts, config, seed=seed, **batch), output)
 
 
-def check_flags(given: dict[str, Any], seed: int | None) -> None:
-    """Every flag must have an effect.
+def check_output(
+    output: str | None, show: str | None, *, logprobs: bool, as_json: bool, as_json_lines: bool
+) -> None:
+    """Every flag of the output must have an effect.
 
     Raises:
         ConfigError: two exclude each other, or one changes nothing.
     """
-    greedy = given.get("greedy") or given.get("temperature") == 0
-    searches = "beam" in given
-    for name in BEAM_ONLY:
-        if name in given and not searches:
-            flag = "--" + name.replace("_", "-")
-            raise ConfigError(f"{flag} has no effect without --beam.")
-    if given.get("greedy") and given.get("temperature"):
-        raise ConfigError("--greedy and --temperature exclude each other; choose one.")
-    if searches and ("temperature" in given or given.get("greedy")):
-        raise ConfigError("--beam searches and does not sample; leave out --temperature, --greedy.")
-    if seed is not None and (searches or greedy):
-        raise ConfigError("--seed has no effect without sampling; leave it out.")
+    if as_json and as_json_lines:
+        raise ConfigError("--json and --jsonl exclude each other; choose one.")
+    if logprobs and not (as_json or as_json_lines):
+        raise ConfigError("--logprobs adds to --json or --jsonl; add one of them.")
+    if show and (as_json or as_json_lines or output):
+        raise ConfigError("--show paints on the terminal; leave out --json, --jsonl and --output.")
 
 
-def print_stream(lm: "LoadedModel", prompt: str, config: "DecodingConfig", seed: int) -> None:
-    """Each text as it comes, a blank line between two."""
-    for index in range(config.num_return_sequences):
-        sys.stdout.write("\n" * (index > 0) + prompt)
-        for piece in lm.stream(prompt, config, seed=seed, index=index):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
-    sys.stdout.flush()
+def read_config(given: dict[str, Any], show: str | None, **others: int | None) -> "DecodingConfig":
+    """The settings given, each of which must have an effect.
+
+    Raises:
+        ConfigError: one is malformed, out of range or without effect.
+    """
+    from charlm.decoding import DecodingConfig, check_effective
+
+    if "bias" in given:
+        given["bias"] = dict(parse_bias(text) for text in given["bias"])
+    given |= {name: tuple(given[name]) for name in ("stop", "ban") if name in given}
+    config = DecodingConfig(**given)
+    check_effective(config.mode, [*given, *(k for k, v in others.items() if v is not None)])
+    if show == "beams" and config.mode != "beam":
+        raise ConfigError("--show beams needs a search to show; add --beam 5.")
+    return config
 
 
-def print_whole(
-    lm: "LoadedModel", prompt: str, config: "DecodingConfig", seed: int, as_json: bool
-) -> None:
-    """Texts when they are complete, as a beam's are only at its end."""
-    generations = lm.generate_many(prompt, config, seed=seed)
-    if as_json:
-        sampled = config.beam is None and not config.is_greedy
-        content = {
-            "seed": seed if sampled else None,
-            "texts": [asdict(generation) for generation in generations],
-        }
-        print(json.dumps(content, ensure_ascii=False, indent=2))
-    else:
-        print("\n\n".join(generation.prompt + generation.text for generation in generations))
-    sys.stdout.flush()
+def parse_bias(text: str) -> tuple[str, float]:
+    """TOKEN=VALUE; the token may hold an `=`.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
+    token, _, value = text.rpartition("=")
+    try:
+        return token, float(value)
+    except ValueError:
+        raise ConfigError(f"--bias must be TOKEN=VALUE, such as 'e=-2', not {text!r}.") from None
+
+
+def note_unknown(prompts: list[str], tokenizer: "Tokenizer") -> None:
+    """Say which parts of the prompts the model has never seen."""
+    from charlm.display.console import show_note
+
+    unknown = dict.fromkeys(part for prompt in prompts for part in tokenizer.unknown(prompt))
+    if unknown:
+        shown = ", ".join(repr(part) for part in list(unknown)[:MAX_SHOWN])
+        more = f" and {len(unknown) - MAX_SHOWN} more" if len(unknown) > MAX_SHOWN else ""
+        show_note(f"the model has never seen {shown}{more}: read as <other>.")

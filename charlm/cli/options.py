@@ -15,6 +15,37 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Whe
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 
+CHOOSING = "How tokens are chosen"
+
+MaxNewTokens = Annotated[
+    int | None, typer.Option("--max-new-tokens", "-n", help="Length at most. Default: 400.")
+]
+StopStrings = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", help="The text ends before TEXT. May be repeated."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Below 1 safer, above 1 bolder, 0 greedy. Default: 1.", rich_help_panel=CHOOSING
+    ),
+]
+TopK = Annotated[
+    int | None, typer.Option(help="Only the K likeliest tokens.", rich_help_panel=CHOOSING)
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        help="Only the likeliest tokens that make up this share.", rich_help_panel=CHOOSING
+    ),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option(
+        help="Only tokens this many times as likely as the likeliest.", rich_help_panel=CHOOSING
+    ),
+]
+
 LevelName = Literal["char", "word", "byte", "bpe"]
 Level = Annotated[
     LevelName | None,

@@ -21,6 +21,7 @@ EFFECTIVE: dict[str, tuple[Mode, ...]] = {
     "min_p": SAMPLING,
     "typical_p": SAMPLING,
     "seed": SAMPLING,
+    "batch_size": ("sampling", "greedy"),
     "num_return_sequences": (*SAMPLING, "beam", "exhaustive"),
     "length_penalty": ("beam", "exhaustive"),
     "early_stopping": ("beam",),

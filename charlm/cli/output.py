@@ -1,0 +1,133 @@
+"""Where texts go: to the terminal as they come, to a file, to a folder; as text or as JSON."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any, TextIO
+
+from charlm.api import Generation, Piece, in_order
+from charlm.errors import ConfigError
+from charlm.storage import make_folder, storage_errors
+
+FLUSH_SECONDS = 0.02  # the eye does not see that text comes in such steps
+
+
+def write_texts(pieces: Iterable[Piece], output: str | None) -> None:
+    """Each text after its prompt, as it comes, in order.
+
+    In one file, a blank line stands between two; in a folder, each has its own.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    if output is not None and is_folder(output):
+        make_folder(Path(output))
+        for text in by_text(pieces):
+            first = next(text)
+            with open_output(str(Path(output) / f"{first.index + 1:04}.txt")) as file:
+                write_text(first, text, file)
+        return
+    with open_output(output) as file:
+        for text in by_text(pieces):
+            first = next(text)
+            if first.index > 0:
+                file.write("\n")
+            write_text(first, text, file)
+
+
+def write_text(first: Piece, rest: Iterable[Piece], file: TextIO) -> None:
+    """A prompt and what follows it, shown as it comes, and a line break."""
+    file.write(first.prompt)
+    flushed = 0.0
+    for piece in chain([first], rest):
+        file.write(piece.text)
+        if time.monotonic() - flushed > FLUSH_SECONDS:
+            file.flush()
+            flushed = time.monotonic()
+    file.write("\n")
+    file.flush()
+
+
+def by_text(pieces: Iterable[Piece]) -> Iterator[Iterator[Piece]]:
+    """The pieces of each text by themselves."""
+    for _, text in groupby(in_order(pieces), key=lambda piece: piece.index):
+        yield text
+
+
+def write_json(generations: Iterable[Generation], output: str | None, *, seed: int | None) -> None:
+    """One object that holds all texts.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    content = {"seed": seed, "texts": [record(generation) for generation in generations]}
+    with open_output(output) as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_json_lines(
+    generations: Iterable[Generation], output: str | None, *, seed: int | None
+) -> None:
+    """An object a line for each text, as soon as it is complete.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with open_output(output) as file:
+        for generation in generations:
+            content = {**record(generation), "seed": seed}
+            file.write(json.dumps(content, ensure_ascii=False) + "\n")
+            file.flush()
+
+
+def record(generation: Generation) -> dict[str, Any]:
+    """A text as JSON has it."""
+    content: dict[str, Any] = {
+        "prompt": generation.prompt,
+        "text": generation.text,
+        "end": generation.end,
+    }
+    if generation.score is not None:
+        content |= {"log_prob": generation.log_prob, "score": generation.score}
+    if generation.choices is not None:
+        content["tokens"] = [
+            {
+                "token": choice.token,
+                "log_prob": choice.log_prob,
+                "alternatives": [
+                    {"token": token, "log_prob": value} for token, value in choice.alternatives
+                ],
+            }
+            for choice in generation.choices
+        ]
+    return content
+
+
+@contextmanager
+def open_output(output: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file; bytes that are not UTF-8 go out as they are.
+
+    Raises:
+        ConfigError: it is a folder.
+        StorageError: the file cannot be written.
+    """
+    if output is None:
+        yield sys.stdout
+        return
+    if is_folder(output):
+        raise ConfigError(f"{output} is a folder; --json and --jsonl write one file.")
+    path = Path(output)
+    with (
+        storage_errors(path),
+        path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
+
+
+def is_folder(output: str) -> bool:
+    """Whether each text gets a file of its own."""
+    return output.endswith("/") or Path(output).is_dir()

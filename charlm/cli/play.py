@@ -1,0 +1,245 @@
+"""`charlm play`: write a text by turns with a model."""
+
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.cli.options import check_utf8
+from charlm.errors import CharlmError, ConfigError
+
+if TYPE_CHECKING:
+    from charlm.api import Session
+    from charlm.text import Tokenizer
+
+DEFAULT_LENGTH = 120
+DEFAULT_OFFERS = 3
+SETTINGS: dict[str, tuple[str, type]] = {
+    "length": ("max_new_tokens", int),
+    "temperature": ("temperature", float),
+    "top-k": ("top_k", int),
+    "top-p": ("top_p", float),
+    "min-p": ("min_p", float),
+}
+HELP = """\
+Enter          the model goes on
+any text       is added as it stands, and the model goes on from there; // begins with a /
+/retry         the model's last words again, otherwise
+/undo          takes the last part back, yours or the model's
+/pick [N]      N continuations (3) to choose from
+/temperature T /top-k K /top-p P /min-p P /length N   change how it writes; alone: show it
+/text          shows the whole text
+/save FILE     writes it to a file
+/new           begins anew
+/quit          or Ctrl-D; Ctrl-C stops the model and keeps what it has written"""
+
+
+def play(
+    checkpoint: options.Checkpoint = None,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the text begins with.")] = "",
+    length: Annotated[
+        int, typer.Option("--max-new-tokens", "-n", min=1, help="Tokens at a time.")
+    ] = DEFAULT_LENGTH,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    stop: options.StopStrings = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+) -> None:
+    """Write a text by turns with a model: continue, undo, try again, pick, save."""
+    from charlm.api import Session, draw_seed, load
+    from charlm.decoding import DecodingConfig
+    from charlm.display.console import show_note
+
+    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    config = DecodingConfig(
+        max_new_tokens=length,
+        stop=tuple(stop or ()),
+        **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
+    )
+    lm = load(checkpoint, device)
+    check_utf8(prompt, lm.tokenizer.level)
+    session = Session(lm, config, draw_seed() if seed is None else seed)
+    show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")
+    if prompt:
+        session.add(prompt)
+        print(prompt, end="")
+        write(session.go_on())
+    Game(session, lm.tokenizer).run()
+
+
+class Game:
+    """Reads a line after the other and does what it says."""
+
+    def __init__(self, session: "Session", tokenizer: "Tokenizer") -> None:
+        self.session = session
+        self.tokenizer = tokenizer
+        self.path: Path | None = None
+        self.saved = ""  # the text as it was saved last
+        self.warned: str | None = None  # the text that was about to be left unsaved
+
+    def run(self) -> None:
+        """Until the person leaves."""
+        from charlm.display.console import show_error
+
+        with suppress(ImportError):
+            import readline  # noqa: F401  # line editing and history for input()
+        while True:
+            try:
+                line = input("> ")
+            except EOFError:
+                line = "/quit"
+                print()
+            except KeyboardInterrupt:
+                print()
+                continue
+            try:
+                if not self.obey(line):
+                    return
+            except CharlmError as error:
+                show_error(str(error))
+
+    def obey(self, line: str) -> bool:
+        """Do one thing; whether to go on."""
+        if line.startswith("/") and not line.startswith("//"):
+            name, _, argument = line[1:].partition(" ")
+            return self.command(name, argument.strip())
+        if line:
+            text = line.removeprefix("/")
+            check_utf8(text, self.tokenizer.level)
+            if unknown := self.tokenizer.unknown(text):
+                from charlm.display.console import show_note
+
+                show_note(f"never seen, read as <other>: {', '.join(map(repr, unknown))}")
+            self.session.add(text)
+        write(self.session.go_on())
+        return True
+
+    def command(self, name: str, argument: str) -> bool:
+        """Do what a line that begins with / says; whether to go on.
+
+        Raises:
+            ConfigError: there is no such command, or it cannot be done.
+        """
+        if name in SETTINGS:
+            self.set(name, argument)
+            return True
+        if name == "quit":
+            return not self.may_leave()
+        known: dict[str, Callable[[str], None]] = {
+            "retry": lambda _: write(self.session.retry()),
+            "undo": self.undo,
+            "pick": self.pick,
+            "text": lambda _: print(self.session.text),
+            "save": self.save,
+            "new": self.new,
+            "help": lambda _: print(HELP),
+        }
+        if name not in known:
+            raise ConfigError(f"/{name} is not a command; /help lists them.")
+        known[name](argument)
+        return True
+
+    def set(self, name: str, argument: str) -> None:
+        """Change a setting, `off` to its default, or show it where no value is given.
+
+        Raises:
+            ConfigError: the value is malformed or out of range.
+        """
+        setting, kind = SETTINGS[name]
+        if argument == "off":
+            self.session.reset(setting)
+        elif argument:
+            try:
+                value = kind(argument)
+            except ValueError:
+                raise ConfigError(f"/{name} needs a number or off, not {argument!r}.") from None
+            self.session.change(**{setting: value})
+        value = getattr(self.session.config, setting)
+        print(f"{name} is {'off' if value is None else value}")
+
+    def undo(self, _: str) -> None:
+        """Take the last part back and show it."""
+        taken = self.session.undo()
+        print(f"took back {taken!r}" if taken else "there is nothing to take back")
+
+    def pick(self, argument: str) -> None:
+        """Offer continuations and go on with the one that is chosen.
+
+        Raises:
+            ConfigError: the number is malformed.
+        """
+        if argument and not argument.isdigit():
+            raise ConfigError(f"/pick needs a number, not {argument!r}.")
+        try:
+            offered = self.session.offer(int(argument or DEFAULT_OFFERS))
+            for number, generation in enumerate(offered, 1):
+                print(f"[{number}]{generation.text}")
+            answer = input(f"1 to {len(offered)}, or Enter for none: ").strip()
+        except (KeyboardInterrupt, EOFError):
+            print()
+            return
+        if not answer:
+            return
+        if not (answer.isdigit() and 1 <= int(answer) <= len(offered)):
+            raise ConfigError(f"{answer!r} is none of them; nothing was added.")
+        self.session.choose(offered[int(answer) - 1])
+
+    def save(self, argument: str) -> None:
+        """Write the text to a file that is new, or was written by this session.
+
+        Raises:
+            ConfigError: no file is named, or there is one of that name.
+            StorageError: it cannot be written.
+        """
+        from charlm.storage import write_atomically
+
+        if not argument and self.path is None:
+            raise ConfigError("/save needs a file's name.")
+        path = Path(argument) if argument else self.path
+        assert path is not None
+        if path.exists() and path != self.path:
+            raise ConfigError(f"{path} exists; choose another name.")
+        text = self.session.text
+        write_atomically(path, text.encode("utf-8", "surrogateescape"))
+        self.path, self.saved = path, text
+        print(f"saved in {path}")
+
+    def new(self, _: str) -> None:
+        """Begin anew; what there was can be taken back by /undo no more.
+
+        Raises:
+            ConfigError: the text is not saved, and this is the first time.
+        """
+        if self.may_leave():
+            self.session.clear()
+            self.saved, self.path = "", None
+
+    def may_leave(self) -> bool:
+        """Whether nothing would be lost, or the person has said it twice.
+
+        Raises:
+            ConfigError: the text is not saved, and this is the first time.
+        """
+        text = self.session.text
+        if text == self.saved or text == self.warned:
+            return True
+        self.warned = text
+        raise ConfigError("the text is not saved: /save FILE, or say it again.")
+
+
+def write(pieces: Generator[str]) -> None:
+    """Show what the model writes as it comes; Ctrl-C ends it."""
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        pieces.close()  # keeps what has come
+        print()

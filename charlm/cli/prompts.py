@@ -1,0 +1,54 @@
+"""Prompts from the command line, from files and from standard input."""
+
+from typing import TYPE_CHECKING
+
+from charlm.cli.options import check_utf8
+from charlm.errors import ConfigError, TextError
+
+if TYPE_CHECKING:
+    from charlm.text import Tokenizer
+
+
+def find_prompts(prompt: str | None, prompts: str | None, tokenizer: "Tokenizer") -> list[str]:
+    """What `--prompt` and `--prompts` name; an empty prompt where neither is given.
+
+    Raises:
+        ConfigError: both are given.
+        TextError: a file cannot be read or is empty, or a prompt is not UTF-8.
+    """
+    if prompt is not None and prompts is not None:
+        raise ConfigError("--prompt and --prompts exclude each other; choose one.")
+    if prompts is not None:
+        return read_lines(prompts, tokenizer)
+    return [read_prompt(prompt or "", tokenizer)]
+
+
+def read_prompt(prompt: str, tokenizer: "Tokenizer") -> str:
+    """The text itself, or of `@FILE`, or of standard input for `-`; `@@` begins with an `@`.
+
+    A file's last line break is not part of the prompt: editors put it there.
+    """
+    check_utf8(prompt, tokenizer.level)
+    if prompt.startswith("@@"):
+        return prompt[1:]
+    if prompt == "-" or prompt.startswith("@"):
+        text = read_text(prompt.removeprefix("@"), tokenizer)
+        return text.removesuffix("\n").removesuffix("\r")
+    return prompt
+
+
+def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
+    """The lines of a file, each a prompt; an empty line is an empty prompt."""
+    lines = read_text(name, tokenizer).split("\n")
+    if lines[-1] == "":
+        del lines[-1]  # what follows the last line break is no line
+    if not any(lines):
+        raise TextError(f"{name} holds no prompts; write one on each line.")
+    return [line.removesuffix("\r") for line in lines]
+
+
+def read_text(name: str, tokenizer: "Tokenizer") -> str:
+    """A whole text, as files of a corpus are read."""
+    from charlm.data import Source
+
+    return "".join(Source(name, any_bytes=tokenizer.level == "byte").texts())

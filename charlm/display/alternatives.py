@@ -1,0 +1,92 @@
+"""Texts with what else might have been written: each token's probability and its rivals."""
+
+import math
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from charlm.api import Choice, Generation
+from charlm.display.console import data_console
+from charlm.display.tables import visible
+
+# Cividis, which reads the same to all kinds of colour vision (Nunez et al. 2018): each shade with
+# a text colour that stands out on it, from the probability given on.
+SHADES = (
+    (0.00, "#ffffff on #00224e"),
+    (0.01, "#ffffff on #35456c"),
+    (0.05, "#ffffff on #666970"),
+    (0.20, "#000000 on #948e77"),
+    (0.50, "#000000 on #c8b866"),
+    (0.80, "#000000 on #fee838"),
+)
+BAR = 10  # characters that stand for probability 1
+
+
+def show_alternatives(generations: Iterable[Generation]) -> None:
+    """Each text in colours, then token by token with the most probable ones at its place."""
+    console = data_console()
+    for generation in generations:
+        assert generation.choices is not None
+        total = sum(choice.log_prob for choice in generation.choices)
+        line = Text(generation.prompt, style="dim")
+        for choice in generation.choices:
+            line.append(lines_kept(choice.token), style=shade(choice.log_prob))
+        console.print(line, soft_wrap=False)
+        console.print(legend())
+        console.print(table(generation.choices))
+        ended = f"{len(generation.choices)} tokens, ended by {generation.end}"
+        console.print(f"log P {total:.3f} nats, {ended}\n", markup=False)
+
+
+def table(choices: Iterable[Choice]) -> Table:
+    """A line a token; the one that was written is underlined among its rivals."""
+    lines = Table(box=box.SIMPLE_HEAD)
+    for heading, justify in (
+        ("token", "left"),
+        ("P", "right"),
+        ("", "left"),
+        ("likeliest", "left"),
+    ):
+        lines.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for choice in choices:
+        rivals = Text()
+        for token, log_prob in choice.alternatives:
+            written = token == choice.token
+            rivals.append(visible(token), style="bold underline" if written else "")
+            rivals.append(f" {percent(log_prob)}   ", style="dim")
+        lines.add_row(
+            Text(visible(choice.token), style=shade(choice.log_prob)),
+            percent(choice.log_prob),
+            "█" * round(BAR * math.exp(choice.log_prob)),
+            rivals,
+        )
+    return lines
+
+
+def legend() -> Text:
+    """What the shades mean."""
+    line = Text("P ")
+    for least, style in SHADES:
+        line.append(f" {least:.0%}+ ", style=style)
+    return line
+
+
+def shade(log_prob: float) -> str:
+    """The colours of a probability."""
+    probability = math.exp(log_prob)
+    return [style for least, style in SHADES if probability >= least][-1]
+
+
+def percent(log_prob: float) -> str:
+    """A probability, never rounded to none or all of it."""
+    share = 100 * math.exp(log_prob)
+    if share < 0.1:
+        return "<0.1%"
+    return f"{min(share, 99.9):.1f}%"
+
+
+def lines_kept(token: str) -> str:
+    """A token as it stands in the text, but for what would move the cursor."""
+    return "".join(c if c == "\n" or c.isprintable() else visible(c) for c in token)

@@ -1,0 +1,83 @@
+"""A beam search step by step: what grew, what was finished, what was pruned."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from charlm.api import Writer
+from charlm.decoding import BeamStep, Node
+from charlm.display.console import data_console
+from charlm.display.tables import visible
+from charlm.text import STOP
+
+GROWS, FINISHED, PRUNED = "●", "■", "·"
+SHOWN = 48  # characters of a text that are shown, its last
+
+
+def show_beams(writer: Writer, prompt: str) -> None:
+    """Search, and show the candidates of every step; then what was found."""
+    console = data_console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("token", "log P", "score"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    table.add_column("text", no_wrap=True)
+    finished: list[Node] = []
+    for step in writer.beam_steps(prompt):
+        add_step(table, step, writer, prompt)
+        if step.done:
+            finished += step.finished
+    console.print(table)
+    console.print(
+        Text.assemble(
+            *((f"{GROWS} grows   ", "bold"), (f"{FINISHED} finished   ", "bold green")),
+            *((f"{PRUNED} pruned", "dim"), "     score = log P / length ^ length penalty, in nats"),
+        )
+    )
+    console.print(found_table(finished, writer, prompt))
+
+
+def add_step(table: Table, step: BeamStep, writer: Writer, prompt: str) -> None:
+    """The candidates of one step, best first."""
+    name = f"{step.length}"
+    if writer.config.num_beam_groups > 1:
+        name += f", group {step.group + 1}"
+    for node in step.candidates:
+        mark, style = PRUNED, "dim"
+        if node in step.growing:
+            mark, style = GROWS, "bold"
+        elif node in step.finished:
+            mark, style = FINISHED, "bold green"
+        figures = (f"{node.log_prob:.3f}", f"{node.score:.3f}")
+        table.add_row(name, *figures, mark, shown_text(node, writer, prompt), style=style)
+        name = ""
+    table.add_section()
+
+
+def found_table(finished: Sequence[Node], writer: Writer, prompt: str) -> Table:
+    """The texts found, in full."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("tokens", "log P", "score"):
+        table.add_column(heading, justify="right")
+    table.add_column("found, best first")
+    for node in sorted(finished, key=lambda node: node.score, reverse=True):
+        text = prompt + writer.text(prompt, node.path())
+        figures = (f"{node.length}", f"{node.log_prob:.3f}", f"{node.score:.3f}")
+        table.add_row(*figures, Text(text))
+    return table
+
+
+def shown_text(node: Node, writer: Writer, prompt: str) -> Text:
+    """The end of a hypothesis, its last token underlined."""
+    tokens = node.path()
+    before = prompt + writer.text(prompt, tokens[:-1])
+    whole = prompt + writer.text(prompt, tokens)
+    last = whole[len(before) :] if whole.startswith(before) else ""
+    if writer.is_stop(tokens[-1]):
+        last = STOP
+    line = Text(visible(before)[-SHOWN:])
+    if len(before) > SHOWN:
+        line = Text("…") + line
+    return line.append(visible(last), style="underline")
