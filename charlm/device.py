@@ -58,6 +58,24 @@ def exact_float32(device: torch.device) -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
+class arithmetic:  # used as a statement, as torch.inference_mode is
+    """Compute with small tensors inside the block: no gradients, one thread.
+
+    To wake a second thread takes longer than to go through a few thousand numbers, many times as
+    long where another pool of threads is waiting for work on the same cores.
+    """
+
+    def __enter__(self) -> None:
+        self._inference = torch.inference_mode()
+        self._inference.__enter__()
+        self._num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *exception: object) -> None:
+        torch.set_num_threads(self._num_threads)
+        self._inference.__exit__(*exception)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given, so that time can be measured."""
     if device.type == "cuda":

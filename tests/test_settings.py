@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
@@ -16,6 +16,7 @@ class Settings:
     kind: Literal["a", "b"] = "a"
     paths: tuple[str, ...] = ()
     pair: tuple[float, float] = (0.0, 0.0)
+    bias: dict[str, float] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ class Settings:
         {"rate": 2.5, "flag": True},
         {"name": None, "kind": "b"},
         {"name": "x", "paths": ("a", "b"), "pair": (1, 2.5)},
+        {"bias": {}},
+        {"bias": {"a": 1, "b": -2.5}},
     ],
 )
 def test_settings_of_the_declared_types_are_taken(good):
@@ -45,6 +48,12 @@ def test_settings_of_the_declared_types_are_taken(good):
         ({"paths": (1,)}, "paths must be a list, each a text"),
         ({"pair": (1,)}, "pair must be a list, each a number"),
         ({"name": 3}, "name must be a text"),
+        ({"bias": 3}, "bias must be a table from a text to a number, not 3"),
+        ({"bias": ("a", 1.0)}, "bias must be a table from a text to a number"),
+        ({"bias": {1: 1.0}}, "bias must be a table from a text to a number"),
+        ({"bias": {"a": "much"}}, "bias must be a table from a text to a number"),
+        ({"bias": {"a": 1.0, "b": True}}, "bias must be a table from a text to a number"),
+        ({"bias": {"a": None}}, "bias must be a table from a text to a number"),
     ],
 )
 def test_a_setting_of_another_type_is_one_clear_line(bad, said):
@@ -53,4 +62,4 @@ def test_a_setting_of_another_type_is_one_clear_line(bad, said):
 
 
 def test_the_names_are_the_fields():
-    assert setting_names(Settings) == {"size", "rate", "flag", "name", "kind", "paths", "pair"}
+    assert setting_names(Settings) == {"size", "rate", "flag", "name", "kind", "paths", "pair", "bias"}

@@ -21,6 +21,7 @@ from charlm.decoding import (
     read_prompts,
     sample_without_replacement,
 )
+from charlm.device import arithmetic
 from charlm.model import StepModel
 from charlm.text import Tokenizer
 
@@ -47,7 +48,7 @@ class Generation:
     choices: tuple[Choice, ...] | None = None  # a token each, where they were asked for
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every token, and that takes time
 class Piece:
     """More of the text with this index; the last one says what ended it."""
 
@@ -130,7 +131,7 @@ class Writer:
         ids, _ = self._read(generation.prompt)
         spell = self._tokenizer.token
         choices = []
-        with torch.inference_mode():
+        with arithmetic():
             logits, state = read_prompts(self._model, [ids])
             for token in generation.tokens:
                 log_probs = logits[0].cpu().double().log_softmax(-1)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from charlm.decoding.config import DecodingConfig
-from charlm.decoding.constraints import Constraints
+from charlm.decoding.constraints import Constraints, check_choice
 from charlm.decoding.rules import Rules
+from charlm.device import arithmetic
 from charlm.model import State, StepModel, concat_states, select_state
 
 
@@ -17,7 +18,7 @@ class Batch:
     """Some texts: what the model expects next in each, and what constrains them.
 
     `logits` (rows, vocab_size) are the model's own. What is computed with them is on the CPU, in
-    float64.
+    float64, inside `arithmetic()`.
     """
 
     def __init__(
@@ -29,12 +30,19 @@ class Batch:
     ) -> None:
         self._model = model
         self._constraints = Constraints(config, rules, prompts)
-        with torch.inference_mode():
+        with arithmetic():
             self.logits, self._state = read_prompts(model, prompts)
 
     def allowed_logits(self) -> Tensor:
-        """The logits, barred and penalized."""
-        return self._constraints.apply(self.logits.cpu().double())
+        """The logits, barred and penalized.
+
+        Raises:
+            ConfigError: a row has no token left.
+        """
+        logits = self._constraints.apply(self.logits.cpu().double())
+        if self._constraints.may_bar_all:
+            check_choice(logits)
+        return logits
 
     def allowed_log_probs(self) -> Tensor:
         """The log-probabilities, barred and penalized: what is barred leaves its share unused."""

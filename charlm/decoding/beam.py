@@ -10,6 +10,7 @@ from charlm.decoding.batch import Batch
 from charlm.decoding.config import DecodingConfig
 from charlm.decoding.hypothesis import Hypothesis, Node
 from charlm.decoding.rules import Rules
+from charlm.device import arithmetic
 from charlm.errors import ConfigError
 from charlm.model import StepModel
 
@@ -75,7 +76,7 @@ def beam_steps(
     groups = [Group([Node.root(rules)]) for _ in range(config.num_beam_groups)]
     batch = Batch(model, [prompt] * len(groups), config, rules)
     for length in range(1, config.max_new_tokens + 1):
-        with torch.inference_mode():
+        with arithmetic():
             log_probs = batch.allowed_log_probs()
         penalty: Tensor | None = None
         rows: list[int] = []
@@ -98,7 +99,7 @@ def beam_steps(
         if not rows or length == config.max_new_tokens:
             return
         going = [node.token for group in groups if not group.done for node in group.growing]
-        with torch.inference_mode():
+        with arithmetic():
             batch.advance(torch.tensor(going), rows)
 
 

@@ -30,7 +30,8 @@ class Constraints:
         self, config: DecodingConfig, rules: Rules, prompts: Sequence[Sequence[int]]
     ) -> None:
         self._config, self._rules = config, rules
-        self._barred = torch.tensor(rules.barred, dtype=torch.long)
+        neutral = torch.zeros(rules.vocab_size, dtype=torch.float64)
+        self._added = bar_tokens(favour_tokens(neutral, rules.bias), rules.barred)
         self._num_new = 0
         self._seen: Tensor | None = None  # (rows, vocab_size): counts in prompt and text
         self._new: Tensor | None = None  # (rows, vocab_size): counts in the text
@@ -57,9 +58,7 @@ class Constraints:
     def apply(self, logits: Tensor) -> Tensor:
         """Bar and penalize tokens; logits, or log-probabilities, are (rows, vocab_size)."""
         config, rules = self._config, self._rules
-        logits = bar_tokens(logits, self._barred)
-        if rules.bias:
-            logits = favour_tokens(logits, rules.bias)
+        logits = logits + self._added  # what is barred and favoured everywhere
         if self._seen is not None:
             logits = penalize_repetition(logits, self._seen, config.repetition_penalty)
         if self._new is not None:
@@ -74,6 +73,13 @@ class Constraints:
             for row, end in zip(logits, self._ends, strict=True):
                 row[rules.bans.completing(end)] = BARRED
         return logits
+
+    @property
+    def may_bar_all(self) -> bool:
+        """Whether a text may come to where every token is barred."""
+        barred = {*self._rules.barred, self._rules.stop_id}
+        depends = self._tokens is not None or self._ends is not None
+        return depends or len(barred) == self._rules.vocab_size
 
     def append(self, tokens: Tensor) -> None:
         """Each row has gone on by one token; (rows,) on the CPU."""

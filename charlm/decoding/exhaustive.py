@@ -10,6 +10,7 @@ from charlm.decoding.beam import best_places
 from charlm.decoding.config import DecodingConfig
 from charlm.decoding.hypothesis import Hypothesis, Node
 from charlm.decoding.rules import Rules
+from charlm.device import arithmetic
 from charlm.errors import ConfigError
 from charlm.model import StepModel
 
@@ -67,7 +68,7 @@ def all_texts(
     """
     length = nodes[0].length + 1
     last = length == config.max_new_tokens
-    with torch.inference_mode():
+    with arithmetic():
         log_probs = batch.allowed_log_probs()
         totals = (log_probs + log_probs.new_tensor([[node.log_prob] for node in nodes])).flatten()
     wanted = config.num_return_sequences if last else len(totals)
@@ -82,7 +83,7 @@ def all_texts(
             going.append((row, node))
     for start in range(0, len(going), CHUNK):
         chunk = going[start : start + CHUNK]
-        with torch.inference_mode():
+        with arithmetic():
             tokens = torch.tensor([node.token for _, node in chunk])
             below = batch.branch(tokens, [row for row, _ in chunk])
         yield from all_texts(below, [node for _, node in chunk], config, rules)

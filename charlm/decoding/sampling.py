@@ -8,7 +8,6 @@ from torch import Tensor
 
 from charlm.decoding.batch import Batch
 from charlm.decoding.config import DecodingConfig
-from charlm.decoding.constraints import check_choice
 from charlm.decoding.filters import (
     keep_min_p,
     keep_top_k,
@@ -17,9 +16,12 @@ from charlm.decoding.filters import (
     scale_temperature,
 )
 from charlm.decoding.rules import Rules, TextWatch
+from charlm.device import arithmetic
 from charlm.model import StepModel
 
 CHUNK = 256  # uniform numbers drawn at a time
+# The probabilities of a vocabulary may add up to a little less than 1 by rounding.
+BELOW_ONE = 1 - 2**-36
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,13 @@ def generate_tokens(
     uniforms = None if config.mode == "greedy" else Uniforms(generators)
     rows = list(range(len(prompts)))
     batch = Batch(model, prompts, config, rules)
-    for length in range(1, config.max_new_tokens + 1):
-        with torch.inference_mode():
+    tokens: Tensor | None = None
+    kept: list[int] | None = None  # rows that go on, where not all do
+    for _ in range(config.max_new_tokens):
+        with arithmetic():
+            if tokens is not None:
+                batch.advance(tokens, kept)
             allowed = batch.allowed_logits()
-            check_choice(allowed)
             if uniforms is None:
                 tokens = allowed.argmax(-1)
             else:
@@ -73,16 +78,13 @@ def generate_tokens(
             if token != rules.stop_id and not (watches and watches[row].push(token))
         ]
         yield Step(rows, chosen)
-        if not going or length == config.max_new_tokens:
+        if not going:
             return
-        with torch.inference_mode():
-            if len(going) == len(rows):
-                batch.advance(tokens)
-                continue
-            rows = [rows[i] for i in going]
+        kept = None
+        if len(going) < len(rows):
+            kept, tokens, rows = going, tokens[going], [rows[i] for i in going]
             if uniforms is not None:
                 uniforms.select(going)
-            batch.advance(tokens[going], going)
 
 
 def shape_distribution(logits: Tensor, config: DecodingConfig) -> Tensor:
@@ -105,15 +107,14 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
     Args:
         logits: (rows, vocab_size), in float64.
-        uniforms: (rows, 1) in [0, 1), float64: one number a token, so that a text's randomness
-            does not depend on what is drawn beside it.
+        uniforms: (rows, 1) in [0, BELOW_ONE), float64: one number a token, so that a text's
+            randomness does not depend on what is drawn beside it.
 
     Returns:
         (rows,).
     """
     cumulative = logits.softmax(-1).cumsum(-1)
-    # The last sum may miss 1 by rounding: scale, so that the draw stays inside.
-    return torch.searchsorted(cumulative, uniforms * cumulative[:, -1:], right=True).squeeze(1)
+    return torch.searchsorted(cumulative, uniforms, right=True).squeeze(1)
 
 
 class Uniforms:
@@ -121,20 +122,18 @@ class Uniforms:
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         self._generators = list(generators)
-        self._used = CHUNK
-        self._numbers = torch.empty(0)  # (rows, CHUNK)
+        self._left: list[Tensor] = []  # (rows, 1) each, the next one last
 
     def next(self) -> Tensor:
         """One number a row, (rows, 1) in float64."""
-        if self._used == CHUNK:
-            self._numbers = torch.stack(
-                [torch.rand(CHUNK, generator=g, dtype=torch.float64) for g in self._generators]
-            )
-            self._used = 0
-        self._used += 1
-        return self._numbers[:, self._used - 1 : self._used]
+        if not self._left:
+            drawn = [torch.rand(CHUNK, generator=g, dtype=torch.float64) for g in self._generators]
+            numbers = torch.stack(drawn, dim=1).unsqueeze(2) * BELOW_ONE  # (CHUNK, rows, 1)
+            self._left = list(numbers.flip(0).unbind())
+        return self._left.pop()
 
     def select(self, rows: list[int]) -> None:
         """Go on with these rows."""
         self._generators = [self._generators[row] for row in rows]
-        self._numbers = self._numbers[rows]
+        if self._left:
+            self._left = list(torch.stack(self._left)[:, rows].unbind())

@@ -9,10 +9,10 @@ from torch import Tensor
 from charlm.decoding.batch import Batch
 from charlm.decoding.beam import best_places
 from charlm.decoding.config import DecodingConfig
-from charlm.decoding.constraints import check_choice
 from charlm.decoding.hypothesis import Hypothesis, Node
 from charlm.decoding.rules import Rules
 from charlm.decoding.sampling import shape_distribution
+from charlm.device import arithmetic
 from charlm.model import StepModel
 
 
@@ -46,9 +46,8 @@ def sample_without_replacement(
     finished: list[Node] = []
     batch = Batch(model, [prompt], config, rules)
     for length in range(1, config.max_new_tokens + 1):
-        with torch.inference_mode():
+        with arithmetic():
             allowed = shape_distribution(batch.allowed_logits(), config)
-            check_choice(allowed)
             column = allowed.new_tensor([[node.log_prob] for node in growing])
             totals = column + allowed.log_softmax(-1)
             noise, next_seeds = zip(
@@ -72,7 +71,7 @@ def sample_without_replacement(
         if not going or length == config.max_new_tokens:
             break
         seeds = [child_seed for _, _, child_seed in going]
-        with torch.inference_mode():
+        with arithmetic():
             batch.advance(torch.tensor([n.token for n in growing]), [row for _, row, _ in going])
 
     best_first = sorted(finished + growing, key=lambda node: node.score, reverse=True)

@@ -37,8 +37,8 @@ typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 enum Kind { LSTM, GRU, TANH, RELU, HEAD };
 
 typedef struct {
-    int32_t kind, input_size, hidden_size; /* of the head: no hidden_size */
-    int32_t padded_size;                   /* units, or outputs, of all its panels */
+    int32_t kind, input_size, hidden_size; /* of the head: the number of logits */
+    int32_t padded_size;                   /* units, or logits, of all its panels */
     int32_t offset;                        /* where its state begins in a row of states */
     const float *from_input;  /* [panel][input][gate][lane] */
     const float *from_hidden; /* [panel][hidden][gate][lane]; none in the head */
@@ -137,11 +137,13 @@ INLINE void panel(const Layer *layer, int index, int rows, int kind, const Block
             Lanes z = sigmoid(s[1]);
             Lanes n = hyperbolic_tangent(s[3] + sigmoid(s[0]) * s[2]);
             *next = (all(1.0f) - z) * n + z * *state;
+        } else if (kind == HEAD) { /* the last panel may hold more lanes than there are logits */
+            const int missing = layer->hidden_size - first;
+            memcpy(next, s, 4 * (missing < units ? missing : units));
         } else {
             for (int part = 0; part < 4; part++)
-                next[part] = kind == TANH   ? hyperbolic_tangent(s[part])
-                             : kind == RELU ? choose(s[part] > all(0), s[part], all(0))
-                                            : s[part];
+                next[part] = kind == TANH ? hyperbolic_tangent(s[part])
+                                          : choose(s[part] > all(0), s[part], all(0));
         }
     }
 }
@@ -188,7 +190,7 @@ typedef struct {
     const int64_t *tokens; /* [row] */
     const float *state;    /* [row][state_size] */
     float *next;           /* [row][state_size] */
-    float *logits;         /* [row][padded vocab_size] */
+    float *logits;         /* [row][vocab_size] */
 } Step;
 
 static int num_panels(const Layer *layer) {
@@ -215,7 +217,7 @@ static void run_panel(const Model *model, const Step *step, const Layer *layer, 
                                : model->table ? NULL
                                : model->embedding + (size_t)token * layer->input_size;
             block.hidden[row] = state + layer->offset;
-            block.out[row] = head ? step->logits + (size_t)(at + row) * layer->padded_size
+            block.out[row] = head ? step->logits + (size_t)(at + row) * layer->hidden_size
                                   : next + layer->offset;
         }
         charlm_panel(layer, index, rows, &block);
@@ -312,7 +314,7 @@ Pool *charlm_open_pool(int num_helpers) {
 
 static void run_layer(Pool *pool, const Model *model, const Step *step, const Layer *layer) {
     const int panels = num_panels(layer);
-    const size_t inputs = (size_t)layer->input_size + layer->hidden_size;
+    const size_t inputs = layer->input_size + (layer->kind == HEAD ? 0 : layer->hidden_size);
     if (!pool || inputs * panels * step->rows < 2048) { /* less than some 10 microseconds */
         for (int index = 0; index < panels; index++)
             run_panel(model, step, layer, index);

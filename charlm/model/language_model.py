@@ -32,8 +32,11 @@ class Body(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # Merity et al. 2018, sec. 5
+        # nn.Embedding by itself would draw normal numbers first, for which a weightless model of
+        # the meta device, as loading begins with, imports a second's worth of torch.
+        weight = torch.empty(config.vocab_size, config.embedding_size)
+        nn.init.uniform_(weight, -0.1, 0.1)  # Merity et al. 2018, sec. 5
+        self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.stack = RecurrentStack(
             config.cell,
             config.embedding_size,

@@ -35,7 +35,7 @@ class PackedModel:
             layers.append(self._pack_layer(layer))
             self._state_size += layers[-1].padded_size * layer.num_states
         layers.append(self._pack_head(model.head))
-        self._vocab_size, self._logits_size = model.config.vocab_size, layers[-1].padded_size
+        self._vocab_size = model.config.vocab_size
         self._model = KernelModel(
             num_layers=len(layers) - 1,
             state_size=self._state_size,
@@ -56,10 +56,10 @@ class PackedModel:
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         ((before,),) = state
-        rows = len(tokens)
+        rows = tokens.shape[0]
         assert before.is_contiguous() and before.shape == (rows, self._state_size)
         after = before.new_empty(rows, self._state_size)
-        logits = before.new_empty(rows, self._logits_size)
+        logits = before.new_empty(rows, self._vocab_size)
         self._step(
             self._address,
             self._pool,
@@ -69,7 +69,7 @@ class PackedModel:
             after.data_ptr(),
             logits.data_ptr(),
         )
-        return logits[:, : self._vocab_size], ((after,),)
+        return logits, ((after,),)
 
     def _pack_layer(self, layer: RecurrentLayer) -> KernelLayer:
         cell = layer.step_cell()
@@ -94,6 +94,7 @@ class PackedModel:
         return KernelLayer(
             kind=KINDS["head"],
             input_size=projection.in_features,
+            hidden_size=projection.out_features,
             padded_size=-(-projection.out_features // PANEL) * PANEL,
             from_input=self._keep(pack(projection.weight, 1, PANEL)),
             start=self._keep(pack(projection.bias[:, None], 1, PANEL)),

@@ -5,7 +5,9 @@ import torch
 
 from charlm.cells import (
     CELLS,
+    RecurrentLayer,
     RecurrentStack,
+    concat_states,
     detach_state,
     map_state,
     reset_state,
@@ -35,6 +37,18 @@ def test_a_stack_feeds_each_layer_with_the_one_below(cell):
         expected_after.append(layer_state)
     torch.testing.assert_close(output, expected)
     torch.testing.assert_close(after, tuple(expected_after))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_layers_are_all_layers_from_the_bottom_up(cell):
+    stack = RecurrentStack(cell, 3, 5, num_layers=3, dropout=0.5)
+
+    layers = stack.recurrent_layers()
+
+    assert all(isinstance(layer, RecurrentLayer) for layer in layers)
+    assert [layer.input_size for layer in layers] == [3, 5, 5]
+    for layer, held in zip(layers, stack.layers, strict=True):
+        assert layer is held
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -106,6 +120,36 @@ def test_select_state_names_rows_in_any_order_and_as_often_as_it_likes():
 
     for before, after in zip(tensors_of(state), tensors_of(selected), strict=True):
         assert after.equal(torch.stack([before[2], before[0], before[2], before[2]]))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_states_are_joined_one_below_the_other(cell):
+    torch.manual_seed(0)
+    stack = RecurrentStack(cell, 3, 5, num_layers=2, dropout=0.0).double()
+    states = [random_state(stack, size) for size in (2, 1, 3)]
+
+    joined = concat_states(states)
+
+    assert [len(layer) for layer in joined] == [len(layer) for layer in states[0]]
+    for tensor, *parts in zip(tensors_of(joined), *map(tensors_of, states), strict=True):
+        assert tensor.tolist() == [row for part in parts for row in part.tolist()]
+        assert tensor.dtype == torch.float64
+
+
+def test_rows_selected_one_by_one_are_joined_to_the_state_they_came_from():
+    torch.manual_seed(0)
+    state = random_state(RecurrentStack("lstm", 3, 5, num_layers=3, dropout=0.0), 4)
+
+    joined = concat_states([select_state(state, torch.tensor([row])) for row in range(4)])
+
+    torch.testing.assert_close(joined, state, rtol=0, atol=0)
+
+
+def test_states_of_stacks_of_other_depths_are_not_joined():
+    shallow, deep = (RecurrentStack("gru", 3, 5, n, dropout=0.0).initial_state(1) for n in (1, 2))
+
+    with pytest.raises(ValueError, match="zip"):
+        concat_states([shallow, deep])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -1,5 +1,7 @@
 """Greedy and sampled text: chosen from the model's distribution and nothing else."""
 
+import math
+from collections import Counter
 from itertools import islice
 
 import numpy as np
@@ -7,149 +9,273 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from charlm.decoding import DecodingConfig, draw, generate_tokens, scale_temperature
-from charlm.decoding.sampling import choose, read_prompt
+from charlm.decoding import DecodingConfig, Rules, generate_tokens, sampling
+from charlm.decoding.sampling import BELOW_ONE, CHUNK, Uniforms, draw, shape_distribution
+from charlm.errors import ConfigError
 from charlm.model import LanguageModel, ModelConfig
 
 INF = float("inf")
 VOCAB_SIZE = 6
 START, STOP, OTHER = 3, 4, 5
+RULES = Rules(vocab_size=VOCAB_SIZE, stop_id=STOP)
+ENDLESS = Rules(vocab_size=VOCAB_SIZE, stop_id=STOP, barred=(STOP,))
 
 
-def seeded(seed=0):
+def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def generate(model, *, prompt=(START,), barred=(), stop_id=STOP, seed=0, **settings):
-    settings = {"max_new_tokens": 20} | settings
-    tokens = generate_tokens(
+def write(model, prompts, rules=RULES, *, seeds=None, watches=None, **settings):
+    """The tokens of each text, `<stop>` included."""
+    steps = generate_tokens(
         model,
-        prompt,
-        DecodingConfig(**settings),
-        barred=barred,
-        stop_id=stop_id,
-        generator=seeded(seed),
+        prompts,
+        DecodingConfig(**{"max_new_tokens": 20} | settings),
+        rules,
+        generators=[seeded(seed) for seed in seeds or range(len(prompts))],
+        watches=watches,
     )
-    return list(tokens)
+    texts = [[] for _ in prompts]
+    for step in steps:
+        for row, token in zip(step.rows, step.tokens, strict=True):
+            texts[row].append(token)
+    return texts
 
 
-def naive_greedy(model, prompt, max_new_tokens, barred, stop_id):
-    """The most probable token, again and again."""
-    text = tuple(prompt)
-    for _ in range(max_new_tokens):
-        logits = model.logits_after(text).tolist()
-        allowed = [token for token in range(len(logits)) if token not in barred]
-        token = max(allowed, key=lambda t: logits[t])
-        if token == stop_id:
-            break
-        text += (token,)
-    return list(text[len(prompt) :])
+class CountedWatch:
+    """Ends its text after some tokens."""
+
+    def __init__(self, num_tokens):
+        self.tokens_left = num_tokens
+
+    def push(self, token):
+        self.tokens_left -= 1
+        return self.tokens_left == 0
 
 
-@pytest.mark.parametrize("temperature", [0.3, 0.7, 1.0, 2.0])
-def test_draws_follow_the_softmax(temperature):
-    logits = torch.tensor([0.3, 0.25, 0.2, 0.15, 0.1]).log() + 3
-    generator = seeded()
-
-    drawn = [draw(scale_temperature(logits, temperature), generator) for _ in range(20_000)]
-
-    powers = np.array([0.3, 0.25, 0.2, 0.15, 0.1]) ** (1 / temperature)
-    expected = 20_000 * powers / powers.sum()
-    assert chisquare(np.bincount(drawn, minlength=5), expected).pvalue > 0.001
+# Distributions
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_draw_inverts_the_distribution_function_with_one_number_a_token(dtype):
-    torch.manual_seed(0)
-    logits = torch.randn(50).to(dtype)
-    probabilities = np.exp(logits.double().numpy())
-    probabilities /= probabilities.sum()
-    numbers = seeded(7)
-
-    drawn = [draw(logits, numbers) for _ in range(200)]
-
-    for token, number in zip(drawn, uniforms(7, 200), strict=True):
-        assert probabilities[:token].sum() <= number + 1e-12
-        assert probabilities[: token + 1].sum() >= number - 1e-12
-
-
-def uniforms(seed, count):
-    generator = seeded(seed)
-    return [torch.rand((), generator=generator, dtype=torch.float64).item() for _ in range(count)]
+def assert_drawn_from(expected, texts):
+    """`texts` are drawn from `expected`, the probability of each; by a chi-square test."""
+    counts = Counter(texts)
+    assert counts.keys() <= expected.keys()
+    mean = {text: probability * len(texts) for text, probability in expected.items()}
+    assert sum(mean.values()) == pytest.approx(len(texts))
+    often = [text for text in mean if mean[text] >= 5]
+    observed, due = [counts[text] for text in often], [mean[text] for text in often]
+    if sum(due) < len(texts) - 1e-6:  # what is rare, all together
+        observed.append(len(texts) - sum(observed))
+        due.append(len(texts) - sum(due))
+    assert chisquare(observed, np.array(due) * sum(observed) / sum(due)).pvalue > 0.001
 
 
-@pytest.mark.parametrize("certain", range(4))
-def test_a_certain_token_is_always_drawn(certain):
-    logits = torch.full((4,), -INF)
-    logits[certain] = -3.0
-    generator = seeded()
+SAMPLERS = {
+    "plain": {},
+    "cold": {"temperature": 0.6},
+    "hot": {"temperature": 1.7},
+    "top-k": {"top_k": 2},
+    "top-p": {"top_p": 0.7},
+    "min-p": {"min_p": 0.3},
+    "typical": {"typical_p": 0.6},
+    "repetition": {"repetition_penalty": 1.8},
+    "presence": {"presence_penalty": 0.8},
+    "frequency": {"frequency_penalty": 0.6},
+    "n-grams": {"no_repeat_ngram_size": 2},
+    "filters": {"temperature": 1.4, "top_k": 3, "top_p": 0.95, "min_p": 0.1, "typical_p": 0.9},
+    "penalties": {"repetition_penalty": 0.8, "presence_penalty": 0.5, "frequency_penalty": -0.3},
+    "all": {
+        "temperature": 0.8,
+        "top_k": 3,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "repetition_penalty": 1.3,
+        "presence_penalty": 0.3,
+        "frequency_penalty": 0.2,
+    },
+}
 
-    assert {draw(logits, generator) for _ in range(500)} == {certain}
+
+@pytest.mark.parametrize("name", [*SAMPLERS, "bias"])
+def test_100_000_tokens_follow_the_distribution_that_the_settings_state(
+    monkeypatch, markov_model, rules_for, every_text, name
+):
+    monkeypatch.setattr(sampling, "CHUNK", 4)  # no more numbers than tokens, for speed
+    model = markov_model(torch.randn(5, 5, generator=seeded(1), dtype=torch.float64) * 1.2)
+    bias = {0: 1.0, 2: -0.7} if name in ("bias", "all") else {}
+    config = DecodingConfig(max_new_tokens=4, **SAMPLERS.get(name, {}))
+    rules, prompt = rules_for(5, 4, barred=(4,), bias=bias), (0, 1, 1)
+
+    texts = write(model, [prompt] * 25_000, rules, max_new_tokens=4, **SAMPLERS.get(name, {}))
+
+    found = every_text(model, prompt, config, rules, sampled=True)
+    assert_drawn_from({h.tokens: math.exp(h.log_prob) for h in found}, map_to_tuples(texts))
+
+
+def map_to_tuples(texts):
+    return [tuple(text) for text in texts]
+
+
+def test_texts_that_may_end_have_the_probability_that_the_model_gives_them(
+    random_model, rules_for, every_text
+):
+    model, prompt = random_model(3, 4), (0,)
+    settings = {"max_new_tokens": 4, "min_new_tokens": 1, "temperature": 1.3, "top_p": 0.97}
+    words = {"banned": [(0, 1), (2, 2, 2)], "stop_strings": [(2, 0)]}
+    rules = rules_for(4, 3, **words)
+
+    texts = write(
+        model, [prompt] * 20_000, rules, watches=[rules.watch() for _ in range(20_000)], **settings
+    )
+
+    found = every_text(model, prompt, DecodingConfig(**settings), rules, sampled=True, **words)
+    ends = {"<stop>": (3,), "stop string": (), "length": ()}
+    expected = {h.tokens + ends[h.end]: math.exp(h.log_prob) for h in found}
+    assert_drawn_from(expected, map_to_tuples(texts))
+
+
+# One draw
+
+
+def test_a_draw_inverts_the_distribution_function():
+    logits = torch.randn(500, 50, generator=seeded(0), dtype=torch.float64)
+    numbers = torch.rand(500, 1, generator=seeded(1), dtype=torch.float64)
+
+    drawn = draw(logits, numbers)
+
+    assert drawn.shape == (500,)
+    powers = np.exp(logits.numpy())
+    for row, token, number in zip(powers, drawn.tolist(), numbers.flatten().tolist(), strict=True):
+        assert row[:token].sum() / row.sum() <= number + 1e-12
+        assert row[: token + 1].sum() / row.sum() >= number - 1e-12
+
+
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (BELOW_ONE, 4)])
+def test_the_least_and_the_greatest_number_draw_possible_tokens(number, token):
+    logits = torch.full((300, 6), -INF, dtype=torch.float64)
+    logits[:, 1:5] = torch.randn(300, 4, generator=seeded(0), dtype=torch.float64) * 5
+
+    drawn = draw(logits, torch.full((300, 1), number, dtype=torch.float64))
+
+    assert drawn.tolist() == [token] * 300
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 20.0])
+def test_rounding_over_a_large_vocabulary_draws_no_token_that_is_none(spread):
+    logits = torch.randn(4, 100_000, generator=seeded(0), dtype=torch.float64) * spread
+
+    drawn = draw(logits, torch.full((4, 1), BELOW_ONE, dtype=torch.float64))
+
+    assert drawn.max() < 100_000
 
 
 def test_a_token_without_probability_is_never_drawn():
-    logits = torch.tensor([-INF, 0.0, -INF, -INF, 0.0, -INF])
-    generator = seeded()
+    logits = torch.tensor([-INF, 0.0, -INF, -INF, 0.0, -INF], dtype=torch.float64)
 
-    assert {draw(logits, generator) for _ in range(2000)} == {1, 4}
+    drawn = draw(logits.expand(2000, 6), torch.arange(2000, dtype=torch.float64)[:, None] / 2000)
 
-
-@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (1 - 2**-53, 4)])
-def test_the_least_and_the_greatest_number_draw_possible_tokens(monkeypatch, number, token):
-    monkeypatch.setattr(
-        torch, "rand", lambda *size, **options: torch.tensor(number, dtype=torch.float64)
-    )
-    rows = torch.full((100, 6), -INF)
-    torch.manual_seed(0)
-    rows[:, 1:5] = torch.randn(100, 4) * 5
-
-    assert {draw(row, seeded()) for row in rows} == {token}
+    assert set(drawn.tolist()) == {1, 4}
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300, 5e-324])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_temperature_near_zero_is_greedy(random_model, seed, temperature):
-    model = random_model(seed, VOCAB_SIZE, spread=10)
-    barred = (START, OTHER)
+def test_each_row_gets_the_numbers_of_its_generator_in_their_order():
+    uniforms = Uniforms([seeded(0), seeded(1), seeded(2)])
 
-    cold = generate(model, barred=barred, temperature=temperature)
+    first = [uniforms.next() for _ in range(CHUNK - 1)]
+    uniforms.select([0, 2])
+    rest = [uniforms.next() for _ in range(CHUNK + 2)]
 
-    assert cold == generate(model, barred=barred, greedy=True)
-
-
-@pytest.mark.parametrize("temperature", [1e3, 1e38, 1e300])
-def test_a_very_high_temperature_draws_every_allowed_token_alike(temperature):
-    logits = torch.tensor([[5.0, -INF, -5.0, 1.0, -INF]])
-    config, generator = DecodingConfig(temperature=temperature), seeded()
-
-    drawn = [choose(logits, config, generator) for _ in range(3000)]
-
-    counts = np.bincount(drawn, minlength=5)
-    assert counts[1] == counts[4] == 0
-    assert chisquare(counts[[0, 2, 3]]).pvalue > 0.001
+    for row, column, seed in ((0, 0, 0), (2, 1, 2)):
+        numbers = [n[row].item() for n in first] + [n[column].item() for n in rest]
+        generator, expected = seeded(seed), []
+        for _ in range(3):
+            expected += torch.rand(CHUNK, generator=generator, dtype=torch.float64).tolist()
+        assert numbers == [number * BELOW_ONE for number in expected[: len(numbers)]]
 
 
+@pytest.mark.parametrize("settings", SAMPLERS.values(), ids=SAMPLERS)
+@pytest.mark.parametrize("leading", [(), (4,), (2, 3)])
+def test_a_distribution_of_any_leading_shape_is_shaped_by_the_same_rules(shaped, settings, leading):
+    logits = torch.randn(*leading, VOCAB_SIZE, generator=seeded(0), dtype=torch.float64)
+    config, before = DecodingConfig(**settings), logits.clone()
+
+    probs = shape_distribution(logits, config).softmax(-1)
+
+    for row, found in zip(before.view(-1, VOCAB_SIZE), probs.view(-1, VOCAB_SIZE), strict=True):
+        expected = torch.tensor(shaped(row.tolist(), config), dtype=torch.float64).softmax(-1)
+        torch.testing.assert_close(found, expected)
+    assert logits.equal(before)
+
+
+# Greedy
+
+
+def naive_greedy(model, prompt, config, rules, constrained):
+    """The most probable token, again and again."""
+    text = []
+    while len(text) < config.max_new_tokens and rules.stop_id not in text:
+        logits = model.logits_after((*prompt, *text)).tolist()
+        logits = constrained(logits, prompt, text, config, rules)
+        text.append(max(range(len(logits)), key=lambda token: logits[token]))
+    return text
+
+
+CONSTRAINTS = [
+    {},
+    {"min_new_tokens": 7},
+    {"repetition_penalty": 1.5, "frequency_penalty": 0.5},
+    {"no_repeat_ngram_size": 2, "presence_penalty": -1.0},
+]
+
+
+@pytest.mark.parametrize("settings", CONSTRAINTS)
 @pytest.mark.parametrize("barred", [(), (0,), (START, OTHER)])
-@pytest.mark.parametrize("greedy", [{"greedy": True}, {"temperature": 0.0}])
-@pytest.mark.parametrize("seed", range(10))
-def test_greedy_and_zero_temperature_take_the_most_probable_token(
-    random_model, seed, greedy, barred
+@pytest.mark.parametrize("mode", [{"greedy": True}, {"temperature": 0.0}, {"top_k": 1}])
+def test_greedy_texts_take_the_most_probable_token(
+    random_model, rules_for, constrained, mode, barred, settings
 ):
-    model = random_model(seed, VOCAB_SIZE)
+    rules, prompt = rules_for(VOCAB_SIZE, STOP, barred=barred, bias={1: 0.5}), (START, 0)
+    config = DecodingConfig(max_new_tokens=20, **settings)
 
-    text = generate(model, barred=barred, seed=seed, **greedy)
+    for seed in range(5):
+        model = random_model(seed, VOCAB_SIZE)
+        (text,) = write(model, [prompt], rules, **mode, **settings)
 
-    assert text == naive_greedy(model, (START,), 20, barred, STOP)
+        assert text == naive_greedy(model, prompt, config, rules, constrained)
 
 
 def test_greedy_texts_of_random_models_end_by_stop_and_by_length(random_model):
-    lengths = {len(generate(random_model(seed, 6), greedy=True)) for seed in range(10)}
+    texts = [write(random_model(seed, 6), [(START,)], greedy=True)[0] for seed in range(30)]
 
-    assert 20 in lengths or len(lengths) > 3  # the law above is not about empty texts
+    assert len({len(text) for text in texts}) > 3  # the law above is not about empty texts
+    assert any(text[-1] != STOP for text in texts)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300, 5e-324])
+def test_a_temperature_near_zero_is_greedy(random_model, temperature):
+    for seed in range(5):
+        model = random_model(seed, VOCAB_SIZE, spread=10)
+
+        cold = write(model, [(START,)] * 3, temperature=temperature)
+
+        assert cold == write(model, [(START,)] * 3, greedy=True)
+
+
+@pytest.mark.parametrize("temperature", [1e3, 1e38, 1e300])
+def test_a_very_high_temperature_draws_every_allowed_token_alike(prefix_model, temperature):
+    model = prefix_model(lambda prefix: torch.tensor([5.0, -INF, -5.0, 1.0, 2.0, -INF]))
+
+    texts = write(model, [(START,)] * 3000, ENDLESS, max_new_tokens=1, temperature=temperature)
+
+    counts = np.bincount([token for (token,) in texts], minlength=VOCAB_SIZE)
+    assert counts[1] == counts[STOP] == counts[5] == 0
+    assert chisquare(counts[[0, 2, 3]]).pvalue > 0.001
+
+
+# Where texts end
 
 
 @pytest.mark.parametrize("greedy", [True, False])
-def test_text_ends_at_stop_which_is_not_yielded(prefix_model, greedy):
+def test_a_text_ends_with_stop_which_is_yielded(prefix_model, greedy):
     script = [0, 1, 2, 1, STOP, 0]
 
     def logits_after(prefix):
@@ -159,100 +285,189 @@ def test_text_ends_at_stop_which_is_not_yielded(prefix_model, greedy):
 
     model = prefix_model(logits_after)
 
-    assert generate(model, greedy=greedy) == [0, 1, 2, 1]
-    assert model.num_steps == 5
+    assert write(model, [(START,)], greedy=greedy) == [[0, 1, 2, 1, STOP]]
+    assert len(model.batch_sizes) == 5
 
 
 @pytest.mark.parametrize("greedy", [True, False])
 @pytest.mark.parametrize("max_new_tokens", [1, 2, 9])
-def test_text_ends_at_max_new_tokens(random_model, max_new_tokens, greedy):
+def test_a_text_ends_at_max_new_tokens(random_model, max_new_tokens, greedy):
     model = random_model(0, VOCAB_SIZE)
 
-    text = generate(model, barred=(STOP,), max_new_tokens=max_new_tokens, greedy=greedy)
+    texts = write(model, [(START,)] * 3, ENDLESS, max_new_tokens=max_new_tokens, greedy=greedy)
 
-    assert len(text) == max_new_tokens
+    assert [len(text) for text in texts] == [max_new_tokens] * 3
+    assert len(model.batch_sizes) == max_new_tokens  # no step is taken in vain
 
 
-@pytest.mark.parametrize("greedy", [True, False])
-@pytest.mark.parametrize("seed", range(10))
-def test_barred_tokens_are_never_yielded(random_model, seed, greedy):
-    text = generate(
-        random_model(seed, VOCAB_SIZE),
-        barred=(START, OTHER, STOP),
-        greedy=greedy,
-        max_new_tokens=50,
-        seed=seed,
+@pytest.mark.parametrize("min_new_tokens", [1, 5, 12])
+def test_no_text_stops_before_min_new_tokens(random_model, min_new_tokens):
+    model = random_model(0, VOCAB_SIZE)
+
+    texts = write(model, [(START,)] * 50, min_new_tokens=min_new_tokens)
+
+    lengths = {text.index(STOP) for text in texts if STOP in text}
+    assert min(lengths) == min_new_tokens
+
+
+def test_a_text_ends_where_its_watch_says_so(random_model, end_watch):
+    model = random_model(0, VOCAB_SIZE)
+    begin = end_watch((0, 1), (2,))
+
+    watched = write(model, [(START,)] * 50, watches=[begin() for _ in range(50)])
+
+    for text, whole in zip(watched, write(model, [(START,)] * 50), strict=True):
+        watch = begin()
+        ends = [place for place, token in enumerate(whole) if watch.push(token)]
+        assert text == (whole[: ends[0] + 1] if ends else whole)
+
+
+def test_watches_see_every_token_but_stop(random_model):
+    seen = [[] for _ in range(20)]
+
+    class Listener:
+        def __init__(self, row):
+            self.row = row
+
+        def push(self, token):
+            seen[self.row].append(token)
+            return False
+
+    texts = write(
+        random_model(0, VOCAB_SIZE), [(START,)] * 20, watches=[Listener(row) for row in range(20)]
     )
 
-    assert set(text) <= {0, 1, 2}
+    assert seen == [[token for token in text if token != STOP] for text in texts]
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_sampled_texts_have_the_probability_that_the_model_gives_them(random_model, temperature):
-    model, stop_id = random_model(3, 3), 2
-    settings = {"max_new_tokens": 2, "temperature": temperature}
+@pytest.mark.parametrize("mode", [{"greedy": True}, {}, {"temperature": 0.5}, {"top_p": 0.5}])
+def test_a_text_that_cannot_go_on_is_an_error(random_model, rules_for, mode):
+    rules = rules_for(VOCAB_SIZE, STOP, barred=(START, STOP, OTHER))
 
-    texts = [
-        tuple(generate(model, prompt=(0,), stop_id=stop_id, seed=seed, **settings))
-        for seed in range(4000)
-    ]
+    with pytest.raises(ConfigError, match="no token is left"):
+        write(random_model(0, VOCAB_SIZE), [(START,)], rules, no_repeat_ngram_size=1, **mode)
 
-    def probabilities(prefix):
-        return (model.logits_after(prefix).double() / temperature).softmax(-1).numpy()
 
-    first = probabilities((0,))
-    expected = {(): first[stop_id]}
-    for token in (0, 1):
-        second = probabilities((0, token))
-        expected[(token,)] = first[token] * second[stop_id]
-        expected |= {(token, other): first[token] * second[other] for other in (0, 1)}
-    counts = [texts.count(text) for text in expected]
-    assert chisquare(counts, 4000 * np.array([*expected.values()])).pvalue > 0.001
+# Texts beside each other
+
+PROMPTS = [(START,), (0, 1, 2, 0), (0,), (START,), (1, 1), (2, 0, 1, 2, 0, 1, 0)]
+ALONGSIDE = [
+    {},
+    {"greedy": True},
+    {"temperature": 0.7, "top_p": 0.9},
+    {"repetition_penalty": 1.5, "no_repeat_ngram_size": 3, "frequency_penalty": 0.2},
+]
+
+
+@pytest.mark.parametrize("settings", ALONGSIDE)
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_text_is_the_same_in_any_batch(random_model, rules_for, end_watch, settings, watched):
+    model, count = random_model(5, VOCAB_SIZE), len(PROMPTS)
+    rules = rules_for(VOCAB_SIZE, STOP, banned=[(0, 1), (2, 2, 2)])
+    begin = end_watch((1, 0), (5, 5))
+
+    def in_batches_of(size):
+        texts = []
+        for first in range(0, count, size):
+            prompts = PROMPTS[first : first + size]
+            seeds = range(first, first + len(prompts))
+            watches = [begin() for _ in prompts] if watched else None
+            texts += write(model, prompts, rules, seeds=seeds, watches=watches, **settings)
+        return texts
+
+    alone = in_batches_of(1)
+
+    assert len({len(text) for text in alone}) > 2
+    for size in range(2, count + 1):
+        assert in_batches_of(size) == alone
+
+
+def test_texts_that_have_ended_leave_the_batch(random_model):
+    model = random_model(5, VOCAB_SIZE)
+
+    steps = list(
+        generate_tokens(
+            model,
+            [(START,)] * 30,
+            DecodingConfig(max_new_tokens=50),
+            RULES,
+            generators=[seeded(seed) for seed in range(30)],
+        )
+    )
+
+    going = list(range(30))
+    for step in steps:
+        assert step.rows == going
+        assert len(step.tokens) == len(going)
+        going = [row for row, t in zip(step.rows, step.tokens, strict=True) if t != STOP]
+    assert not going
+    assert model.batch_sizes == [1, *(len(step.rows) for step in steps[1:])]
+
+
+def test_long_texts_stay_the_same_while_others_leave(markov_model):
+    model = markov_model(torch.randn(6, 6, generator=seeded(0)))
+    lengths = [CHUNK - 1, 2 * CHUNK + 7, 3, CHUNK, 2 * CHUNK, CHUNK + 1]
+    settings = {"max_new_tokens": 3 * CHUNK}
+
+    texts = write(
+        model, [(0,)] * 6, ENDLESS, watches=[CountedWatch(n) for n in lengths], **settings
+    )
+
+    for seed, (text, length) in enumerate(zip(texts, lengths, strict=True)):
+        (alone,) = write(model, [(0,)], ENDLESS, seeds=[seed], **settings)
+        assert text == alone[:length]
+
+
+# Randomness and laziness
 
 
 def test_a_seed_gives_the_same_tokens_and_another_seed_others(random_model):
     model = random_model(0, VOCAB_SIZE)
 
-    same = [generate(model, barred=(STOP,), seed=5) for _ in range(2)]
+    first, again, other = write(model, [(START,)] * 3, ENDLESS, seeds=[5, 5, 6])
 
-    assert same[0] == same[1]
-    assert same[0] != generate(model, barred=(STOP,), seed=6)
+    assert first == again
+    assert first != other
 
 
-def test_sampling_takes_randomness_from_its_generator_alone(random_model):
+def test_sampling_takes_randomness_from_its_generators_alone(random_model):
     model = random_model(0, VOCAB_SIZE)
 
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = generate(model, barred=(STOP,))
+    first = write(model, [(START,)], ENDLESS)
 
     assert torch.get_rng_state().equal(before)
     torch.manual_seed(2)
-    assert generate(model, barred=(STOP,)) == first
+    assert write(model, [(START,)], ENDLESS) == first
 
 
-def test_tokens_come_one_at_a_time(random_model):
-    model = random_model(0, VOCAB_SIZE)
-    tokens = generate_tokens(
-        model,
-        (START, 0),
-        DecodingConfig(max_new_tokens=1000),
-        barred=(STOP,),
-        stop_id=STOP,
-        generator=seeded(),
+def test_greedy_decoding_draws_nothing(random_model):
+    generator = seeded(0)
+    before = generator.get_state()
+
+    config = DecodingConfig(greedy=True, max_new_tokens=5)
+    list(
+        generate_tokens(
+            random_model(0, VOCAB_SIZE), [(START,)], config, RULES, generators=[generator]
+        )
     )
 
-    assert len(list(islice(tokens, 3))) == 3
-    assert model.num_steps == 4  # two of the prompt, one for each token before the last
+    assert generator.get_state().equal(before)
 
 
-def test_the_whole_prompt_is_read(random_model):
+def test_tokens_come_one_step_at_a_time(random_model):
     model = random_model(0, VOCAB_SIZE)
+    steps = generate_tokens(
+        model,
+        [(START, 0)],
+        DecodingConfig(max_new_tokens=1000),
+        ENDLESS,
+        generators=[seeded(0)],
+    )
 
-    logits, state = read_prompt(model, (START, 2, 0), rows=2)
-
-    assert logits.equal(model.logits_after((START, 2, 0)).expand(2, VOCAB_SIZE))
-    assert state[0][0].tolist() == [[START, 2, 0]] * 2
+    assert len(list(islice(steps, 3))) == 3
+    assert len(model.batch_sizes) == 4  # two of the prompt, one for each token before the last
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -262,10 +477,11 @@ def test_a_language_model_writes_what_its_logits_over_the_whole_text_say(cell, p
     model = LanguageModel(ModelConfig(vocab_size=VOCAB_SIZE, cell=cell, **sizes)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter)
+    prompts = [(START,), (START, 0, 1), (START, 2)]
 
     def logits_after(prefix):
         return model(torch.tensor([prefix]), model.initial_state(1))[0][0, -1]
 
     for greedy in (True, False):
-        text = generate(model, barred=(START, STOP), greedy=greedy)
-        assert text == generate(prefix_model(logits_after), barred=(START, STOP), greedy=greedy)
+        texts = write(model, prompts, ENDLESS, greedy=greedy)
+        assert texts == write(prefix_model(logits_after), prompts, ENDLESS, greedy=greedy)

@@ -71,6 +71,40 @@ def test_a_character_is_shown_when_it_is_whole(tokenizer):
     assert all(piece.isprintable() for piece in pieces)
 
 
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_tokens_in_a_row_spell_the_bytes_of_their_text(tokenizer, data):
+    ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
+    spellings = tokenizer.spellings()
+
+    octets = bytes(symbol for token in ids for symbol in spellings[token])
+
+    assert octets.decode("utf-8", "surrogateescape") == tokenizer.decode(ids)
+
+
+@given(text=st.text())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_text_is_spelled_in_bytes(tokenizer, text):
+    assert bytes(tokenizer.spell(text)) == text.encode()
+
+
+def test_bytes_that_are_not_utf8_are_spelled_as_they_were_read(tokenizer):
+    text = b"a\xff\xe6\x9c".decode("utf-8", "surrogateescape")
+
+    assert bytes(tokenizer.spell(text)) == b"a\xff\xe6\x9c"
+
+
+def test_a_decoder_copied_inside_a_character_ends_it_by_itself(tokenizer):
+    first, second = tokenizer.encode("☃")[:1], tokenizer.encode("☃")[1:]
+    decoder = tokenizer.decoder()
+    begun = "".join(map(decoder.push, first))
+
+    copy = decoder.copy()
+
+    assert (begun, decoder.finish()) == ("", "\udce2")
+    assert "".join(map(copy.push, second)) + copy.finish() == "☃"
+
+
 def test_the_same_text_gives_the_same_vocabulary():
     once, again = BpeTokenizer.build([TALE], 300), BpeTokenizer.build([TALE], 300)
 

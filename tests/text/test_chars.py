@@ -57,6 +57,23 @@ def test_characters_never_seen_are_other_and_are_named():
     assert tokenizer.unknown("a☃b朝☃") == ["☃", "朝"]
 
 
+def test_a_text_is_spelled_character_by_character():
+    tokenizer = CharTokenizer.build(["abab"])
+
+    assert tokenizer.spell("ba☃") == (1, 0, tokenizer.other_id)
+
+
+def test_a_copied_decoder_decodes_alike():
+    tokenizer = CharTokenizer.build(["ab"])
+    decoder = tokenizer.decoder()
+    decoder.push(0)
+
+    copy = decoder.copy()
+
+    assert [copy.push(1), copy.push(0), decoder.push(1)] == ["b", "a", "b"]
+    assert copy.finish() == ""
+
+
 def test_a_vocabulary_size_keeps_the_most_frequent_characters():
     tokenizer = CharTokenizer.build(["cccbba"], vocab_size=2)
 

@@ -53,6 +53,23 @@ def test_a_broken_character_is_told_at_the_end():
     assert decoder.finish() == "\udce6\udc9c"
 
 
+def test_a_copied_decoder_has_the_begun_character_to_itself():
+    decoder = ByteTokenizer.build().decoder()
+    first, *rest = "朝".encode()
+    decoder.push(first)
+
+    copy = decoder.copy()
+
+    assert [decoder.push(byte) for byte in rest] == ["", "朝"]
+    assert copy.finish() == "\udce6"
+
+
+@given(text=st.text())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_text_is_spelled_in_bytes(text):
+    assert bytes(ByteTokenizer.build().spell(text)) == text.encode()
+
+
 @pytest.mark.parametrize(
     ("byte", "shown"), [(0x41, "A"), (0x20, " "), (0x00, r"\x00"), (0x7F, r"\x7f"), (0xE6, r"\xe6")]
 )

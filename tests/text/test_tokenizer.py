@@ -101,6 +101,52 @@ def test_decoders_do_not_share_what_they_remember(tokenizer):
     assert "".join(map(fresh.push, ids)) + fresh.finish() == tokenizer.decode(ids)
 
 
+@given(data=st.data())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_a_copied_decoder_goes_on_from_there_by_itself(tokenizer, data):
+    ids = st.lists(st.integers(0, tokenizer.vocab_size - 1), max_size=12)
+    begun, one, other = data.draw(ids), data.draw(ids), data.draw(ids)
+    original = tokenizer.decoder()
+    text = "".join(map(original.push, begun))
+
+    copy, copied_text = original.copy(), text
+
+    for i in range(12):  # by turns
+        text += "".join(map(original.push, one[i : i + 1]))
+        copied_text += "".join(map(copy.push, other[i : i + 1]))
+    assert text + original.finish() == tokenizer.decode(begun + one)
+    assert copied_text + copy.finish() == tokenizer.decode(begun + other)
+
+
+def test_a_decoder_may_be_copied_after_every_token(tokenizer):
+    ids = [token for token in tokenizer.encode(TALE) if token != tokenizer.stop_id]
+
+    decoder, text = tokenizer.decoder(), ""
+    for token in ids:
+        text += decoder.push(token)
+        decoder = decoder.copy()
+
+    assert text + decoder.finish() == tokenizer.decode(ids)
+
+
+@given(text=texts)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_text_is_spelled_as_its_tokens_are(tokenizer, text):
+    spellings = tokenizer.spellings()
+
+    tokens = tokenizer.encode(text)
+
+    assert len(spellings) == tokenizer.vocab_size
+    assert tokenizer.spell(text) == sum((spellings[token] for token in tokens), ())
+
+
+def test_different_symbols_are_spelled_differently(tokenizer):
+    spellings = tokenizer.spellings()[: tokenizer.num_symbols]
+
+    assert all(spellings)
+    assert len(set(spellings)) == len(spellings)
+
+
 def test_start_and_stop_are_silent(tokenizer):
     ids = [token for token in tokenizer.encode(TALE) if token != tokenizer.stop_id]
 

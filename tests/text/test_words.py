@@ -132,6 +132,27 @@ def test_straight_quotes_open_and_close_by_turns_and_anew_in_each_frame():
     assert text == 'a "b\na "b" a'
 
 
+def test_a_copied_decoder_keeps_its_own_quotes_and_spaces():
+    tokenizer = WordTokenizer.build(['a " b'], EVERYTHING)
+    a, quote, b = tokenizer.encode('a " b')
+    decoder = tokenizer.decoder()
+    begun = "".join(map(decoder.push, [a, quote, b]))
+
+    copy = decoder.copy()
+
+    assert begun == 'a "b'
+    assert "".join(map(decoder.push, [quote, quote, a])) == '" "a'
+    assert "".join(map(copy.push, [a, quote, b])) == ' a" b'
+
+
+def test_words_are_spelled_whole_as_they_are_folded():
+    tokenizer = WordTokenizer.build(["the fox the fox"], EVERYTHING, lowercase=True)
+
+    assert tokenizer.spell("The FOX") == (0, 1)
+    assert tokenizer.spell("the moon") == (0, tokenizer.other_id)
+    assert tokenizer.spell(" \n") == ()
+
+
 def test_each_frame_is_a_line():
     tokenizer = WordTokenizer.build(["fox . fox ."])
     fox, dot = tokenizer.encode("fox .")

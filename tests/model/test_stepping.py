@@ -1,0 +1,109 @@
+"""What steps where: the device's own model, packed weights, or float64."""
+
+import pytest
+import torch
+
+from charlm.cells import CELLS
+from charlm.kernels import load_kernel
+from charlm.model import LanguageModel, ModelConfig, fastest_steps
+from charlm.model.packed import PackedModel
+from charlm.model.stepping import DoubleModel
+
+
+def random_model(cell="lstm", **shape):
+    torch.manual_seed(0)
+    shape = {"vocab_size": 11, "embedding_size": 24, "hidden_size": 24} | shape
+    return LanguageModel(ModelConfig(cell=cell, dropout=0.5, **shape)).eval()
+
+
+def run(steps, tokens):
+    """Logits (time, batch, vocab_size) of stepping over tokens (time, batch)."""
+    state, logits = steps.initial_state(tokens.shape[1]), []
+    with torch.inference_mode():
+        for column in tokens:
+            after, state = steps.step(column, state)
+            logits.append(after)
+    return torch.stack(logits)
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def steps_of(request, monkeypatch):
+    """`fastest_steps`, with the kernel where there is one, and without."""
+    if request.param == "not compiled":
+        monkeypatch.setattr("charlm.model.stepping.load_kernel", lambda: None)
+    return fastest_steps
+
+
+@pytest.mark.parametrize("tie_embeddings", [True, False])
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_in_float64_a_model_says_the_same(cell, num_layers, tie_embeddings):
+    model = random_model(cell, num_layers=num_layers, tie_embeddings=tie_embeddings)
+    tokens = torch.randint(11, (25, 4))
+
+    logits = run(DoubleModel(model), tokens)
+
+    assert logits.shape == (25, 4, 11)
+    torch.testing.assert_close(logits, run(model, tokens))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_in_float64_a_row_hardly_feels_its_batch(cell):
+    steps, tokens = DoubleModel(random_model(cell, num_layers=2)), torch.randint(11, (10, 14))
+    state = steps.initial_state(14)
+    for column in tokens:
+        _, state = steps.step(column, state)
+
+    for row in range(14):
+        own_state = steps.initial_state(1)
+        for token in tokens[:, row]:
+            _, own_state = steps.step(token[None], own_state)
+        for layer, own_layer in zip(state, own_state, strict=True):
+            for tensor, own in zip(layer, own_layer, strict=True):
+                assert tensor.dtype == torch.float64
+                torch.testing.assert_close(own[0], tensor[row], rtol=1e-12, atol=1e-12)
+
+
+def test_float64_is_a_copy_that_leaves_the_model_as_it_is():
+    model = random_model().train()
+
+    DoubleModel(model)
+
+    assert model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_cpu_steps_packed_where_the_kernel_was_compiled_and_in_float64_elsewhere(monkeypatch):
+    kind = DoubleModel if load_kernel() is None else PackedModel
+    assert type(fastest_steps(random_model(), 1)) is kind
+
+    monkeypatch.setattr("charlm.model.stepping.load_kernel", lambda: None)
+    assert type(fastest_steps(random_model(), 1)) is DoubleModel
+
+
+def test_any_other_device_steps_as_it_is(steps_of):
+    model = random_model().to("meta")
+
+    assert steps_of(model, 1) is model
+
+
+def test_what_is_learnt_later_is_not_in_the_steps(steps_of):
+    model, tokens = random_model(), torch.randint(11, (5, 3))
+    steps = steps_of(model, 1)
+    before = run(model, tokens)
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(-2)
+
+    torch.testing.assert_close(run(steps, tokens), before)
+
+
+def test_steps_drop_nothing_while_the_model_trains(steps_of):
+    model, tokens = random_model(num_layers=2), torch.randint(11, (5, 3))
+    expected = run(model, tokens)
+
+    steps = steps_of(model.train(), 1)
+
+    torch.testing.assert_close(run(steps, tokens), expected)
+    assert model.training
