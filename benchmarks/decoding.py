@@ -133,7 +133,10 @@ def characters(text: str) -> None:
         "charlm, one thread": (writing(fastest_steps(model, 1), tokenizer), 500),
         "charlm, 4 filters": (writing(steps, tokenizer, **filters), 500),
         "charlm, 64 texts at once": (writing(steps, tokenizer, num_return_sequences=64), 6400),
-        "charlm, not compiled": (writing(DoubleModel(model), tokenizer), 50),
+        "charlm, not compiled": (
+            writing(DoubleModel(model, torch.get_num_threads()), tokenizer),
+            50,
+        ),
     }
     compare(contestants, 0.7)
     print("searching the same model, steps a second")

@@ -58,7 +58,21 @@ def exact_float32(device: torch.device) -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-class arithmetic:  # used as a statement, as torch.inference_mode is
+class threads:
+    """Have torch compute with so many threads inside the block."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __enter__(self) -> None:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(self._number)
+
+    def __exit__(self, *exception: object) -> None:
+        torch.set_num_threads(self._before)
+
+
+class arithmetic:
     """Compute with small tensors inside the block: no gradients, one thread.
 
     To wake a second thread takes longer than to go through a few thousand numbers, many times as
@@ -66,13 +80,12 @@ class arithmetic:  # used as a statement, as torch.inference_mode is
     """
 
     def __enter__(self) -> None:
-        self._inference = torch.inference_mode()
+        self._inference, self._threads = torch.inference_mode(), threads(1)
         self._inference.__enter__()
-        self._num_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        self._threads.__enter__()
 
     def __exit__(self, *exception: object) -> None:
-        torch.set_num_threads(self._num_threads)
+        self._threads.__exit__(*exception)
         self._inference.__exit__(*exception)
 
 

@@ -16,6 +16,7 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
 
     from charlm.checkpoint import load_checkpoint, read_metrics
     from charlm.display.tables import show_fields
+    from charlm.kernels import load_kernel
 
     loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
     config, parts = loaded.config, loaded.model.parameters_by_part()
@@ -42,6 +43,9 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
         fields["validation"] = (
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
         )
+    fields["writing"] = (
+        "compiled" if load_kernel() else "with torch: charlm was installed without a C compiler"
+    )
     fields["charlm"] = config.charlm_version
     show_fields(str(loaded.folder), fields)
     show_fields("parameters", {**parts, "all": sum(parts.values())})

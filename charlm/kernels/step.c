@@ -28,7 +28,7 @@ typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 #define INLINE static inline __attribute__((always_inline))
 
 /* Compile for several processors and choose when loaded, where the tool chain can. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONES

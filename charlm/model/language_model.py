@@ -36,7 +36,7 @@ class Body(nn.Module):
         # the meta device, as loading begins with, imports a second's worth of torch.
         weight = torch.empty(config.vocab_size, config.embedding_size)
         nn.init.uniform_(weight, -0.1, 0.1)  # Merity et al. 2018, sec. 5
-        self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
+        self.embedding: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)
         self.stack = RecurrentStack(
             config.cell,
             config.embedding_size,

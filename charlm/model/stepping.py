@@ -5,6 +5,7 @@ from copy import deepcopy
 from torch import Tensor
 
 from charlm.cells import State
+from charlm.device import threads
 from charlm.kernels import load_kernel
 from charlm.model.language_model import LanguageModel, StepModel
 from charlm.model.packed import PackedModel
@@ -17,14 +18,16 @@ class DoubleModel:
     from them does not depend on the batch either.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, num_threads: int) -> None:
         self._model = deepcopy(model).double().eval()
+        self._num_threads = num_threads
 
     def initial_state(self, batch_size: int) -> State:
         return self._model.initial_state(batch_size)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        return self._model.step(tokens, state)
+        with threads(self._num_threads):
+            return self._model.step(tokens, state)
 
 
 def fastest_steps(model: LanguageModel, num_threads: int) -> StepModel:
@@ -35,5 +38,5 @@ def fastest_steps(model: LanguageModel, num_threads: int) -> StepModel:
     if model.device.type != "cpu":
         return model
     if load_kernel() is None:
-        return DoubleModel(model)
+        return DoubleModel(model, num_threads)
     return PackedModel(model, num_threads)
