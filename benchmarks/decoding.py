@@ -94,6 +94,16 @@ def compare(contestants: dict[str, tuple[Iterator[object], int]], seconds: float
         print(f"  {name:34} {rate:10,.0f} tokens/s {rate / base:8.2f}x", flush=True)
 
 
+def compare_searches(model: object, tokenizer: Tokenizer) -> None:
+    """A beam beside greedy decoding, tokens of one text a second."""
+    print("  and searched")
+    contestants = {
+        "greedy": (writing(model, tokenizer, greedy=True), 100),
+        "beam 5": (beaming(model, tokenizer, beam=5), 50),
+    }
+    compare(contestants, 0.7)
+
+
 def lstm(tokenizer: Tokenizer, hidden_size: int, num_layers: int) -> LanguageModel:
     """A model of random weights: speed does not depend on them."""
     torch.manual_seed(1)
@@ -139,12 +149,7 @@ def characters(text: str) -> None:
         ),
     }
     compare(contestants, 0.7)
-    print("searching the same model, steps a second")
-    contestants = {
-        "greedy": (writing(steps, tokenizer, greedy=True), 500),
-        "beam 5": (beaming(steps, tokenizer, beam=5), 100),
-    }
-    compare(contestants, 0.7)
+    compare_searches(steps, tokenizer)
 
 
 def words(text: str) -> None:
@@ -160,12 +165,7 @@ def words(text: str) -> None:
         "charlm, 64 texts at once": (writing(steps, tokenizer, num_return_sequences=64), 640),
     }
     compare(contestants, 1.0)
-    print("searching the same model, steps a second")
-    contestants = {
-        "greedy": (writing(steps, tokenizer, greedy=True), 100),
-        "beam 5": (beaming(steps, tokenizer, beam=5), 50),
-    }
-    compare(contestants, 1.0)
+    compare_searches(steps, tokenizer)
 
 
 def first_character(text: str) -> None:

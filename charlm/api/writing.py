@@ -108,7 +108,9 @@ class Writer:
             case "beam":
                 found = beam_search(self._model, ids, self.config, rules)
             case _:
-                found = sample_without_replacement(self._model, ids, self.config, rules, seed=seed)
+                found = sample_without_replacement(
+                    self._model, ids, self.config, rules, seed=sample_seed(seed, 0)
+                )
         wanted = found[: self.config.num_return_sequences]
         return [self._read_hypothesis(prompt, stream, hypothesis) for hypothesis in wanted]
 
@@ -236,5 +238,10 @@ def sample_text(
 
 def sample_generator(seed: int, number: int) -> torch.Generator:
     """The randomness of one sample, independent of how many others there are."""
+    return torch.Generator().manual_seed(sample_seed(seed, number))
+
+
+def sample_seed(seed: int, number: int) -> int:
+    """A seed of its own for a sample. All of `seed` counts; torch looks at its last 32 bits."""
     state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]) >> 1)
+    return int(state[0]) >> 1

@@ -247,7 +247,10 @@ def read_config(given: dict[str, Any], show: str | None, **others: int | None) -
         given["bias"] = dict(parse_bias(text) for text in given["bias"])
     given |= {name: tuple(given[name]) for name in ("stop", "ban") if name in given}
     config = DecodingConfig(**given)
-    check_effective(config.mode, [*given, *(k for k, v in others.items() if v is not None)])
+    names = [*given, *(k for k, v in others.items() if v is not None)]
+    if config.temperature == 0:
+        names.remove("temperature")  # it is what makes the mode greedy
+    check_effective(config.mode, names)
     if show == "beams" and config.mode != "beam":
         raise ConfigError("--show beams needs a search to show; add --beam 5.")
     return config

@@ -44,9 +44,16 @@ class Batch:
             check_choice(logits)
         return logits
 
-    def allowed_log_probs(self) -> Tensor:
-        """The log-probabilities, barred and penalized: what is barred leaves its share unused."""
-        return self._constraints.apply(self.logits.cpu().double().log_softmax(-1))
+    def allowed_log_probs(self, *, as_greedy: bool = False) -> Tensor:
+        """The log-probabilities, barred and penalized: what is barred leaves its share unused.
+
+        A repetition penalty depends on where 0 is. It acts on log-probabilities, as in Hugging
+        Face's beam search, or on the logits, as in greedy decoding.
+        """
+        logits = self.logits.cpu().double()
+        if as_greedy:
+            return self._constraints.apply(logits) - logits.logsumexp(-1, keepdim=True)
+        return self._constraints.apply(logits.log_softmax(-1))
 
     def advance(self, tokens: Tensor, rows: list[int] | None = None) -> None:
         """Go on by one token each: with all rows, or those named, as often as they are named."""

@@ -69,7 +69,7 @@ def beam_steps(
 
     Groups (Vijayakumar et al. 2016, arXiv:1610.02424) share the beams among them and choose one
     after the other: a candidate ranks lower by `diversity_penalty` for each time an earlier group
-    has chosen its token at this step. Only the choice is penalized; scores are log-probabilities.
+    goes on with its token at this step. Only the choice is penalized; scores are log-probabilities.
     """
     assert config.beam is not None
     width = config.beam // config.num_beam_groups
@@ -77,7 +77,7 @@ def beam_steps(
     batch = Batch(model, [prompt] * len(groups), config, rules)
     for length in range(1, config.max_new_tokens + 1):
         with arithmetic():
-            log_probs = batch.allowed_log_probs()
+            log_probs = batch.allowed_log_probs(as_greedy=config.beam == 1)
         penalty: Tensor | None = None
         rows: list[int] = []
         first_row = 0

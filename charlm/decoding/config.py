@@ -81,6 +81,7 @@ class DecodingConfig:
             raise ConfigError("a stop string, a ban and a bias need a text, not an empty one.")
         self._check_beam()
         modes = [name for name in CHOICES_OF_MODE if getattr(self, name)]
+        modes += ["temperature"] * (self.temperature == 0)
         if len(modes) > 1:
             raise ConfigError(f"{flag(modes[0])} and {flag(modes[1])} exclude each other.")
         check_effective(self.mode, (f.name for f in fields(self) if self._differs(f.name)))

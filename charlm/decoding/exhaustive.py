@@ -52,11 +52,15 @@ def count_texts(config: DecodingConfig, rules: Rules) -> int:
     """
     may_stop = rules.stop_id not in rules.barred
     symbols = rules.vocab_size - len({*rules.barred, rules.stop_id})
-    stopped: int = sum(
-        symbols**length for length in range(config.min_new_tokens, config.max_new_tokens)
-    )
-    cut_off: int = symbols**config.max_new_tokens
-    return cut_off + (stopped if may_stop else 0)
+    shortest, longest = config.min_new_tokens, config.max_new_tokens
+    cut_off: int = symbols**longest
+    if not may_stop:
+        return cut_off
+    if symbols == 1:
+        return cut_off + longest - shortest
+    # symbols ** shortest + ... + symbols ** (longest - 1)
+    stopped: int = (symbols**longest - symbols**shortest) // (symbols - 1)
+    return cut_off + stopped
 
 
 def all_texts(

@@ -1,7 +1,7 @@
 """What may be chosen: arithmetic on logits of any leading shape.
 
 Each function takes logits, or log-probabilities, of shape (..., vocab_size), leaves them as they
-are and returns new ones, in which what is barred is minus infinity.
+are and returns what becomes of them; what is barred is minus infinity.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,12 +43,12 @@ def penalize_repetition(logits: Tensor, counts: Tensor, penalty: float) -> Tenso
 
 def penalize_presence(logits: Tensor, counts: Tensor, penalty: float) -> Tensor:
     """Subtract `penalty` from the logits of tokens that have occurred. 0 changes nothing."""
-    return logits - penalty * (counts > 0)
+    return logits - penalty * (counts > 0).to(logits)
 
 
 def penalize_frequency(logits: Tensor, counts: Tensor, penalty: float) -> Tensor:
     """Subtract `penalty` for each time a token has occurred. 0 changes nothing."""
-    return logits - penalty * counts
+    return logits - penalty * counts.to(logits)
 
 
 def bar_repeated_ngrams(logits: Tensor, tokens: Tensor, size: int) -> Tensor:

@@ -71,10 +71,8 @@ def test_a_beam_as_wide_as_the_space_finds_every_text_there_is(
     rules, prompt = plain(**words), (0, 2)
     strings = {name: words.get(name, ()) for name in ("banned", "stop_strings")}
     for seed in range(8):
-        model, settings = (
-            random_model(seed, VOCAB_SIZE),
-            {"max_new_tokens": 1 + seed % 4} | narrowed,
-        )
+        model = random_model(seed, VOCAB_SIZE)
+        settings = narrowed | {"max_new_tokens": 1 + seed % 4}
 
         config = DecodingConfig(beam=3**5, **settings)
         found = beam_search(model, prompt, config, rules)
@@ -100,22 +98,22 @@ def test_without_length_penalty_a_beam_that_cuts_no_growing_text_finds_the_best_
 @pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 1.0, 2.0])
 @pytest.mark.parametrize("barred", [(), (0, 2), (STOP,)])
 @pytest.mark.parametrize(
-    "constraints", [{}, {"min_new_tokens": 4}, {"repetition_penalty": 1.4, "presence_penalty": 0.2}]
+    "constraints",
+    [
+        {},
+        {"min_new_tokens": 4},
+        {"presence_penalty": 0.5, "frequency_penalty": 0.2},
+        {"repetition_penalty": 1.4},
+    ],
 )
 def test_a_beam_of_one_is_greedy(random_model, rules_for, constraints, barred, length_penalty):
-    rules = rules_for(5, STOP, barred=barred)
-    # A search penalizes log-probabilities, so what is greedy must start from those too.
+    rules, settings = rules_for(5, STOP, barred=barred), {"max_new_tokens": 12} | constraints
     for seed in range(8):
-        model = random_model(seed, 5)
-        logits_after = model.logits_after
-        model.logits_after = lambda prefix, raw=logits_after: raw(prefix).log_softmax(-1)
-        config = DecodingConfig(greedy=True, max_new_tokens=12, **constraints)
-        steps = generate_tokens(model, [(0,)], config, rules, generators=[torch.Generator()])
+        model, config = random_model(seed, 5), DecodingConfig(greedy=True, **settings)
+        steps = generate_tokens(model, [(0,)], config, rules, generators=[])
         greedy = [token for step in steps for token in step.tokens if token != STOP]
 
-        (best,) = search(
-            model, rules, beam=1, max_new_tokens=12, length_penalty=length_penalty, **constraints
-        )
+        (best,) = search(model, rules, beam=1, length_penalty=length_penalty, **settings)
 
         assert best.tokens == tuple(greedy)
 

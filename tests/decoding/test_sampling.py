@@ -341,11 +341,20 @@ def test_watches_see_every_token_but_stop(random_model):
 
 
 @pytest.mark.parametrize("mode", [{"greedy": True}, {}, {"temperature": 0.5}, {"top_p": 0.5}])
-def test_a_text_that_cannot_go_on_is_an_error(random_model, rules_for, mode):
-    rules = rules_for(VOCAB_SIZE, STOP, barred=(START, STOP, OTHER))
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ({"barred": (START, STOP, OTHER)}, {"no_repeat_ngram_size": 1}),
+        ({"barred": (1, 2, START, STOP, OTHER), "banned": [(0, 0)]}, {}),
+        ({"barred": tuple(range(VOCAB_SIZE))}, {}),
+        ({"barred": (0, 1, 2, START, OTHER)}, {"min_new_tokens": 1}),
+    ],
+)
+def test_a_text_that_cannot_go_on_is_an_error(random_model, rules_for, words, settings, mode):
+    rules = rules_for(VOCAB_SIZE, STOP, **words)
 
     with pytest.raises(ConfigError, match="no token is left"):
-        write(random_model(0, VOCAB_SIZE), [(START,)], rules, no_repeat_ngram_size=1, **mode)
+        write(random_model(0, VOCAB_SIZE), [(START,)], rules, **settings, **mode)
 
 
 # Texts beside each other

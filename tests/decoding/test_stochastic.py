@@ -215,13 +215,18 @@ def test_randomness_comes_from_the_seed_alone(random_model, rules_for):
     assert torch.get_rng_state().equal(before)
 
 
-@pytest.mark.parametrize("settings", [{}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.5}])
-def test_a_text_that_cannot_go_on_is_an_error(random_model, rules_for, settings):
-    rules = rules_for(4, 3, barred=(3,))
-    config = configure(2, max_new_tokens=9, no_repeat_ngram_size=1, **settings)
+@pytest.mark.parametrize("shape", [{}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.5}])
+@pytest.mark.parametrize(
+    ("barred", "settings"),
+    [((3,), {"no_repeat_ngram_size": 1}), ((0, 1, 2, 3), {}), ((0, 1, 2), {"min_new_tokens": 1})],
+)
+def test_a_text_that_cannot_go_on_is_an_error(random_model, rules_for, barred, settings, shape):
+    config = configure(2, **{"max_new_tokens": 9} | settings | shape)
 
     with pytest.raises(ConfigError, match="no token is left"):
-        sample_without_replacement(random_model(0, 4), (0,), config, rules, seed=0)
+        sample_without_replacement(
+            random_model(0, 4), (0,), config, rules_for(4, 3, barred=barred), seed=0
+        )
 
 
 # Gumbel variables
