@@ -62,4 +62,5 @@ def test_a_setting_of_another_type_is_one_clear_line(bad, said):
 
 
 def test_the_names_are_the_fields():
-    assert setting_names(Settings) == {"size", "rate", "flag", "name", "kind", "paths", "pair", "bias"}
+    names = {"size", "rate", "flag", "name", "kind", "paths", "pair", "bias"}
+    assert setting_names(Settings) == names

@@ -44,7 +44,7 @@ def spell(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
     symbols = tokenizer.spell(text)
     if tokenizer.unknown(text) or not symbols:
         raise ConfigError(
-            f"{text!r} is no token of this {tokenizer.level} model, which writes it never; "
+            f"{text!r} is no token of this {tokenizer.level} model; "
             "`charlm vocab show` lists its tokens."
         )
     return symbols

@@ -29,10 +29,8 @@ class Session:
         return "".join(text for text, _ in self._parts)
 
     def add(self, text: str) -> None:
-        """What the person writes; between words of a word model comes a space."""
-        so_far = self.text
-        joins = self._lm.tokenizer.level == "word" and so_far and not so_far[-1].isspace()
-        self._parts.append((" " + text if joins and not text[0].isspace() else text, False))
+        """What the person writes, with the space before it that a word model would write."""
+        self._parts.append((self._gap(text) + text, False))
 
     def go_on(self) -> Generator[str]:
         """The model goes on, in pieces; what has come when the iterator is closed stays."""
@@ -74,7 +72,8 @@ class Session:
 
     def choose(self, generation: Generation) -> None:
         """Go on with one that was offered."""
-        self._parts.append((generation.text, True))
+        if generation.text:
+            self._parts.append((generation.text, True))
 
     def change(self, **settings: Any) -> None:
         """Decode otherwise from now on.
@@ -91,6 +90,14 @@ class Session:
     def clear(self) -> None:
         """Begin anew."""
         self._parts.clear()
+
+    def _gap(self, text: str) -> str:
+        tokenizer = self._lm.tokenizer
+        if tokenizer.level != "word" or not self._parts or text[:1].isspace():
+            return ""
+        decoder = tokenizer.decoder_after(self.text)
+        written = "".join(decoder.push(token) for token in tokenizer.encode(text))
+        return " " if written.startswith(" ") else ""
 
     def _changed(self, **settings: Any) -> DecodingConfig:
         return replace(self.config, **settings)

@@ -22,6 +22,7 @@ from charlm.decoding import (
     sample_without_replacement,
 )
 from charlm.device import arithmetic
+from charlm.errors import ConfigError
 from charlm.model import StepModel
 from charlm.text import Tokenizer
 
@@ -72,7 +73,12 @@ class Writer:
         self._searches = config.mode not in ("sampling", "greedy")
 
     def write(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Generation]:
-        """`num_return_sequences` texts after each prompt, in the prompts' order."""
+        """`num_return_sequences` texts after each prompt, in the prompts' order.
+
+        Raises:
+            ConfigError: the seed is below 0, or the batch size below 1.
+        """
+        check_drawing(seed, batch_size)
         if self._searches:
             for prompt in prompts:
                 yield from self.search(prompt, seed)
@@ -81,6 +87,7 @@ class Writer:
 
     def pieces(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
         """The same in pieces, as they become certain; what a search finds is one piece each."""
+        check_drawing(seed, batch_size)
         if self._searches:
             for index, found in enumerate(self.write(prompts, seed, batch_size)):
                 yield Piece(index, found.prompt, found.text, None, found.end)
@@ -181,16 +188,25 @@ class Writer:
     def _read(self, prompt: str) -> tuple[list[int], TextStream]:
         """The prompt's ids, and the stream of what follows it."""
         ids = [self._tokenizer.start_id, *self._tokenizer.encode(prompt)]
-        decoder = self._tokenizer.decoder()
-        for token in ids:
-            decoder.push(token)  # so that spacing goes on from the prompt
-        return ids, TextStream(decoder, self.config)
+        return ids, TextStream(self._tokenizer.decoder_after(prompt), self.config)
 
     def _read_hypothesis(self, prompt: str, stream: TextStream, found: Hypothesis) -> Generation:
         text, tokens = read_tokens(stream.copy(), found.tokens), found.tokens
         if found.end == "<stop>":
             tokens = (*tokens, self._rules.stop_id)
         return Generation(prompt, text, tokens, found.end, found.log_prob, found.score)
+
+
+def check_drawing(seed: int, batch_size: int) -> None:
+    """A seed and a batch size that texts can be drawn with.
+
+    Raises:
+        ConfigError: they are out of range.
+    """
+    if seed < 0:
+        raise ConfigError(f"seed must be 0 or more, not {seed}.")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be at least 1, not {batch_size}.")
 
 
 def read_tokens(stream: TextStream, tokens: Sequence[int]) -> str:

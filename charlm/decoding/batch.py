@@ -11,7 +11,7 @@ from charlm.decoding.config import DecodingConfig
 from charlm.decoding.constraints import Constraints, check_choice
 from charlm.decoding.rules import Rules
 from charlm.device import arithmetic
-from charlm.model import State, StepModel, concat_states, select_state
+from charlm.model import ChunkModel, State, StepModel, concat_states, select_state
 
 
 class Batch:
@@ -28,8 +28,8 @@ class Batch:
         config: DecodingConfig,
         rules: Rules,
     ) -> None:
-        self._model = model
-        self._constraints = Constraints(config, rules, prompts)
+        self.model = model
+        self.constraints = Constraints(config, rules, prompts)
         with arithmetic():
             self.logits, self._state = read_prompts(model, prompts)
 
@@ -39,8 +39,8 @@ class Batch:
         Raises:
             ConfigError: a row has no token left.
         """
-        logits = self._constraints.apply(self.logits.cpu().double())
-        if self._constraints.may_bar_all:
+        logits = self.constraints.apply(self.logits.cpu().double())
+        if self.constraints.may_bar_all:
             check_choice(logits)
         return logits
 
@@ -52,23 +52,36 @@ class Batch:
         """
         logits = self.logits.cpu().double()
         if as_greedy:
-            return self._constraints.apply(logits) - logits.logsumexp(-1, keepdim=True)
-        return self._constraints.apply(logits.log_softmax(-1))
+            return self.constraints.apply(logits) - logits.logsumexp(-1, keepdim=True)
+        return self.constraints.apply(logits.log_softmax(-1))
 
     def advance(self, tokens: Tensor, rows: list[int] | None = None) -> None:
         """Go on by one token each: with all rows, or those named, as often as they are named."""
-        device = self.logits.device
         if rows is not None:
-            kept = torch.tensor(rows)
-            self._constraints.select(kept)
-            self._state = select_state(self._state, kept.to(device))
-        self._constraints.append(tokens)
-        self.logits, self._state = self._model.step(tokens.to(device), self._state)
+            self.keep(rows)
+        self.constraints.append(tokens)
+        self.logits, self._state = self.model.step(tokens.to(self.logits.device), self._state)
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows, in their order, as often as they are named."""
+        kept = torch.tensor(rows)
+        self.constraints.select(kept)
+        kept = kept.to(self.logits.device)
+        self.logits, self._state = self.logits[kept], select_state(self._state, kept)
+
+    def write(self, count: int, temperature: float, uniforms: Tensor | None) -> Tensor:
+        """Go on by several tokens that no constraint but `added` decides: (count, rows)."""
+        assert isinstance(self.model, ChunkModel)
+        added = self.constraints.added.float()
+        tokens, self.logits, self._state = self.model.write(
+            self.logits, self._state, count, added, temperature, uniforms
+        )
+        return tokens
 
     def branch(self, tokens: Tensor, rows: list[int]) -> Self:
         """A batch that has advanced, while this one stays where it is."""
         other = copy(self)
-        other._constraints = copy(self._constraints)
+        other.constraints = copy(self.constraints)
         other.advance(tokens, rows)
         return other
 

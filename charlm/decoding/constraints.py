@@ -31,7 +31,8 @@ class Constraints:
     ) -> None:
         self._config, self._rules = config, rules
         neutral = torch.zeros(rules.vocab_size, dtype=torch.float64)
-        self._added = bar_tokens(favour_tokens(neutral, rules.bias), rules.barred)
+        # What is barred and favoured everywhere: (vocab_size,), float64.
+        self.added = bar_tokens(favour_tokens(neutral, rules.bias), rules.barred)
         self._num_new = 0
         self._seen: Tensor | None = None  # (rows, vocab_size): counts in prompt and text
         self._new: Tensor | None = None  # (rows, vocab_size): counts in the text
@@ -58,7 +59,7 @@ class Constraints:
     def apply(self, logits: Tensor) -> Tensor:
         """Bar and penalize tokens; logits, or log-probabilities, are (rows, vocab_size)."""
         config, rules = self._config, self._rules
-        logits = logits + self._added  # what is barred and favoured everywhere
+        logits = logits + self.added
         if self._seen is not None:
             logits = penalize_repetition(logits, self._seen, config.repetition_penalty)
         if self._new is not None:
@@ -73,6 +74,12 @@ class Constraints:
             for row, end in zip(logits, self._ends, strict=True):
                 row[rules.bans.completing(end)] = BARRED
         return logits
+
+    @property
+    def depend_on_text(self) -> bool:
+        """Whether what is added to the logits is not all there is."""
+        kept = (self._seen, self._new, self._tokens, self._ends)
+        return any(k is not None for k in kept) or self._config.min_new_tokens > 0
 
     @property
     def may_bar_all(self) -> bool:

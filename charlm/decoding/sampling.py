@@ -17,9 +17,10 @@ from charlm.decoding.filters import (
 )
 from charlm.decoding.rules import Rules, TextWatch
 from charlm.device import arithmetic
-from charlm.model import StepModel
+from charlm.model import ChunkModel, StepModel
 
-CHUNK = 256  # uniform numbers drawn at a time
+DRAWN = 256  # uniform numbers drawn at a time
+LARGEST_CHUNK = 32  # tokens of a row that a model draws in one call
 # The probabilities of a vocabulary may add up to a little less than 1 by rounding.
 BELOW_ONE = 1 - 2**-36
 
@@ -57,34 +58,97 @@ def generate_tokens(
     Raises:
         ConfigError: no token is left to choose from.
     """
-    uniforms = None if config.mode == "greedy" else Uniforms(generators)
-    rows = list(range(len(prompts)))
     batch = Batch(model, prompts, config, rules)
-    tokens: Tensor | None = None
-    kept: list[int] | None = None  # rows that go on, where not all do
-    for _ in range(config.max_new_tokens):
+    uniforms = None if config.mode == "greedy" else Uniforms(generators)
+    kind = Chunks if may_write_chunks(batch, config) else SingleSteps
+    source = kind(batch, config, uniforms)
+    rows = list(range(len(prompts)))
+    left = config.max_new_tokens
+    while left > 0:
+        alive = list(range(len(rows)))  # of the rows, those that have not ended in this chunk
+        for chosen in source.next(left):
+            left -= 1
+            tokens = chosen if len(alive) == len(rows) else [chosen[i] for i in alive]
+            step = Step([rows[i] for i in alive], tokens)
+            alive = [
+                i
+                for i, row, token in zip(alive, step.rows, tokens, strict=True)
+                if token != rules.stop_id and not (watches and watches[row].push(token))
+            ]
+            yield step
+            if not alive:
+                return
+        if len(alive) < len(rows):
+            rows = [rows[i] for i in alive]
+            source.keep(alive)
+
+
+class SingleSteps:
+    """Tokens one step at a time, by any distribution and any constraint."""
+
+    def __init__(self, batch: Batch, config: DecodingConfig, uniforms: "Uniforms | None") -> None:
+        self._batch, self._config, self._uniforms = batch, config, uniforms
+        self._tokens: Tensor | None = None
+
+    def next(self, most: int) -> list[list[int]]:
+        """The next token of each row."""
         with arithmetic():
-            if tokens is not None:
-                batch.advance(tokens, kept)
-            allowed = batch.allowed_logits()
-            if uniforms is None:
-                tokens = allowed.argmax(-1)
+            if self._tokens is not None:
+                self._batch.advance(self._tokens)
+            allowed = self._batch.allowed_logits()
+            if self._uniforms is None:
+                self._tokens = allowed.argmax(-1)
             else:
-                tokens = draw(shape_distribution(allowed, config), uniforms.next())
-        chosen = tokens.tolist()
-        going = [
-            i
-            for i, (row, token) in enumerate(zip(rows, chosen, strict=True))
-            if token != rules.stop_id and not (watches and watches[row].push(token))
-        ]
-        yield Step(rows, chosen)
-        if not going:
-            return
-        kept = None
-        if len(going) < len(rows):
-            kept, tokens, rows = going, tokens[going], [rows[i] for i in going]
-            if uniforms is not None:
-                uniforms.select(going)
+                shaped = shape_distribution(allowed, self._config)
+                self._tokens = draw(shaped, self._uniforms.next(1)[0].unsqueeze(1))
+            return [self._tokens.tolist()]
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows."""
+        assert self._tokens is not None
+        self._tokens = self._tokens[rows]
+        self._batch.keep(rows)
+        if self._uniforms is not None:
+            self._uniforms.select(rows)
+
+
+class Chunks:
+    """Tokens many steps at a time, where the model draws them itself.
+
+    The first chunks are short, so that the first words come at once. What a row has got beyond its
+    end is thrown away.
+    """
+
+    def __init__(self, batch: Batch, config: DecodingConfig, uniforms: "Uniforms | None") -> None:
+        self._batch, self._uniforms = batch, uniforms
+        self._temperature = config.temperature if uniforms is not None else 1.0
+        self._size = 1
+
+    def next(self, most: int) -> list[list[int]]:
+        """The next tokens of each row, at most so many."""
+        with arithmetic():
+            count = min(self._size, most)
+            numbers = None if self._uniforms is None else self._uniforms.next(count)
+            self._size = min(2 * self._size, LARGEST_CHUNK)
+            tokens: list[list[int]] = self._batch.write(count, self._temperature, numbers).tolist()
+        return tokens
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows."""
+        self._batch.keep(rows)
+        if self._uniforms is not None:
+            self._uniforms.select(rows)
+
+
+def may_write_chunks(batch: Batch, config: DecodingConfig) -> bool:
+    """Whether nothing but the model, its temperature and what is always barred decides."""
+    constraints = batch.constraints
+    return (
+        isinstance(batch.model, ChunkModel)
+        and not (constraints.depend_on_text or constraints.may_bar_all)
+        and config.top_k is None
+        and (config.top_p, config.min_p, config.typical_p) == (1, 0, 1)
+    )
 
 
 def shape_distribution(logits: Tensor, config: DecodingConfig) -> Tensor:
@@ -118,22 +182,24 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 
 class Uniforms:
-    """Numbers in [0, 1) for each row, from its own generator, some at a time."""
+    """Numbers in [0, 1) for each row, from its own generator, some at a time.
+
+    Row by row, the numbers are the same whatever others there are and however many are taken.
+    """
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         self._generators = list(generators)
-        self._left: list[Tensor] = []  # (rows, 1) each, the next one last
+        self._numbers = torch.empty(0, len(self._generators))  # (left, rows)
 
-    def next(self) -> Tensor:
-        """One number a row, (rows, 1) in float64."""
-        if not self._left:
-            drawn = [torch.rand(CHUNK, generator=g, dtype=torch.float64) for g in self._generators]
-            numbers = torch.stack(drawn, dim=1).unsqueeze(2) * BELOW_ONE  # (CHUNK, rows, 1)
-            self._left = list(numbers.flip(0).unbind())
-        return self._left.pop()
+    def next(self, count: int) -> Tensor:
+        """The next numbers, (count, rows) in float64; count is at most DRAWN."""
+        if len(self._numbers) < count:
+            drawn = [torch.rand(DRAWN, generator=g, dtype=torch.float64) for g in self._generators]
+            self._numbers = torch.cat([self._numbers, torch.stack(drawn, dim=1) * BELOW_ONE])
+        numbers, self._numbers = self._numbers[:count], self._numbers[count:]
+        return numbers
 
     def select(self, rows: list[int]) -> None:
         """Go on with these rows."""
         self._generators = [self._generators[row] for row in rows]
-        if self._left:
-            self._left = list(torch.stack(self._left)[:, rows].unbind())
+        self._numbers = self._numbers[:, rows]

@@ -54,4 +54,9 @@ def load_kernel() -> ctypes.PyDLL | None:
         *(Address, Address, Address, Address),
     ]
     library.charlm_step.restype = None
+    library.charlm_write.argtypes = [
+        *(ctypes.POINTER(KernelModel), Address, ctypes.c_int, ctypes.c_int, Address),
+        *(ctypes.c_float, Address, Address, Address, Address, Address, Address),
+    ]
+    library.charlm_write.restype = None
     return library

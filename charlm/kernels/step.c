@@ -25,6 +25,14 @@
 typedef float Lanes __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 
+/* The sums stay in registers only where these loops are gone; -O3, which sees that for itself, takes
+   ten times as long to compile. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* Compile for several processors and choose when loaded, where the tool chain can. */
@@ -85,100 +93,111 @@ INLINE Lanes hyperbolic_tangent(Lanes x) { return all(2.0f) * sigmoid(x + x) - a
 
 /* -- one panel ----------------------------------------------------------------------------- */
 
-/* sums[row][gate] += weights[k][gate] * x[row][k] for k = 0, 1, ... in this order. */
-INLINE void accumulate(Lanes sums[][4], int rows, int gates, const float *weights, int size,
-                       const float *const x[]) {
+/* sums[row][gate] += weights[k][gate] * x[row][k] for k = 0, 1, ... in this order. Each number of
+   rows and gates is compiled by itself, so that the sums stay in registers. */
+INLINE void add_products(Lanes sums[][4], int rows, int gates, const float *weights, int size,
+                         const float *const x[]) {
+    Lanes kept[ROWS][4];
     const Lanes *w = (const Lanes *)weights;
+    memcpy(kept, sums, rows * sizeof *sums);
     for (int k = 0; k < size; k++, w += gates)
-        for (int row = 0; row < rows; row++)
-            for (int gate = 0; gate < gates; gate++)
-                sums[row][gate] += w[gate] * all(x[row][k]);
+        UNROLL for (int row = 0; row < rows; row++)
+            UNROLL for (int gate = 0; gate < gates; gate++)
+                kept[row][gate] += w[gate] * all(x[row][k]);
+    memcpy(sums, kept, rows * sizeof *sums);
+}
+
+#define EACH(gates)                                                       \
+    switch (rows) {                                                       \
+    case 1: add_products(sums, 1, gates, weights, size, x); break;        \
+    case 2: add_products(sums, 2, gates, weights, size, x); break;        \
+    case 3: add_products(sums, 3, gates, weights, size, x); break;        \
+    case 4: add_products(sums, 4, gates, weights, size, x); break;        \
+    case 5: add_products(sums, 5, gates, weights, size, x); break;        \
+    default: add_products(sums, 6, gates, weights, size, x);              \
+    }
+
+CLONES void charlm_add_products(Lanes sums[][4], int rows, int gates, const float *weights,
+                                int size, const float *const x[]) {
+    if (gates == 3)
+        EACH(3)
+    else
+        EACH(4)
+}
+
+/* What a panel's sums mean: the cells' equations, or logits. `first` is the panel's first unit;
+   `state` and `next` are the layer's, an LSTM's cell behind its hidden units. */
+CLONES void charlm_finish(const Layer *layer, int first, const Lanes *s, const float *state,
+                          float *next) {
+    const int units = 4 * WIDTH, missing = layer->hidden_size - first;
+    Lanes *hidden = (Lanes *)(next + first);
+    switch (layer->kind) {
+    case LSTM: { /* i, f, g, o */
+        const Lanes *cell = (const Lanes *)(state + layer->padded_size + first);
+        Lanes next_cell = sigmoid(s[1]) * *cell + sigmoid(s[0]) * hyperbolic_tangent(s[2]);
+        *(Lanes *)(next + layer->padded_size + first) = next_cell;
+        *hidden = sigmoid(s[3]) * hyperbolic_tangent(next_cell);
+        break;
+    }
+    case GRU: { /* r, z, n of the hidden state, n of the input */
+        Lanes z = sigmoid(s[1]);
+        Lanes n = hyperbolic_tangent(s[3] + sigmoid(s[0]) * s[2]);
+        *hidden = (all(1.0f) - z) * n + z * *(const Lanes *)(state + first);
+        break;
+    }
+    case TANH:
+        for (int part = 0; part < 4; part++)
+            hidden[part] = hyperbolic_tangent(s[part]);
+        break;
+    case RELU:
+        for (int part = 0; part < 4; part++)
+            hidden[part] = choose(s[part] > all(0), s[part], all(0));
+        break;
+    default: /* the last panel of the head may hold more lanes than there are logits */
+        memcpy(hidden, s, 4 * (missing < units ? missing : units));
+    }
 }
 
 /* The rows of a batch that go through a panel together. */
 typedef struct {
     const float *start[ROWS];  /* biases, or the token's row of the table */
     const float *input[ROWS];  /* none if the table has been used */
-    const float *hidden[ROWS]; /* the layer's state; an LSTM's cell follows it */
+    const float *hidden[ROWS]; /* the layer's state */
     float *out[ROWS];          /* the layer's next state, or the logits */
 } Block;
 
-INLINE void panel(const Layer *layer, int index, int rows, int kind, const Block *block) {
-    const int gates = kind == GRU ? 3 : 4, units = kind <= GRU ? WIDTH : 4 * WIDTH;
-    const int first = index * units, padded = layer->padded_size;
+static int num_gates(const Layer *layer) { return layer->kind == GRU ? 3 : 4; }
+
+static void run_block(const Layer *layer, int index, int rows, const Block *block) {
+    const int gates = num_gates(layer), units = layer->kind <= GRU ? WIDTH : 4 * WIDTH;
+    const size_t weights = (size_t)index * gates * WIDTH;
     Lanes sums[ROWS][4];
     for (int row = 0; row < rows; row++)
         memcpy(sums[row], block->start[row] + 4 * WIDTH * index, sizeof sums[row]);
     if (block->input[0])
-        accumulate(sums, rows, gates,
-                   layer->from_input + (size_t)index * layer->input_size * gates * WIDTH,
-                   layer->input_size, block->input);
-    if (kind != HEAD) {
-        if (kind == GRU) /* the candidate's two sums stay apart: the third is the input's */
-            for (int row = 0; row < rows; row++) {
-                Lanes from_input = sums[row][2];
-                sums[row][2] = sums[row][3];
-                sums[row][3] = from_input;
-            }
-        accumulate(sums, rows, gates,
-                   layer->from_hidden + (size_t)index * layer->hidden_size * gates * WIDTH,
-                   layer->hidden_size, block->hidden);
-    }
-    for (int row = 0; row < rows; row++) {
-        const Lanes *state = (const Lanes *)(block->hidden[row] + first);
-        Lanes *next = (Lanes *)(block->out[row] + first);
-        const Lanes *s = sums[row];
-        if (kind == LSTM) { /* i, f, g, o */
-            const Lanes *cell = (const Lanes *)(block->hidden[row] + padded + first);
-            Lanes next_cell = sigmoid(s[1]) * *cell + sigmoid(s[0]) * hyperbolic_tangent(s[2]);
-            *(Lanes *)(block->out[row] + padded + first) = next_cell;
-            *next = sigmoid(s[3]) * hyperbolic_tangent(next_cell);
-        } else if (kind == GRU) { /* r, z, n of the hidden state, n of the input */
-            Lanes z = sigmoid(s[1]);
-            Lanes n = hyperbolic_tangent(s[3] + sigmoid(s[0]) * s[2]);
-            *next = (all(1.0f) - z) * n + z * *state;
-        } else if (kind == HEAD) { /* the last panel may hold more lanes than there are logits */
-            const int missing = layer->hidden_size - first;
-            memcpy(next, s, 4 * (missing < units ? missing : units));
-        } else {
-            for (int part = 0; part < 4; part++)
-                next[part] = kind == TANH ? hyperbolic_tangent(s[part])
-                                          : choose(s[part] > all(0), s[part], all(0));
+        charlm_add_products(sums, rows, gates, layer->from_input + weights * layer->input_size,
+                            layer->input_size, block->input);
+    if (layer->kind == GRU) /* the candidate's two sums stay apart: the third is the input's */
+        for (int row = 0; row < rows; row++) {
+            Lanes from_input = sums[row][2];
+            sums[row][2] = sums[row][3];
+            sums[row][3] = from_input;
         }
-    }
+    if (layer->kind != HEAD)
+        charlm_add_products(sums, rows, gates, layer->from_hidden + weights * layer->hidden_size,
+                            layer->hidden_size, block->hidden);
+    for (int row = 0; row < rows; row++)
+        charlm_finish(layer, index * units, sums[row], block->hidden[row], block->out[row]);
 }
 
-/* `kind` and the number of rows are constants in each call, so every case is compiled by itself. */
-#define EACH_KIND(rows)                                            \
-    switch (layer->kind) {                                         \
-    case LSTM: panel(layer, index, rows, LSTM, block); break;      \
-    case GRU: panel(layer, index, rows, GRU, block); break;        \
-    case TANH: panel(layer, index, rows, TANH, block); break;      \
-    case RELU: panel(layer, index, rows, RELU, block); break;      \
-    default: panel(layer, index, rows, HEAD, block);               \
-    }
-
-CLONES void charlm_panel(const Layer *layer, int index, int rows, const Block *block) {
-    switch (rows) {
-    case 1: EACH_KIND(1) break;
-    case 2: EACH_KIND(2) break;
-    case 3: EACH_KIND(3) break;
-    case 4: EACH_KIND(4) break;
-    case 5: EACH_KIND(5) break;
-    default: EACH_KIND(6)
-    }
-}
-
-/* A token's row of the table: what its embedding adds to the first layer, and the biases. */
-CLONES void charlm_tabulate(const Layer *layer, int index, const float *embedding, float *row) {
+/* A panel of a token's row of the table: what its embedding adds to the first layer, and biases. */
+static void tabulate(const Layer *layer, int index, const float *embedding, float *row) {
+    const int gates = num_gates(layer);
     Lanes sums[1][4];
     memcpy(sums[0], layer->start + 4 * WIDTH * index, sizeof sums[0]);
-    const float *weights = layer->from_input;
-    const size_t size = (size_t)layer->input_size * WIDTH;
-    if (layer->kind == GRU)
-        accumulate(sums, 1, 3, weights + index * 3 * size, layer->input_size, &embedding);
-    else
-        accumulate(sums, 1, 4, weights + index * 4 * size, layer->input_size, &embedding);
+    charlm_add_products(sums, 1, gates,
+                        layer->from_input + (size_t)index * gates * WIDTH * layer->input_size,
+                        layer->input_size, &embedding);
     memcpy(row + 4 * WIDTH * index, sums[0], sizeof sums[0]);
 }
 
@@ -220,7 +239,7 @@ static void run_panel(const Model *model, const Step *step, const Layer *layer, 
             block.out[row] = head ? step->logits + (size_t)(at + row) * layer->hidden_size
                                   : next + layer->offset;
         }
-        charlm_panel(layer, index, rows, &block);
+        run_block(layer, index, rows, &block);
     }
 }
 
@@ -333,11 +352,11 @@ static void run_layer(Pool *pool, const Model *model, const Step *step, const La
         spins < SPINS ? relax() : (void)sched_yield();
 }
 
-/* -- one step ------------------------------------------------------------------------------ */
+/* -- one step, and several ----------------------------------------------------------------- */
 
 /* Logits of what follows `tokens`, and the next state. */
-void charlm_step(Model *model, Pool *pool, int rows, const int64_t *tokens, const float *state,
-                 float *next, float *logits) {
+void charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens,
+                 const float *state, float *next, float *logits) {
     const Step step = {rows, tokens, state, next, logits};
     if (model->table)
         for (int row = 0; row < rows; row++)
@@ -345,10 +364,63 @@ void charlm_step(Model *model, Pool *pool, int rows, const int64_t *tokens, cons
                 const float *embedding =
                     model->embedding + (size_t)tokens[row] * model->layers->input_size;
                 for (int index = 0; index < num_panels(model->layers); index++)
-                    charlm_tabulate(model->layers, index, embedding,
-                                    table_row(model, tokens[row]));
+                    tabulate(model->layers, index, embedding, table_row(model, tokens[row]));
                 model->known[tokens[row]] = 1;
             }
     for (int i = 0; i <= model->num_layers; i++)
         run_layer(pool, model, &step, model->layers + i);
+}
+
+/* A token drawn from softmax((logits + added) / temperature) by inverting the distribution
+   function at `uniform`, which is in [0, 1); the most probable one if it is below 0. */
+CLONES int64_t charlm_choose(const float *logits, const float *added, int size, float temperature,
+                             double uniform, float *weights) {
+    int best = 0;
+    for (int i = 0; i < size; i++) {
+        weights[i] = logits[i] + added[i];
+        if (weights[i] > weights[best])
+            best = i;
+    }
+    if (uniform < 0)
+        return best;
+    const Lanes most = all(weights[best]), scale = all(temperature);
+    for (int i = 0; i < size; i += WIDTH) {
+        Lanes x = most - all(1000) * scale; /* beyond the last: nothing */
+        const size_t bytes = 4 * (size - i < WIDTH ? size - i : WIDTH);
+        memcpy(&x, weights + i, bytes);
+        x = (x - most) / scale;
+        x = choose(x > all(-87.0f), exponential(x), all(0));
+        memcpy(weights + i, &x, bytes);
+    }
+    double total = 0, sum = 0;
+    for (int i = 0; i < size; i++)
+        total += weights[i];
+    int64_t token = best; /* if rounding leaves the sums below the number looked for */
+    for (int i = 0; i < size; i++) {
+        sum += weights[i];
+        if (sum > uniform * total) {
+            token = i;
+            break;
+        }
+    }
+    return token;
+}
+
+/* `count` times: a token of each row from its logits, then the step with it. `states` are two, which
+   take turns: the first is where it begins. `uniforms` and `tokens` are [count][rows]. */
+void charlm_write(const Model *model, Pool *pool, int rows, int count, const float *added,
+                  float temperature, const double *uniforms, int64_t *tokens, float *state,
+                  float *other_state, float *logits, float *weights) {
+    const int size = model->layers[model->num_layers].hidden_size;
+    for (int i = 0; i < count; i++) {
+        for (int row = 0; row < rows; row++)
+            tokens[row] = charlm_choose(logits + (size_t)row * size, added, size, temperature,
+                                        uniforms ? uniforms[row] : -1, weights);
+        charlm_step(model, pool, rows, tokens, state, other_state, logits);
+        float *written = other_state;
+        other_state = state;
+        state = written;
+        tokens += rows;
+        uniforms = uniforms ? uniforms + rows : NULL;
+    }
 }

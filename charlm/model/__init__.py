@@ -9,11 +9,12 @@ from charlm.cells import (
     select_state,
 )
 from charlm.model.config import ModelConfig
-from charlm.model.language_model import LanguageModel, StepModel
+from charlm.model.language_model import ChunkModel, LanguageModel, StepModel
 from charlm.model.stepping import fastest_steps
 
 __all__ = [
     "CellName",
+    "ChunkModel",
     "LanguageModel",
     "ModelConfig",
     "State",

@@ -1,6 +1,6 @@
 """A recurrent language model: a body and a head."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,35 @@ class StepModel(Protocol):
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits (batch, vocab_size) of what follows `tokens` (batch,), and the next state."""
+        ...
+
+
+@runtime_checkable
+class ChunkModel(StepModel, Protocol):
+    """A model that can go on by several tokens in one call, when nothing but itself decides."""
+
+    def write(
+        self,
+        logits: Tensor,
+        state: State,
+        count: int,
+        added: Tensor,
+        temperature: float,
+        uniforms: Tensor | None,
+    ) -> tuple[Tensor, Tensor, State]:
+        """Draw a token of each row from softmax((logits + added) / temperature), step, and again.
+
+        Args:
+            logits: (batch, vocab_size), of what comes first.
+            state: where it goes on from.
+            count: tokens of each row.
+            added: (vocab_size,), float32; minus infinity bars a token.
+            temperature: above 0.
+            uniforms: (count, batch) in [0, 1), float64; None takes the most probable tokens.
+
+        Returns:
+            The tokens, (count, batch), and the logits and the state after the last.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """A language model packed for decoding on a CPU: one call of C a step."""
 
 import ctypes
+import os
 import weakref
 
 import torch
@@ -13,6 +14,7 @@ from charlm.model.head import SoftmaxHead
 from charlm.model.language_model import LanguageModel
 
 MAX_TABLE_BYTES = 1 << 28
+MIN_TEMPERATURE = 1e-20  # as cold as can be told apart from 0 in float32
 PANEL = 4 * WIDTH  # floats of a panel for each input
 
 
@@ -27,7 +29,7 @@ class PackedModel:
     def __init__(self, model: LanguageModel, num_threads: int) -> None:
         kernel = load_kernel()
         assert kernel is not None
-        self._step = kernel.charlm_step
+        self._step, self._write = kernel.charlm_step, kernel.charlm_write
         self._kept: list[Tensor] = []  # what the addresses point to
         layers: list[KernelLayer] = []
         self._state_size = 0
@@ -49,7 +51,7 @@ class PackedModel:
         self._address = ctypes.byref(self._model)
         self._pool = kernel.charlm_open_pool(num_threads - 1) if num_threads > 1 else None
         if self._pool is not None:
-            weakref.finalize(self, kernel.charlm_close_pool, self._pool)
+            weakref.finalize(self, close_pool, self._pool, os.getpid())
 
     def initial_state(self, batch_size: int) -> State:
         return ((torch.zeros(batch_size, self._state_size),),)
@@ -58,18 +60,55 @@ class PackedModel:
         ((before,),) = state
         rows = tokens.shape[0]
         assert before.is_contiguous() and before.shape == (rows, self._state_size)
+        assert tokens.dtype == torch.long
+        tokens = tokens.contiguous()
         after = before.new_empty(rows, self._state_size)
         logits = before.new_empty(rows, self._vocab_size)
         self._step(
             self._address,
             self._pool,
             rows,
-            tokens.contiguous().data_ptr(),
+            tokens.data_ptr(),
             before.data_ptr(),
             after.data_ptr(),
             logits.data_ptr(),
         )
         return logits, ((after,),)
+
+    def write(
+        self,
+        logits: Tensor,
+        state: State,
+        count: int,
+        added: Tensor,
+        temperature: float,
+        uniforms: Tensor | None,
+    ) -> tuple[Tensor, Tensor, State]:
+        rows = logits.shape[0]
+        assert logits.shape == (rows, self._vocab_size) and added.shape == (self._vocab_size,)
+        assert uniforms is None or uniforms.shape == (count, rows)
+        logits = logits.clone(memory_format=torch.contiguous_format)
+        ((before,),) = state
+        states = (before.clone(), torch.empty_like(before))
+        tokens = torch.empty(count, rows, dtype=torch.long)
+        weights = torch.empty(self._vocab_size)
+        added = added.contiguous()
+        uniforms = None if uniforms is None else uniforms.contiguous()
+        self._write(
+            self._address,
+            self._pool,
+            rows,
+            count,
+            added.data_ptr(),
+            max(temperature, MIN_TEMPERATURE),
+            None if uniforms is None else uniforms.data_ptr(),
+            tokens.data_ptr(),
+            states[0].data_ptr(),
+            states[1].data_ptr(),
+            logits.data_ptr(),
+            weights.data_ptr(),
+        )
+        return tokens, logits, ((states[count % 2],),)
 
     def _pack_layer(self, layer: RecurrentLayer) -> KernelLayer:
         cell = layer.step_cell()
@@ -103,6 +142,13 @@ class PackedModel:
     def _keep(self, tensor: Tensor) -> int:
         self._kept.append(tensor)
         return tensor.data_ptr()
+
+
+def close_pool(pool: int, owner: int) -> None:
+    """End a pool's threads, in the process that has them: a fork of it does not."""
+    kernel = load_kernel()
+    if kernel is not None and os.getpid() == owner:
+        kernel.charlm_close_pool(pool)
 
 
 def units_per_panel(cell: CellName) -> int:

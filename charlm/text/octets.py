@@ -52,6 +52,9 @@ class ByteTokenizer(Tokenizer):
         encoded = (text.encode("utf-8", "surrogateescape") for text in texts)
         return [np.frombuffer(octets, dtype=np.uint8).astype(np.uint32) for octets in encoded]
 
+    def spellings(self) -> list[tuple[int, ...]]:
+        return [(byte,) for byte in range(256)] + [()] * 3
+
     def decoder(self) -> "ByteDecoder":
         return ByteDecoder([bytes([i]) if i < 256 else b"" for i in range(self.vocab_size)])
 

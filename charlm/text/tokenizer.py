@@ -75,8 +75,17 @@ class Tokenizer(ABC):
     def decoder(self) -> StreamDecoder:
         """A fresh decoder for one sequence of ids."""
 
+    def decoder_after(self, text: str) -> StreamDecoder:
+        """A decoder of what follows `text`."""
+        decoder = self.decoder()
+        for token in self.encode(text):
+            decoder.push(token)
+        return decoder
+
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids; `<start>` and `<stop>` are silent, `<other>` is shown as it is."""
+        """Text of the ids; `<start>` and `<stop>` are silent; only words and characters show
+        `<other>`.
+        """
         decoder = self.decoder()
         return "".join([decoder.push(int(token)) for token in ids]) + decoder.finish()
 

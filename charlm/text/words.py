@@ -71,6 +71,14 @@ class WordTokenizer(Tokenizer):
     def decoder(self) -> "WordDecoder":
         return WordDecoder(self)
 
+    def decoder_after(self, text: str) -> "WordDecoder":
+        decoder = WordDecoder(self)
+        for token in self.encode(text):
+            decoder.push(token)
+        if text[-1:].isspace():
+            decoder.forget_gap()  # it is there already
+        return decoder
+
     def unknown(self, text: str) -> list[str]:
         encoding = self.backend.encode(text, add_special_tokens=False)
         spans = zip(encoding.ids, encoding.offsets, strict=True)
@@ -105,6 +113,10 @@ class WordDecoder:
         opens = self._prose and (word in NO_SPACE_AFTER or (quote and self._quoted))
         self._gap = "" if opens else " "
         return gap + word
+
+    def forget_gap(self) -> None:
+        """Let the next word come without a space before it."""
+        self._gap = ""
 
     def finish(self) -> str:
         return ""

@@ -42,7 +42,7 @@ def trained_folder(tmp_path_factory, tale):
 @pytest.fixture(scope="session")
 def trained(trained_folder):
     """A function from a level to a small model of it, loaded."""
-    return cache(lambda level: charlm.load(trained_folder(level)))
+    return cache(lambda level: charlm.load(trained_folder(level), "cpu"))
 
 
 @pytest.fixture(scope="session")

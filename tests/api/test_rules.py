@@ -192,6 +192,33 @@ def test_a_banned_string_never_occurs_however_its_tokens_are_cut(babbler, level,
             assert not holds(end_of_prompt + written, string)
 
 
+@pytest.mark.parametrize("level", ["byte", "bpe"])
+def test_a_mark_that_writes_nothing_does_not_hide_a_banned_string(babbler, level):
+    lm = babbler(level)
+    in_this_order = {"a": 3000.0, "<other>": 2000.0, "b": 1000.0}
+    config = {"bias": in_this_order, "frequency_penalty": 6000.0, "allow_other": True}
+
+    (free,) = lm.generate_many([""], DecodingConfig(greedy=True, max_new_tokens=3, **config))
+    config |= {"ban": ("ab",), "greedy": True, "max_new_tokens": 3}
+    (bound,) = lm.generate_many([""], DecodingConfig(**config))
+
+    assert free.text == "ab"
+    assert "ab" not in bound.text
+
+
+@pytest.mark.parametrize("level", ["char", "bpe"])
+def test_exhaustive_search_leaves_out_banned_strings(babbler, level):
+    lm, count = babbler(level), {"char": 60, "bpe": 300}[level]
+    length = {"max_new_tokens": 2, "exhaustive": True, "num_return_sequences": count}
+
+    free = [g.text for g in lm.generate_many([""], DecodingConfig(**length))]
+    bound = [g.text for g in lm.generate_many([""], DecodingConfig(ban=("ab", "c"), **length))]
+
+    assert any("ab" in text for text in free) and any("c" in text for text in free)
+    assert bound[:10] == [text for text in free if "ab" not in text and "c" not in text][:10]
+    assert not any("ab" in text or "c" in text for text in bound)
+
+
 def test_a_babbler_writes_its_strings_in_many_ways(babbler):
     lm = babbler("bpe")
     config = DecodingConfig(num_return_sequences=100, max_new_tokens=20)

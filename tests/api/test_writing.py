@@ -141,13 +141,18 @@ def test_greedy_text_is_the_most_probable_token_of_one_pass_over_all_of_it(train
     assert generation.text == text_of(lm, "The fox", generation.tokens)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"repetition_penalty": 1.5}, {"no_repeat_ngram_size": 3, "ban": ("<stop>",)}],
+    ids=str,
+)
 @pytest.mark.parametrize("prompt", ["The fox", "", "☃"])
 @pytest.mark.parametrize("level", LEVELS)
-def test_four_ways_of_being_greedy_give_one_text(trained, level, prompt):
+def test_four_ways_of_being_greedy_give_one_text(trained, level, prompt, given):
     lm = trained(level)
     ways = [{"greedy": True}, {"temperature": 0.0}, {"top_k": 1}, {"beam": 1}]
 
-    texts = [written(lm, [prompt], max_new_tokens=40, **way)[0] for way in ways]
+    texts = [written(lm, [prompt], max_new_tokens=40, **given, **way)[0] for way in ways]
 
     assert {(g.text, g.tokens, g.end) for g in texts} == {
         (texts[0].text, texts[0].tokens, texts[0].end)
@@ -239,16 +244,16 @@ def test_a_stop_string_cuts_the_text_that_would_have_been(trained, level, mode):
     lm = trained(level)
     given = {"max_new_tokens": 30, "ban": ("<stop>",), **MODES[mode]}
     for seed, (a, b) in itertools.product(range(3), [(0, 1), (2, 3), (5, 8), (7, 12)]):
-        (whole,) = written(lm, ["The "], seed=seed, **given)
+        (whole,) = written(lm, ["The"], seed=seed, **given)
         stop = whole.text[a:b]
 
-        (cut,) = written(lm, ["The "], seed=seed, stop=("no such text", stop), **given)
+        (cut,) = written(lm, ["The"], seed=seed, stop=("no such text", stop), **given)
 
         assert cut.end == "stop string"
         assert cut.text == whole.text[: whole.text.index(stop)]
         assert cut.tokens == whole.tokens[: len(cut.tokens)]
-        assert stop in text_of(lm, "The ", cut.tokens)
-        assert stop not in text_of(lm, "The ", cut.tokens[:-1])
+        assert stop in text_of(lm, "The", cut.tokens)
+        assert stop not in text_of(lm, "The", cut.tokens[:-1])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -283,6 +288,20 @@ def test_a_stop_string_does_not_end_a_text_that_is_too_short(babbler, mode):
         whole = text_of(lm, "", generation.tokens)
         end, _ = text_before(whole[least - 1 :], "abc")
         assert generation.text == whole[: least - 1] + end
+
+
+@pytest.mark.parametrize("mode", ["sampling", "greedy", "without replacement"])
+@pytest.mark.parametrize(("level", "text"), [("char", "a"), ("word", "ab"), ("byte", "\udcc3")])
+def test_what_was_held_back_is_text_after_all_when_the_end_comes(babbler, level, text, mode):
+    lm = babbler(level)
+    config = {"bias": {text: 1000.0, "<stop>": 500.0}, "frequency_penalty": 2000.0}
+    config |= {**MODES[mode], "num_return_sequences": 1}
+
+    (generation,) = written(lm, stop=(text + "!",), **config)
+    (cut_off,) = written(lm, stop=(text + "!",), max_new_tokens=1, **config)
+
+    assert (generation.text, generation.end) == (text, "<stop>")
+    assert (cut_off.text, cut_off.end) == (text, "length")
 
 
 def brute_force(lm, config):

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 
 from charlm.decoding import DecodingConfig, Rules, generate_tokens, sampling
-from charlm.decoding.sampling import BELOW_ONE, CHUNK, Uniforms, draw, shape_distribution
+from charlm.decoding.sampling import BELOW_ONE, DRAWN, Uniforms, draw, shape_distribution
 from charlm.errors import ConfigError
 from charlm.model import LanguageModel, ModelConfig
 
@@ -100,7 +100,7 @@ SAMPLERS = {
 def test_100_000_tokens_follow_the_distribution_that_the_settings_state(
     monkeypatch, markov_model, rules_for, every_text, name
 ):
-    monkeypatch.setattr(sampling, "CHUNK", 4)  # no more numbers than tokens, for speed
+    monkeypatch.setattr(sampling, "DRAWN", 4)  # no more numbers than tokens, for speed
     model = markov_model(torch.randn(5, 5, generator=seeded(1), dtype=torch.float64) * 1.2)
     bias = {0: 1.0, 2: -0.7} if name in ("bias", "all") else {}
     config = DecodingConfig(max_new_tokens=4, **SAMPLERS.get(name, {}))
@@ -180,15 +180,15 @@ def test_a_token_without_probability_is_never_drawn():
 def test_each_row_gets_the_numbers_of_its_generator_in_their_order():
     uniforms = Uniforms([seeded(0), seeded(1), seeded(2)])
 
-    first = [uniforms.next() for _ in range(CHUNK - 1)]
+    first = list(uniforms.next(DRAWN - 1).unsqueeze(2))
     uniforms.select([0, 2])
-    rest = [uniforms.next() for _ in range(CHUNK + 2)]
+    rest = [uniforms.next(1)[0].unsqueeze(1) for _ in range(DRAWN + 2)]
 
     for row, column, seed in ((0, 0, 0), (2, 1, 2)):
         numbers = [n[row].item() for n in first] + [n[column].item() for n in rest]
         generator, expected = seeded(seed), []
         for _ in range(3):
-            expected += torch.rand(CHUNK, generator=generator, dtype=torch.float64).tolist()
+            expected += torch.rand(DRAWN, generator=generator, dtype=torch.float64).tolist()
         assert numbers == [number * BELOW_ONE for number in expected[: len(numbers)]]
 
 
@@ -415,8 +415,8 @@ def test_texts_that_have_ended_leave_the_batch(random_model):
 
 def test_long_texts_stay_the_same_while_others_leave(markov_model):
     model = markov_model(torch.randn(6, 6, generator=seeded(0)))
-    lengths = [CHUNK - 1, 2 * CHUNK + 7, 3, CHUNK, 2 * CHUNK, CHUNK + 1]
-    settings = {"max_new_tokens": 3 * CHUNK}
+    lengths = [DRAWN - 1, 2 * DRAWN + 7, 3, DRAWN, 2 * DRAWN, DRAWN + 1]
+    settings = {"max_new_tokens": 3 * DRAWN}
 
     texts = write(
         model, [(0,)] * 6, ENDLESS, watches=[CountedWatch(n) for n in lengths], **settings

@@ -1,4 +1,4 @@
-"""step.c: its structures are those that ctypes knows, and it compiles to the model's own numbers."""
+"""step.c: its structures are those ctypes knows, and it compiles to the model's own numbers."""
 
 import ctypes
 import shutil
@@ -70,9 +70,7 @@ def test_what_a_compiler_here_makes_of_it_steps_like_the_model(
     for module in ("packed", "stepping"):
         monkeypatch.setattr(f"charlm.model.{module}.load_kernel", lambda: compiled)
     torch.manual_seed(0)
-    config = ModelConfig(
-        vocab_size=70, cell=cell, embedding_size=40, hidden_size=40, num_layers=2
-    )
+    config = ModelConfig(vocab_size=70, cell=cell, embedding_size=40, hidden_size=40, num_layers=2)
     model = LanguageModel(config).eval()
     steps = fastest_steps(model, num_threads)
     tokens = torch.randint(70, (10, 7))

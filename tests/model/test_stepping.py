@@ -41,7 +41,7 @@ def test_in_float64_a_model_says_the_same(cell, num_layers, tie_embeddings):
     model = random_model(cell, num_layers=num_layers, tie_embeddings=tie_embeddings)
     tokens = torch.randint(11, (25, 4))
 
-    logits = run(DoubleModel(model), tokens)
+    logits = run(DoubleModel(model, 1), tokens)
 
     assert logits.shape == (25, 4, 11)
     torch.testing.assert_close(logits, run(model, tokens))
@@ -49,7 +49,7 @@ def test_in_float64_a_model_says_the_same(cell, num_layers, tie_embeddings):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_in_float64_a_row_hardly_feels_its_batch(cell):
-    steps, tokens = DoubleModel(random_model(cell, num_layers=2)), torch.randint(11, (10, 14))
+    steps, tokens = DoubleModel(random_model(cell, num_layers=2), 1), torch.randint(11, (10, 14))
     state = steps.initial_state(14)
     for column in tokens:
         _, state = steps.step(column, state)
@@ -67,10 +67,25 @@ def test_in_float64_a_row_hardly_feels_its_batch(cell):
 def test_float64_is_a_copy_that_leaves_the_model_as_it_is():
     model = random_model().train()
 
-    DoubleModel(model)
+    DoubleModel(model, 1)
 
     assert model.training
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_float64_has_its_own_number_of_threads_while_it_steps(num_threads, monkeypatch):
+    steps, before, seen = DoubleModel(random_model(), num_threads), torch.get_num_threads(), []
+    step = LanguageModel.step
+
+    def watched(self, tokens, state):
+        seen.append(torch.get_num_threads())
+        return step(self, tokens, state)
+
+    monkeypatch.setattr(LanguageModel, "step", watched)
+    steps.step(torch.tensor([1]), steps.initial_state(1))
+
+    assert (seen, torch.get_num_threads()) == ([num_threads], before)
 
 
 def test_a_cpu_steps_packed_where_the_kernel_was_compiled_and_in_float64_elsewhere(monkeypatch):
