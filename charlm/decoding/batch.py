@@ -58,16 +58,19 @@ class Batch:
     def advance(self, tokens: Tensor, rows: list[int] | None = None) -> None:
         """Go on by one token each: with all rows, or those named, as often as they are named."""
         if rows is not None:
-            self.keep(rows)
+            self._select(torch.tensor(rows))
         self.constraints.append(tokens)
         self.logits, self._state = self.model.step(tokens.to(self.logits.device), self._state)
 
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows, in their order, as often as they are named."""
         kept = torch.tensor(rows)
-        self.constraints.select(kept)
-        kept = kept.to(self.logits.device)
-        self.logits, self._state = self.logits[kept], select_state(self._state, kept)
+        self._select(kept)
+        self.logits = self.logits[kept.to(self.logits.device)]
+
+    def _select(self, rows: Tensor) -> None:
+        self.constraints.select(rows)
+        self._state = select_state(self._state, rows.to(self.logits.device))
 
     def write(self, count: int, temperature: float, uniforms: Tensor | None) -> Tensor:
         """Go on by several tokens that no constraint but `added` decides: (count, rows)."""

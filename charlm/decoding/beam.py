@@ -14,6 +14,8 @@ from charlm.device import arithmetic
 from charlm.errors import ConfigError
 from charlm.model import StepModel
 
+IMPOSSIBLE = float("inf")  # nats
+
 
 @dataclass(frozen=True, slots=True)
 class BeamStep:
@@ -74,13 +76,16 @@ def beam_steps(
     assert config.beam is not None
     width = config.beam // config.num_beam_groups
     groups = [Group([Node.root(rules)]) for _ in range(config.num_beam_groups)]
+    rows: list[int] = []  # of the batch, which each growing hypothesis follows
     batch = Batch(model, [prompt] * len(groups), config, rules)
     for length in range(1, config.max_new_tokens + 1):
         with arithmetic():
+            if length > 1:
+                going = [node.token for group in groups if not group.done for node in group.growing]
+                batch.advance(torch.tensor(going), rows)
             log_probs = batch.allowed_log_probs(as_greedy=config.beam == 1)
         penalty: Tensor | None = None
-        rows: list[int] = []
-        first_row = 0
+        rows, first_row = [], 0
         for index, group in enumerate(groups):
             if group.done:
                 continue
@@ -96,11 +101,8 @@ def beam_steps(
                 rows += [first_row + parent for parent in parents]
             first_row = last_row
             yield BeamStep(length, index, candidates, group.growing, group.finished, group.done)
-        if not rows or length == config.max_new_tokens:
+        if not rows:
             return
-        going = [node.token for group in groups if not group.done for node in group.growing]
-        with arithmetic():
-            batch.advance(torch.tensor(going), rows)
 
 
 def advance(
@@ -126,13 +128,18 @@ def advance(
     """
     length = group.growing[0].length + 1
     at_end = length == config.max_new_tokens
-    totals = log_probs + log_probs.new_tensor([[node.log_prob] for node in group.growing])
-    places = best_places(totals if penalty is None else totals - penalty, 2 * width)
+    so_far = torch.tensor([node.log_prob for node in group.growing], dtype=torch.float64)
+    totals = log_probs + so_far.unsqueeze(1)
+    if penalty is None:
+        best = best_entries(totals, 2 * width)
+    else:
+        places = best_places(totals - penalty, 2 * width)
+        best = list(zip(totals.flatten()[places].tolist(), places, strict=True))
     candidates = []
-    for total, place in zip(totals.flatten()[places].tolist(), places, strict=True):
+    divisor, before = length**config.length_penalty, group.growing
+    for total, place in best:
         row, token = divmod(place, rules.vocab_size)
-        score = total / length**config.length_penalty
-        candidates.append((row, group.growing[row].follow(token, total, score, rules)))
+        candidates.append((row, before[row].follow(token, total, total / divisor, rules)))
     group.finished += [node for _, node in candidates[:width] if node.stopped]
     growing = [(row, node) for row, node in candidates if not node.stopped][:width]
     group.growing = [node for _, node in growing]
@@ -153,16 +160,22 @@ def is_settled(group: Group, width: int, config: DecodingConfig) -> bool:
 
 
 def best_places(totals: Tensor, count: int) -> list[int]:
-    """Where, in the flattened totals, the `count` largest are that are possible at all.
+    """Where, in the flattened totals, the `count` largest are; see `best_entries`."""
+    return [place for _, place in best_entries(totals, count)]
+
+
+def best_entries(totals: Tensor, count: int) -> list[tuple[float, int]]:
+    """The `count` largest totals that are possible at all, and where they are when flattened.
 
     Best first; of equals the first, as argmax has it, which topk by itself does not promise.
     """
     flat = totals.flatten()
-    count = min(count, len(flat))
-    largest, places = flat.topk(min(count + 1, len(flat)))
-    best = list(zip(largest.tolist(), places.tolist(), strict=True))
-    if len(best) > count and best[count - 1][0] == best[count][0]:
-        ties = (flat >= best[count][0]).nonzero().squeeze(1)
-        best = list(zip(flat[ties].tolist(), ties.tolist(), strict=True))
-    best.sort(key=lambda entry: (-entry[0], entry[1]))
-    return [place for value, place in best[:count] if value > float("-inf")]
+    size = flat.numel()
+    count = min(count, size)
+    largest, places = flat.topk(min(count + 1, size))
+    # With the signs changed, pairs sort by themselves: best first, of equals the first.
+    entries = sorted(zip(largest.neg_().tolist(), places.tolist(), strict=True))
+    if len(entries) > count and entries[count - 1][0] == entries[count][0]:
+        ties = (flat >= -entries[count][0]).nonzero().squeeze(1)
+        entries = sorted(zip((-flat[ties]).tolist(), ties.tolist(), strict=True))
+    return [(-value, place) for value, place in entries[:count] if value < IMPOSSIBLE]
