@@ -37,7 +37,7 @@ SESSIONS = {
     "greedy.svg": [
         "charlm train corpora/tales.txt --level word --frame line -o checkpoints/words --seed 1",
         'charlm generate -p "The cat" --greedy -n 4 --show alternatives',
-        'charlm generate -p "The cat" --beam 3 -n 4 --show beams',
+        'charlm generate -p "The cat" --beam 5 -n 4 --show beams',
     ],
 }
 NOT_DRAWN = "--level word"  # the same display once more

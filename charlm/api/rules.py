@@ -15,6 +15,9 @@ def token_rules(config: DecodingConfig, tokenizer: Tokenizer) -> Rules:
     barred = {tokenizer.start_id}
     if not config.allow_other:
         barred.add(tokenizer.other_id)
+    for text in config.ban:
+        if text in special and special[text] in barred:
+            raise ConfigError(f"a ban on {text} has no effect: it is never written.")
     barred |= {special[text] for text in config.ban if text in special}
     strings = [spell(text, tokenizer) for text in config.ban if text not in special]
     spellings = tokenizer.spellings() if strings else []

@@ -34,6 +34,7 @@ class Choice:
     token: str
     log_prob: float  # natural logarithm, the model's own, whatever was barred or favoured
     alternatives: tuple[tuple[str, float], ...]  # the most probable tokens, best first
+    text: str | None = None  # what it adds to the text, spaces between words included
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Writer:
     def choices(self, generation: Generation, alternatives: int) -> tuple[Choice, ...]:
         """Each token of a text, with the most probable ones at its place."""
         ids, _ = self._read(generation.prompt)
-        spell = self._tokenizer.token
+        spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
         choices = []
         with arithmetic():
             logits, state = read_prompts(self._model, [ids])
@@ -147,7 +148,8 @@ class Writer:
                 best = log_probs.topk(min(alternatives, len(log_probs)))
                 pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
                 likely = tuple((spell(other), value) for other, value in pairs)
-                choices.append(Choice(spell(token), float(log_probs[token]), likely))
+                text = spell(token) if self.is_stop(token) else decoder.push(token)
+                choices.append(Choice(spell(token), float(log_probs[token]), likely, text))
                 logits, state = self._model.step(torch.tensor([token]).to(logits.device), state)
         return tuple(choices)
 

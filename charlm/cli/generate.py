@@ -1,5 +1,6 @@
 """`charlm generate`."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -189,12 +190,16 @@ def generate(
 
     from charlm.api import draw_seed, load
     from charlm.cli.output import write_json, write_json_lines, write_texts
+    from charlm.display.console import show_note
 
     config = read_config(given, show, seed=seed, batch_size=batch_size)
     lm = load(checkpoint, device)
     texts = find_prompts(prompt, prompts, lm.tokenizer)
     note_unknown(texts, lm.tokenizer)
-    seed = draw_seed() if seed is None else seed
+    if seed is None:
+        seed = draw_seed()
+        if "sampling" in config.mode and sys.stderr.isatty():
+            show_note(f"--seed {seed} repeats this")
     batch = {} if batch_size is None else {"batch_size": batch_size}
     alternatives = NUM_ALTERNATIVES if logprobs or show else 0
     if show == "beams":
@@ -231,6 +236,8 @@ def check_output(
         raise ConfigError("--json and --jsonl exclude each other; choose one.")
     if logprobs and not (as_json or as_json_lines):
         raise ConfigError("--logprobs adds to --json or --jsonl; add one of them.")
+    if output == "":
+        raise ConfigError("--output needs a name.")
     if show and (as_json or as_json_lines or output):
         raise ConfigError("--show paints on the terminal; leave out --json, --jsonl and --output.")
 
@@ -244,13 +251,21 @@ def read_config(given: dict[str, Any], show: str | None, **others: int | None) -
     from charlm.decoding import DecodingConfig, check_effective
 
     if "bias" in given:
-        given["bias"] = dict(parse_bias(text) for text in given["bias"])
+        pairs = [parse_bias(text) for text in given["bias"]]
+        given["bias"] = dict(pairs)
+        if len(given["bias"]) < len(pairs):
+            twice = next(t for t, _ in pairs if [p[0] for p in pairs].count(t) > 1)
+            raise ConfigError(f"--bias names {twice!r} twice; name it once.")
     given |= {name: tuple(given[name]) for name in ("stop", "ban") if name in given}
     config = DecodingConfig(**given)
     names = [*given, *(k for k, v in others.items() if v is not None)]
     if config.temperature == 0:
         names.remove("temperature")  # it is what makes the mode greedy
     check_effective(config.mode, names)
+    if show == "beams" and "num_return_sequences" in given:
+        raise ConfigError(
+            "--show beams shows all that was found; leave out --num-return-sequences."
+        )
     if show == "beams" and config.mode != "beam":
         raise ConfigError("--show beams needs a search to show; add --beam 5.")
     return config

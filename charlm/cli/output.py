@@ -1,17 +1,20 @@
 """Where texts go: to the terminal as they come, to a file, to a folder; as text or as JSON."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from charlm.api import Generation, Piece, in_order
 from charlm.errors import ConfigError
 from charlm.storage import make_folder, storage_errors
+
+Item = TypeVar("Item")
 
 FLUSH_SECONDS = 0.02  # the eye does not see that text comes in such steps
 
@@ -25,14 +28,16 @@ def write_texts(pieces: Iterable[Piece], output: str | None) -> None:
         StorageError: a file cannot be written.
     """
     if output is not None and is_folder(output):
+        check_folder(Path(output))
         make_folder(Path(output))
         for text in by_text(pieces):
             first = next(text)
             with open_output(str(Path(output) / f"{first.index + 1:04}.txt")) as file:
                 write_text(first, text, file)
         return
+    texts = by_text(begun(pieces))
     with open_output(output) as file:
-        for text in by_text(pieces):
+        for text in texts:
             first = next(text)
             if first.index > 0:
                 file.write("\n")
@@ -43,13 +48,22 @@ def write_text(first: Piece, rest: Iterable[Piece], file: TextIO) -> None:
     """A prompt and what follows it, shown as it comes, and a line break."""
     file.write(first.prompt)
     flushed = 0.0
-    for piece in chain([first], rest):
-        file.write(piece.text)
-        if time.monotonic() - flushed > FLUSH_SECONDS:
-            file.flush()
-            flushed = time.monotonic()
-    file.write("\n")
-    file.flush()
+    try:
+        for piece in chain([first], rest):
+            file.write(piece.text)
+            if time.monotonic() - flushed > FLUSH_SECONDS:
+                file.flush()
+                flushed = time.monotonic()
+    finally:  # what stops the writing is said on a line of its own
+        file.write("\n")
+        file.flush()
+
+
+def begun(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, the first of them made now: a mistake shows before a file is touched."""
+    items = iter(items)
+    first = list(islice(items, 1))
+    return chain(first, items)
 
 
 def by_text(pieces: Iterable[Piece]) -> Iterator[Iterator[Piece]]:
@@ -66,7 +80,7 @@ def write_json(generations: Iterable[Generation], output: str | None, *, seed: i
     """
     content = {"seed": seed, "texts": [record(generation) for generation in generations]}
     with open_output(output) as file:
-        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+        file.write(dump(content, indent=2))
 
 
 def write_json_lines(
@@ -77,11 +91,18 @@ def write_json_lines(
     Raises:
         StorageError: the file cannot be written.
     """
+    generations = begun(generations)
     with open_output(output) as file:
         for generation in generations:
             content = {**record(generation), "seed": seed}
-            file.write(json.dumps(content, ensure_ascii=False) + "\n")
+            file.write(dump(content))
             file.flush()
+
+
+def dump(content: Any, indent: int | None = None) -> str:
+    """JSON in readable UTF-8; bytes that are no text stay escaped."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent) + "\n"
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def record(generation: Generation) -> dict[str, Any]:
@@ -126,6 +147,16 @@ def open_output(output: str | None) -> Iterator[TextIO]:
         path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         yield file
+
+
+def check_folder(folder: Path) -> None:
+    """Texts of two runs are not to be mixed.
+
+    Raises:
+        ConfigError: there are texts in it.
+    """
+    if any(folder.glob("[0-9]*.txt")):
+        raise ConfigError(f"{folder} holds texts already; choose another folder.")
 
 
 def is_folder(output: str) -> bool:

@@ -9,6 +9,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import check_utf8
+from charlm.cli.prompts import read_prompt
 from charlm.errors import CharlmError, ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ any text       is added as it stands, and the model goes on from there; // begin
 
 def play(
     checkpoint: options.Checkpoint = None,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the text begins with.")] = "",
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", help="What the text begins with: a text, or @FILE.")
+    ] = "",
     length: Annotated[
         int, typer.Option("--max-new-tokens", "-n", min=1, help="Tokens at a time.")
     ] = DEFAULT_LENGTH,
@@ -63,10 +66,12 @@ def play(
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
     )
     lm = load(checkpoint, device)
-    check_utf8(prompt, lm.tokenizer.level)
+    prompt = read_prompt(prompt, lm.tokenizer)
     session = Session(lm, config, draw_seed() if seed is None else seed)
     show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")
     if prompt:
+        if unknown := lm.tokenizer.unknown(prompt):
+            show_note(f"never seen, read as <other>: {', '.join(map(repr, unknown))}")
         session.add(prompt)
         print(prompt, end="")
         write(session.go_on())
@@ -80,8 +85,9 @@ class Game:
         self.session = session
         self.tokenizer = tokenizer
         self.path: Path | None = None
+        self.paths: set[Path] = set()
         self.saved = ""  # the text as it was saved last
-        self.warned: str | None = None  # the text that was about to be left unsaved
+        self.warned: tuple[str, str] | None = None  # the text that was about to be left unsaved
 
     def run(self) -> None:
         """Until the person leaves."""
@@ -103,6 +109,8 @@ class Game:
                     return
             except CharlmError as error:
                 show_error(str(error))
+            except KeyboardInterrupt:
+                print()
 
     def obey(self, line: str) -> bool:
         """Do one thing; whether to go on."""
@@ -130,7 +138,7 @@ class Game:
             self.set(name, argument)
             return True
         if name == "quit":
-            return not self.may_leave()
+            return not self.may_leave("quit")
         known: dict[str, Callable[[str], None]] = {
             "retry": lambda _: write(self.session.retry()),
             "undo": self.undo,
@@ -153,7 +161,10 @@ class Game:
         """
         setting, kind = SETTINGS[name]
         if argument == "off":
-            self.session.reset(setting)
+            if name == "length":
+                self.session.change(max_new_tokens=DEFAULT_LENGTH)
+            else:
+                self.session.reset(setting)
         elif argument:
             try:
                 value = kind(argument)
@@ -174,7 +185,7 @@ class Game:
         Raises:
             ConfigError: the number is malformed.
         """
-        if argument and not argument.isdigit():
+        if argument and not (argument.isdecimal() and int(argument) > 0):
             raise ConfigError(f"/pick needs a number, not {argument!r}.")
         try:
             offered = self.session.offer(int(argument or DEFAULT_OFFERS))
@@ -186,7 +197,7 @@ class Game:
             return
         if not answer:
             return
-        if not (answer.isdigit() and 1 <= int(answer) <= len(offered)):
+        if not (answer.isdecimal() and 1 <= int(answer) <= len(offered)):
             raise ConfigError(f"{answer!r} is none of them; nothing was added.")
         self.session.choose(offered[int(answer) - 1])
 
@@ -201,13 +212,14 @@ class Game:
 
         if not argument and self.path is None:
             raise ConfigError("/save needs a file's name.")
-        path = Path(argument) if argument else self.path
+        path = Path(argument).expanduser() if argument else self.path
         assert path is not None
-        if path.exists() and path != self.path:
+        if path.exists() and path not in self.paths:
             raise ConfigError(f"{path} exists; choose another name.")
         text = self.session.text
         write_atomically(path, text.encode("utf-8", "surrogateescape"))
         self.path, self.saved = path, text
+        self.paths.add(path)
         print(f"saved in {path}")
 
     def new(self, _: str) -> None:
@@ -216,28 +228,34 @@ class Game:
         Raises:
             ConfigError: the text is not saved, and this is the first time.
         """
-        if self.may_leave():
+        if self.may_leave("new"):
             self.session.clear()
             self.saved, self.path = "", None
 
-    def may_leave(self) -> bool:
+    def may_leave(self, why: str) -> bool:
         """Whether nothing would be lost, or the person has said it twice.
 
         Raises:
             ConfigError: the text is not saved, and this is the first time.
         """
         text = self.session.text
-        if text == self.saved or text == self.warned:
+        if text == self.saved or (why, text) == self.warned:
             return True
-        self.warned = text
+        self.warned = why, text
         raise ConfigError("the text is not saved: /save FILE, or say it again.")
 
 
 def write(pieces: Generator[str]) -> None:
     """Show what the model writes as it comes; Ctrl-C ends it."""
+    from charlm.display.console import show_note
+
+    wrote = False
     try:
         for piece in pieces:
             print(piece, end="", flush=True)
+            wrote = True
+        if not wrote:
+            show_note("the model ends the text here; write something, or /undo.")
     except KeyboardInterrupt:
         pass
     finally:

@@ -33,22 +33,31 @@ def read_prompt(prompt: str, tokenizer: "Tokenizer") -> str:
         return prompt[1:]
     if prompt == "-" or prompt.startswith("@"):
         text = read_text(prompt.removeprefix("@"), tokenizer)
+        if not text:
+            raise TextError(f"{name_of(prompt)} is empty; write the prompt in it.")
         return text.removesuffix("\n").removesuffix("\r")
     return prompt
 
 
 def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
     """The lines of a file, each a prompt; an empty line is an empty prompt."""
-    lines = read_text(name, tokenizer).split("\n")
+    lines = [line.removesuffix("\r") for line in read_text(name, tokenizer).split("\n")]
     if lines[-1] == "":
         del lines[-1]  # what follows the last line break is no line
     if not any(lines):
-        raise TextError(f"{name} holds no prompts; write one on each line.")
-    return [line.removesuffix("\r") for line in lines]
+        raise TextError(f"{name_of(name)} holds no prompts; write one on each line.")
+    return lines
+
+
+def name_of(name: str) -> str:
+    """How an error names it."""
+    return "standard input" if name == "-" else name.removeprefix("@")
 
 
 def read_text(name: str, tokenizer: "Tokenizer") -> str:
     """A whole text, as files of a corpus are read."""
     from charlm.data import Source
 
+    if not name:
+        raise ConfigError("name the file of the prompt, such as @FILE.")
     return "".join(Source(name, any_bytes=tokenizer.level == "byte").texts())

@@ -100,7 +100,8 @@ def beam_steps(
             if not group.done:
                 rows += [first_row + parent for parent in parents]
             first_row = last_row
-            yield BeamStep(length, index, candidates, group.growing, group.finished, group.done)
+            finished = list(group.finished)
+            yield BeamStep(length, index, candidates, group.growing, finished, group.done)
         if not rows:
             return
 

@@ -1,7 +1,7 @@
 """Texts with what else might have been written: each token's probability and its rivals."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Table
@@ -30,13 +30,16 @@ def show_alternatives(generations: Iterable[Generation]) -> None:
     for generation in generations:
         assert generation.choices is not None
         total = sum(choice.log_prob for choice in generation.choices)
-        line = Text(generation.prompt, style="dim")
+        line = Text()
+        line.append(lines_kept(generation.prompt), style="dim")
         for choice in generation.choices:
-            line.append(lines_kept(choice.token), style=shade(choice.log_prob))
+            text = choice.token if choice.text is None else choice.text
+            line.append(lines_kept(text), style=shade(choice.log_prob))
         console.print(line, soft_wrap=False)
-        console.print(legend())
+        if console.color_system is not None and not console.no_color:
+            console.print(legend())
         console.print(table(generation.choices))
-        ended = f"{len(generation.choices)} tokens, ended by {generation.end}"
+        ended = f"{counted(generation.choices)}, ended by {generation.end}"
         console.print(f"log P {total:.3f} nats, {ended}\n", markup=False)
 
 
@@ -49,9 +52,11 @@ def table(choices: Iterable[Choice]) -> Table:
         ("", "left"),
         ("likeliest", "left"),
     ):
-        lines.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        # On a narrow terminal, the last column gives way.
+        no_wrap = heading != "likeliest"
+        lines.add_column(heading, justify=justify, no_wrap=no_wrap)  # type: ignore[arg-type]
     for choice in choices:
-        rivals = Text()
+        rivals = Text(no_wrap=True, overflow="ellipsis")
         for token, log_prob in choice.alternatives:
             written = token == choice.token
             rivals.append(visible(token), style="bold underline" if written else "")
@@ -63,6 +68,11 @@ def table(choices: Iterable[Choice]) -> Table:
             rivals,
         )
     return lines
+
+
+def counted(choices: Sequence[Choice]) -> str:
+    """How many tokens."""
+    return f"{len(choices)} token{'' if len(choices) == 1 else 's'}"
 
 
 def legend() -> Text:

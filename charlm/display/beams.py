@@ -8,6 +8,7 @@ from rich.text import Text
 
 from charlm.api import Writer
 from charlm.decoding import BeamStep, Node
+from charlm.display.alternatives import lines_kept
 from charlm.display.console import data_console
 from charlm.display.tables import visible
 from charlm.text import STOP
@@ -17,19 +18,13 @@ SHOWN = 48  # characters of a text that are shown, its last
 
 
 def show_beams(writer: Writer, prompt: str) -> None:
-    """Search, and show the candidates of every step; then what was found."""
+    """Search, and show the candidates of every step as it is made; then what was found."""
     console = data_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("token", "log P", "score"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    table.add_column("text", no_wrap=True)
     finished: list[Node] = []
     for step in writer.beam_steps(prompt):
-        add_step(table, step, writer, prompt)
+        console.print(step_table(step, writer, prompt, heading=step.length == 1 and not step.group))
         if step.done:
             finished += step.finished
-    console.print(table)
     console.print(
         Text.assemble(
             *((f"{GROWS} grows   ", "bold"), (f"{FINISHED} finished   ", "bold green")),
@@ -39,21 +34,26 @@ def show_beams(writer: Writer, prompt: str) -> None:
     console.print(found_table(finished, writer, prompt))
 
 
-def add_step(table: Table, step: BeamStep, writer: Writer, prompt: str) -> None:
-    """The candidates of one step, best first."""
-    name = f"{step.length}"
-    if writer.config.num_beam_groups > 1:
+def step_table(step: BeamStep, writer: Writer, prompt: str, *, heading: bool) -> Table:
+    """The candidates of one step, best first, in columns as wide as those of the other steps."""
+    name, grouped = f"{step.length}", writer.config.num_beam_groups > 1
+    table = Table(box=None, show_header=heading, padding=(0, 1))
+    for title, width in (("token", 14 if grouped else 5), ("log P", 9), ("score", 9)):
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    table.add_column("", no_wrap=True)
+    table.add_column("text")
+    if grouped:
         name += f", group {step.group + 1}"
     for node in step.candidates:
         mark, style = PRUNED, "dim"
-        if node in step.growing:
-            mark, style = GROWS, "bold"
-        elif node in step.finished:
+        if node in step.finished:
             mark, style = FINISHED, "bold green"
+        elif node in step.growing and not step.done:
+            mark, style = GROWS, "bold"
         figures = (f"{node.log_prob:.3f}", f"{node.score:.3f}")
         table.add_row(name, *figures, mark, shown_text(node, writer, prompt), style=style)
         name = ""
-    table.add_section()
+    return table
 
 
 def found_table(finished: Sequence[Node], writer: Writer, prompt: str) -> Table:
@@ -65,7 +65,7 @@ def found_table(finished: Sequence[Node], writer: Writer, prompt: str) -> Table:
     for node in sorted(finished, key=lambda node: node.score, reverse=True):
         text = prompt + writer.text(prompt, node.path())
         figures = (f"{node.length}", f"{node.log_prob:.3f}", f"{node.score:.3f}")
-        table.add_row(*figures, Text(text))
+        table.add_row(*figures, Text(lines_kept(text)))
     return table
 
 
@@ -77,7 +77,8 @@ def shown_text(node: Node, writer: Writer, prompt: str) -> Text:
     last = whole[len(before) :] if whole.startswith(before) else ""
     if writer.is_stop(tokens[-1]):
         last = STOP
-    line = Text(visible(before)[-SHOWN:])
+    before, last = visible(before), visible(last)
+    line = Text(before, no_wrap=True, overflow="ellipsis").append(last, style="underline")
     if len(before) > SHOWN:
-        line = Text("…") + line
-    return line.append(visible(last), style="underline")
+        line = Text("…").append_text(line[-SHOWN - len(last) :])
+    return line

@@ -75,7 +75,14 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
 def visible(token: str) -> str:
     """A token with its white space and control characters made visible."""
     shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return "".join(c if c.isprintable() else escaped(c) for c in shown)
+
+
+def escaped(character: str) -> str:
+    """A character that cannot be printed, as Python writes it."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"  # a byte that is no text
+    return character.encode("unicode_escape").decode()
 
 
 def number(value: float) -> str:

@@ -52,12 +52,17 @@ def test_start_and_other_are_barred_and_nothing_else(level):
 @pytest.mark.parametrize("level", LEVELS)
 def test_marks_are_banned_by_their_names(level):
     tokenizer = TOKENIZERS[level]
-    marks = ("<start>", "<stop>", "<other>")
 
-    banned = rules(level, ban=marks, allow_other=True)
+    banned = rules(level, ban=("<stop>", "<other>"), allow_other=True)
 
     assert banned.barred == (tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id)
     assert banned.bans is None
+
+
+@pytest.mark.parametrize("mark", ["<start>", "<other>"])
+def test_a_ban_on_what_is_never_written_is_refused(mark):
+    with pytest.raises(ConfigError, match=f"a ban on {mark} has no effect"):
+        rules("char", ban=(mark,))
 
 
 @pytest.mark.parametrize(("level", "text"), [("char", "x"), ("word", "moon"), ("byte", "x")])
