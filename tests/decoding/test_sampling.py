@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from charlm.decoding import DecodingConfig, Rules, generate_tokens, sampling
 from charlm.decoding.sampling import BELOW_ONE, DRAWN, Uniforms, draw, shape_distribution
 from charlm.errors import ConfigError
-from charlm.model import LanguageModel, ModelConfig
+from charlm.model import LanguageModel, ModelConfig, fastest_steps
 
 INF = float("inf")
 VOCAB_SIZE = 6
@@ -494,3 +494,27 @@ def test_a_language_model_writes_what_its_logits_over_the_whole_text_say(cell, p
     for greedy in (True, False):
         texts = write(model, prompts, ENDLESS, greedy=greedy)
         assert texts == write(prefix_model(logits_after), prompts, ENDLESS, greedy=greedy)
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.7}, {"greedy": True}])
+def test_chunks_and_single_steps_write_the_same_texts(monkeypatch, settings):
+    torch.manual_seed(5)
+    config = ModelConfig(vocab_size=12, embedding_size=20, hidden_size=20)
+    steps = fastest_steps(LanguageModel(config).eval(), 2)
+    decoding = DecodingConfig(max_new_tokens=90, **settings)
+    rules = Rules(vocab_size=12, stop_id=10, barred=(9, 11), bias={3: 0.5, 10: -1.0})
+
+    def texts():
+        written = {row: [] for row in range(6)}
+        prompts = [(9,), (9, 1, 2), (9,), (9, 4), (9, 5), (9, 6)]
+        generators = [seeded(row) for row in range(6)]
+        for step in generate_tokens(steps, prompts, decoding, rules, generators=generators):
+            for row, token in zip(step.rows, step.tokens, strict=True):
+                written[row].append(token)
+        return written
+
+    in_chunks = texts()
+    monkeypatch.setattr("charlm.decoding.sampling.may_write_chunks", lambda *_: False)
+
+    assert in_chunks == texts()
+    assert len({len(text) for text in in_chunks.values()}) > 1 or settings == {"greedy": True}
