@@ -190,7 +190,7 @@ class Game:
         try:
             offered = self.session.offer(int(argument or DEFAULT_OFFERS))
             for number, generation in enumerate(offered, 1):
-                print(f"[{number}]{generation.text}")
+                print(f"[{number}] …{generation.text}")
             answer = input(f"1 to {len(offered)}, or Enter for none: ").strip()
         except (KeyboardInterrupt, EOFError):
             print()

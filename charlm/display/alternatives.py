@@ -11,15 +11,16 @@ from charlm.api import Choice, Generation
 from charlm.display.console import data_console
 from charlm.display.tables import visible
 
-# Cividis, which reads the same to all kinds of colour vision (Nunez et al. 2018): each shade with
-# a text colour that stands out on it, from the probability given on.
+# From dark blue to yellow through grey, each shade lighter than the one before: the same to all
+# kinds of colour vision, as cividis is (Nunez et al. 2018), and among the 256 colours that every
+# terminal has. With each, a text colour that stands out, and the probability it begins at.
 SHADES = (
-    (0.00, "#ffffff on #00224e"),
-    (0.01, "#ffffff on #35456c"),
-    (0.05, "#ffffff on #666970"),
-    (0.20, "#000000 on #948e77"),
-    (0.50, "#000000 on #c8b866"),
-    (0.80, "#000000 on #fee838"),
+    (0.00, "#ffffff on #00005f"),
+    (0.01, "#ffffff on #5f5f87"),
+    (0.05, "#ffffff on #767676"),
+    (0.20, "#000000 on #afaf87"),
+    (0.50, "#000000 on #d7d75f"),
+    (0.80, "#000000 on #ffff5f"),
 )
 BAR = 10  # characters that stand for probability 1
 

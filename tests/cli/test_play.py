@@ -119,7 +119,7 @@ def test_a_text_is_written_by_turns_in_a_terminal(terminal, models, tmp_path):
     assert player.say("/undo") == f"took back {fourth!r}"
     assert player.say("/undo") == "took back ' and'"
     offers = player.say("/pick 2")
-    one, two = re.fullmatch(r"\[1\](.*)\n\[2\](.*)\n1 to 2, or Enter for ", offers, re.S).groups()
+    one, two = re.fullmatch(r"\[1\] …(.*)\n\[2\] …(.*)\n1 to 2, or Enter for ", offers, re.S).groups()
     assert player.say("2") == ""
     assert player.say("/text") == "The fox" + first + second + two
     assert "[3]" in player.say("/pick")
@@ -255,7 +255,7 @@ def test_parts_are_taken_back_until_nothing_is_left(play):
 def test_one_of_the_texts_offered_is_added(play):
     result = play("The", "/pick 4", "3", "/text", "/undo", arguments=["-n", 5, "--stop", "\n"])
 
-    offers = re.findall(r"\[\d\](.*)\n", result.out)
+    offers = re.findall(r"\[\d\] …(.*)\n", result.out)
     assert len(set(offers)) == 4
     assert text_of(result).endswith(offers[2])
     assert f"took back {offers[2]!r}" in result.out
