@@ -66,14 +66,16 @@ class LoadedModel:
         Samples come in the order of their number, what a search finds best first. A prompt's texts
         are the same whatever other prompts there are. With `alternatives` each comes with its
         tokens, and so many of the likeliest at each place.
+
+        Raises:
+            ConfigError: the configuration names tokens that the model does not know, the seed is
+                below 0 or the batch size below 1; or later, no token is left to write.
         """
         writer = self.writer(config)
-        seed = draw_seed() if seed is None else seed
-        for generation in writer.write(prompts, seed, batch_size):
-            if alternatives:
-                choices = writer.choices(generation, alternatives)
-                generation = replace(generation, choices=choices)
-            yield generation
+        generations = writer.write(prompts, draw_seed() if seed is None else seed, batch_size)
+        if not alternatives:
+            return generations
+        return (replace(g, choices=writer.choices(g, alternatives)) for g in generations)
 
     def stream(self, prompt: str, config: DecodingConfig, *, seed: int) -> Iterator[str]:
         """The text after the prompt, in pieces as they become certain."""

@@ -23,12 +23,19 @@ def token_rules(config: DecodingConfig, tokenizer: Tokenizer) -> Rules:
     spellings = tokenizer.spellings() if strings else []
     for string in strings:
         barred |= set(tokens_with(string, spellings))
+    bias: dict[int, float] = {}
+    for text, value in config.bias.items():
+        token = single_token(text, tokenizer, config)
+        if token in barred or token in bias:
+            why = "it is banned" if token in barred else "another one is on the same token"
+            raise ConfigError(f"the bias on {text!r} has no effect: {why}.")
+        bias[token] = value
     longer = [string for string in strings if len(string) > 1]
     return Rules(
         vocab_size=tokenizer.vocab_size,
         stop_id=tokenizer.stop_id,
         barred=tuple(sorted(barred)),
-        bias={single_token(text, tokenizer, config): v for text, v in config.bias.items()},
+        bias=bias,
         bans=Bans(longer, spellings) if longer else None,
     )
 

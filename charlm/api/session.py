@@ -57,8 +57,7 @@ class Session:
         """
         if not self._parts or not self._parts[-1][1]:
             raise ConfigError("the model has not written last; press Enter to let it go on.")
-        self.undo()
-        return self.go_on()
+        return self._instead(self._parts.pop())
 
     def offer(self, number: int) -> list[Generation]:
         """Several continuations to choose from.
@@ -90,6 +89,14 @@ class Session:
     def clear(self) -> None:
         """Begin anew."""
         self._parts.clear()
+
+    def _instead(self, before: tuple[str, bool]) -> Generator[str]:
+        parts = len(self._parts)
+        try:
+            yield from self.go_on()
+        finally:
+            if len(self._parts) == parts:  # nothing has come: what there was stays
+                self._parts.append(before)
 
     def _gap(self, text: str) -> str:
         tokenizer = self._lm.tokenizer

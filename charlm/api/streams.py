@@ -42,6 +42,7 @@ class TextStream:
     def copy(self) -> "TextStream":
         other = object.__new__(TextStream)
         other.__dict__.update(self.__dict__)
+        other._released = ""  # it is this one's to take
         other._decoder = self._decoder.copy()
         return other
 

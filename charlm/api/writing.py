@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class Generation:
 
     prompt: str
     text: str  # what follows the prompt
-    tokens: tuple[int, ...]  # of the text, `<stop>` included if it was reached
+    tokens: tuple[int, ...]  # of the text, and of the `<stop>` or the stop string that ended it
     end: End
     log_prob: float | None = None  # of a text that was searched for, in nats
     score: float | None = None  # what a search ranked it by
@@ -81,19 +82,16 @@ class Writer:
         """
         check_drawing(seed, batch_size)
         if self._searches:
-            for prompt in prompts:
-                yield from self.search(prompt, seed)
-        else:
-            yield from collect(self.sample(prompts, seed, batch_size))
+            return (found for prompt in prompts for found in self.search(prompt, seed))
+        return collect(self.sample(prompts, seed, batch_size))
 
     def pieces(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
         """The same in pieces, as they become certain; what a search finds is one piece each."""
         check_drawing(seed, batch_size)
-        if self._searches:
-            for index, found in enumerate(self.write(prompts, seed, batch_size)):
-                yield Piece(index, found.prompt, found.text, None, found.end)
-        else:
-            yield from self.sample(prompts, seed, batch_size)
+        if not self._searches:
+            return self.sample(prompts, seed, batch_size)
+        texts = enumerate(self.write(prompts, seed, batch_size))
+        return (Piece(index, text.prompt, text.text, None, text.end) for index, text in texts)
 
     def sample(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
         """Write `num_return_sequences` texts after each prompt, `batch_size` at a time.
@@ -102,9 +100,11 @@ class Writer:
         and the seed are all its randomness.
         """
         number = self.config.num_return_sequences
-        jobs = [(prompt, i) for prompt in prompts for i in range(number)]
-        for first in range(0, len(jobs), batch_size):
-            yield from self._sample_batch(first, jobs[first : first + batch_size], seed)
+        jobs = ((prompt, i) for prompt in prompts for i in range(number))
+        first = 0
+        while batch := list(islice(jobs, batch_size)):
+            yield from self._sample_batch(first, batch, seed)
+            first += len(batch)
 
     def search(self, prompt: str, seed: int) -> list[Generation]:
         """The texts that beam or exhaustive search finds, or different samples, best first."""
@@ -137,20 +137,29 @@ class Writer:
         return beam_steps(self._model, ids, self.config, self._search_rules(stream))
 
     def choices(self, generation: Generation, alternatives: int) -> tuple[Choice, ...]:
-        """Each token of a text, with the most probable ones at its place."""
+        """Each token of a text, with the most probable ones at its place.
+
+        Where a stop string ended the text, its tokens are among them.
+        """
         ids, _ = self._read(generation.prompt)
         spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
-        choices = []
+        choices: list[Choice] = []
         with arithmetic():
             logits, state = read_prompts(self._model, [ids])
-            for token in generation.tokens:
+            for place, token in enumerate(generation.tokens, 1):
                 log_probs = logits[0].cpu().double().log_softmax(-1)
                 best = log_probs.topk(min(alternatives, len(log_probs)))
                 pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
                 likely = tuple((spell(other), value) for other, value in pairs)
                 text = spell(token) if self.is_stop(token) else decoder.push(token)
+                if place == len(generation.tokens):
+                    text = (
+                        decoder.finish() + text if self.is_stop(token) else text + decoder.finish()
+                    )
                 choices.append(Choice(spell(token), float(log_probs[token]), likely, text))
-                logits, state = self._model.step(torch.tensor([token]).to(logits.device), state)
+                if place < len(generation.tokens):
+                    after = torch.tensor([token], device=logits.device)
+                    logits, state = self._model.step(after, state)
         return tuple(choices)
 
     def _sample_batch(
@@ -220,30 +229,36 @@ def read_tokens(stream: TextStream, tokens: Sequence[int]) -> str:
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces of the first text, then those of the next: each as soon as it can come."""
+    """The pieces of the first text, then those of the next: each as soon as it can come.
+
+    If the writing is interrupted, the texts that are complete come before the interruption.
+    """
     waiting: dict[int, list[Piece]] = {}
     due = 0
-    for piece in pieces:
-        waiting.setdefault(piece.index, []).append(piece)
-        while due in waiting:
-            ready = waiting.pop(due)
-            yield from ready
-            if ready[-1].end is None:
-                break
-            due += 1
+    try:
+        for piece in pieces:
+            waiting.setdefault(piece.index, []).append(piece)
+            while due in waiting:
+                ready = waiting.pop(due)
+                yield from ready
+                if ready[-1].end is None:
+                    break
+                due += 1
+    except (KeyboardInterrupt, ConfigError):
+        for index in sorted(waiting):
+            if waiting[index][-1].end is not None:
+                yield from waiting[index]
+        raise
 
 
 def collect(pieces: Iterable[Piece]) -> Iterator[Generation]:
     """The texts that pieces make, in order."""
-    texts: list[str] = []
-    tokens: list[int] = []
-    for piece in in_order(pieces):
-        texts.append(piece.text)
-        if piece.token is not None:
-            tokens.append(piece.token)
-        if piece.end is not None:
-            yield Generation(piece.prompt, "".join(texts), tuple(tokens), piece.end)
-            texts, tokens = [], []
+    for _, text in groupby(in_order(pieces), key=lambda piece: piece.index):
+        parts = list(text)
+        end = parts[-1].end
+        if end is not None:
+            tokens = tuple(piece.token for piece in parts if piece.token is not None)
+            yield Generation(parts[0].prompt, "".join(p.text for p in parts), tokens, end)
 
 
 def sample_text(

@@ -7,6 +7,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import CHOOSING
+from charlm.cli.output import is_folder, write_json, write_json_lines, write_texts
 from charlm.cli.prompts import find_prompts
 from charlm.errors import ConfigError
 
@@ -189,7 +190,6 @@ def generate(
     check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)
 
     from charlm.api import draw_seed, load
-    from charlm.cli.output import write_json, write_json_lines, write_texts
     from charlm.display.console import show_note
 
     config = read_config(given, show, seed=seed, batch_size=batch_size)
@@ -238,6 +238,8 @@ def check_output(
         raise ConfigError("--logprobs adds to --json or --jsonl; add one of them.")
     if output == "":
         raise ConfigError("--output needs a name.")
+    if output is not None and (as_json or as_json_lines) and is_folder(output):
+        raise ConfigError(f"{output} is a folder; --json and --jsonl write one file.")
     if show and (as_json or as_json_lines or output):
         raise ConfigError("--show paints on the terminal; leave out --json, --jsonl and --output.")
 

@@ -8,18 +8,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from charlm.api import Generation, Piece, in_order
 from charlm.errors import ConfigError
 from charlm.storage import make_folder, storage_errors
+
+if TYPE_CHECKING:
+    from charlm.api import Generation, Piece
 
 Item = TypeVar("Item")
 
 FLUSH_SECONDS = 0.02  # the eye does not see that text comes in such steps
 
 
-def write_texts(pieces: Iterable[Piece], output: str | None) -> None:
+def write_texts(pieces: Iterable["Piece"], output: str | None) -> None:
     """Each text after its prompt, as it comes, in order.
 
     In one file, a blank line stands between two; in a folder, each has its own.
@@ -44,7 +47,7 @@ def write_texts(pieces: Iterable[Piece], output: str | None) -> None:
             write_text(first, text, file)
 
 
-def write_text(first: Piece, rest: Iterable[Piece], file: TextIO) -> None:
+def write_text(first: "Piece", rest: Iterable["Piece"], file: TextIO) -> None:
     """A prompt and what follows it, shown as it comes, and a line break."""
     file.write(first.prompt)
     flushed = 0.0
@@ -66,25 +69,35 @@ def begun(items: Iterable[Item]) -> Iterator[Item]:
     return chain(first, items)
 
 
-def by_text(pieces: Iterable[Piece]) -> Iterator[Iterator[Piece]]:
+def by_text(pieces: Iterable["Piece"]) -> Iterator[Iterator["Piece"]]:
     """The pieces of each text by themselves."""
+    from charlm.api import in_order
+
     for _, text in groupby(in_order(pieces), key=lambda piece: piece.index):
         yield text
 
 
-def write_json(generations: Iterable[Generation], output: str | None, *, seed: int | None) -> None:
-    """One object that holds all texts.
+def write_json(
+    generations: Iterable["Generation"], output: str | None, *, seed: int | None
+) -> None:
+    """One object that holds all texts; an interrupted one holds those there are.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    content = {"seed": seed, "texts": [record(generation) for generation in generations]}
+    generations = begun(generations)
     with open_output(output) as file:
-        file.write(dump(content, indent=2))
+        file.write(f'{{\n  "seed": {json.dumps(seed)},\n  "texts": [')
+        try:
+            for index, generation in enumerate(generations):
+                file.write(",\n" if index else "\n")
+                file.write(indent(dump(record(generation), 2).rstrip("\n"), "    "))
+        finally:
+            file.write("\n  ]\n}\n")
 
 
 def write_json_lines(
-    generations: Iterable[Generation], output: str | None, *, seed: int | None
+    generations: Iterable["Generation"], output: str | None, *, seed: int | None
 ) -> None:
     """An object a line for each text, as soon as it is complete.
 
@@ -99,13 +112,13 @@ def write_json_lines(
             file.flush()
 
 
-def dump(content: Any, indent: int | None = None) -> str:
+def dump(content: Any, spaces: int | None = None) -> str:
     """JSON in readable UTF-8; bytes that are no text stay escaped."""
-    text = json.dumps(content, ensure_ascii=False, indent=indent) + "\n"
+    text = json.dumps(content, ensure_ascii=False, indent=spaces) + "\n"
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def record(generation: Generation) -> dict[str, Any]:
+def record(generation: "Generation") -> dict[str, Any]:
     """A text as JSON has it."""
     content: dict[str, Any] = {
         "prompt": generation.prompt,

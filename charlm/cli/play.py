@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LENGTH = 120
 DEFAULT_OFFERS = 3
+MAX_OFFERS = 20
 SETTINGS: dict[str, tuple[str, type]] = {
     "length": ("max_new_tokens", int),
     "temperature": ("temperature", float),
@@ -185,8 +186,8 @@ class Game:
         Raises:
             ConfigError: the number is malformed.
         """
-        if argument and not (argument.isdecimal() and int(argument) > 0):
-            raise ConfigError(f"/pick needs a number, not {argument!r}.")
+        if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_OFFERS):
+            raise ConfigError(f"/pick needs a number from 1 to {MAX_OFFERS}, not {argument!r}.")
         try:
             offered = self.session.offer(int(argument or DEFAULT_OFFERS))
             for number, generation in enumerate(offered, 1):

@@ -34,16 +34,17 @@ def read_prompt(prompt: str, tokenizer: "Tokenizer") -> str:
     if prompt == "-" or prompt.startswith("@"):
         text = read_text(prompt.removeprefix("@"), tokenizer)
         if not text:
-            raise TextError(f"{name_of(prompt)} is empty; write the prompt in it.")
-        return text.removesuffix("\n").removesuffix("\r")
+            raise TextError(
+                f"{name_of(prompt.removeprefix('@'))} is empty; write the prompt in it."
+            )
+        return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
     return prompt
 
 
 def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
     """The lines of a file, each a prompt; an empty line is an empty prompt."""
-    lines = [line.removesuffix("\r") for line in read_text(name, tokenizer).split("\n")]
-    if lines[-1] == "":
-        del lines[-1]  # what follows the last line break is no line
+    *whole, rest = read_text(name, tokenizer).split("\n")
+    lines = [line.removesuffix("\r") for line in whole] + [rest] * (rest != "")
     if not any(lines):
         raise TextError(f"{name_of(name)} holds no prompts; write one on each line.")
     return lines
@@ -51,7 +52,7 @@ def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
 
 def name_of(name: str) -> str:
     """How an error names it."""
-    return "standard input" if name == "-" else name.removeprefix("@")
+    return "standard input" if name == "-" else name
 
 
 def read_text(name: str, tokenizer: "Tokenizer") -> str:

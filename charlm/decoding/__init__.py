@@ -1,7 +1,7 @@
 """Token ids out of a model: greedy, sampling and searches. Ids in, ids out."""
 
 from charlm.decoding.batch import read_prompts
-from charlm.decoding.beam import BeamStep, beam_search, beam_steps
+from charlm.decoding.beam import BeamStep, beam_search, beam_steps, found_texts
 from charlm.decoding.config import DecodingConfig, check_effective
 from charlm.decoding.exhaustive import exhaustive_search
 from charlm.decoding.hypothesis import End, Hypothesis, Node
@@ -23,6 +23,7 @@ __all__ = [
     "beam_steps",
     "check_effective",
     "exhaustive_search",
+    "found_texts",
     "generate_tokens",
     "read_prompts",
     "sample_without_replacement",

@@ -52,10 +52,18 @@ def beam_search(
     for step in beam_steps(model, prompt, config, rules):
         if step.done:
             finished += step.finished
+    return [node.hypothesis(rules) for node in found_texts(finished)]
+
+
+def found_texts(finished: list[Node]) -> list[Node]:
+    """What a search has come to, best first.
+
+    Raises:
+        ConfigError: every text ran into barred tokens alone.
+    """
     if not finished:
         raise ConfigError("no text is left; loosen --ban or --no-repeat-ngram-size.")
-    finished.sort(key=lambda node: node.score, reverse=True)
-    return [node.hypothesis(rules) for node in finished]
+    return sorted(finished, key=lambda node: node.score, reverse=True)
 
 
 def beam_steps(

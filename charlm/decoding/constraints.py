@@ -76,10 +76,11 @@ class Constraints:
         return logits
 
     @property
-    def depend_on_text(self) -> bool:
-        """Whether what is added to the logits is not all there is."""
+    def only_bar(self) -> bool:
+        """Whether all they do is bar the same tokens everywhere."""
         kept = (self._seen, self._new, self._tokens, self._ends)
-        return any(k is not None for k in kept) or self._config.min_new_tokens > 0
+        remember = any(k is not None for k in kept) or self._config.min_new_tokens > 0
+        return not remember and not self._rules.bias
 
     @property
     def may_bar_all(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from charlm.decoding.batch import Batch
-from charlm.decoding.beam import best_places
+from charlm.decoding.beam import best_entries, found_texts
 from charlm.decoding.config import DecodingConfig
 from charlm.decoding.hypothesis import Hypothesis, Node
 from charlm.decoding.rules import Rules
@@ -15,6 +15,7 @@ from charlm.errors import ConfigError
 from charlm.model import StepModel
 
 MAX_TEXTS = 1_000_000
+MAX_DIGITS = 12  # counts with more are not worked out
 CHUNK = 512  # texts that take a step together
 
 
@@ -28,21 +29,36 @@ def exhaustive_search(
     Raises:
         ConfigError: there are more than a million, or none.
     """
-    count = count_texts(config, rules)
-    if count > MAX_TEXTS:
-        raise ConfigError(
-            f"there are {in_words(count)} texts of up to {config.max_new_tokens} tokens, and "
-            f"--exhaustive looks at {MAX_TEXTS:,} at most; lower --max-new-tokens, or use --beam."
-        )
+    check_count(config, rules)
     batch = Batch(model, [prompt], config, rules)
     best: list[Node] = []
-    for node in all_texts(batch, [Node.root(rules)], config, rules):
+    for node in all_texts(batch, config, rules):
         best.append(node)
         if len(best) > config.num_return_sequences + CHUNK:
-            best = best_first(best, config)
-    if not best:
-        raise ConfigError("no text is left; loosen --ban or --no-repeat-ngram-size.")
-    return [node.hypothesis(rules) for node in best_first(best, config)]
+            best = found_texts(best)[: config.num_return_sequences]
+    return [node.hypothesis(rules) for node in found_texts(best)[: config.num_return_sequences]]
+
+
+def check_count(config: DecodingConfig, rules: Rules) -> None:
+    """There must not be too many texts.
+
+    Raises:
+        ConfigError: there are more than a million.
+    """
+    symbols = num_symbols(rules)
+    digits = config.max_new_tokens * math.log10(max(symbols, 1))
+    if digits < MAX_DIGITS and (count := count_texts(config, rules)) <= MAX_TEXTS:
+        return
+    words = f"{count:,}" if digits < MAX_DIGITS else f"about 10^{math.floor(digits)}"
+    raise ConfigError(
+        f"there are {words} texts of up to {config.max_new_tokens} tokens, and --exhaustive looks "
+        f"at {MAX_TEXTS:,} at most; lower --max-new-tokens, or use --beam."
+    )
+
+
+def num_symbols(rules: Rules) -> int:
+    """How many tokens a text may be made of."""
+    return rules.vocab_size - len({*rules.barred, rules.stop_id})
 
 
 def count_texts(config: DecodingConfig, rules: Rules) -> int:
@@ -50,11 +66,10 @@ def count_texts(config: DecodingConfig, rules: Rules) -> int:
 
     What depends on the text, such as a stop string or a banned one, may leave fewer.
     """
-    may_stop = rules.stop_id not in rules.barred
-    symbols = rules.vocab_size - len({*rules.barred, rules.stop_id})
+    symbols = num_symbols(rules)
     shortest, longest = config.min_new_tokens, config.max_new_tokens
     cut_off: int = symbols**longest
-    if not may_stop:
+    if rules.stop_id in rules.barred:
         return cut_off
     if symbols == 1:
         return cut_off + longest - shortest
@@ -63,12 +78,29 @@ def count_texts(config: DecodingConfig, rules: Rules) -> int:
     return cut_off + stopped
 
 
-def all_texts(
-    batch: Batch, nodes: list[Node], config: DecodingConfig, rules: Rules
-) -> Iterator[Node]:
-    """The ends of all texts that begin like one of `nodes`, the rows of `batch`.
+def all_texts(batch: Batch, config: DecodingConfig, rules: Rules) -> Iterator[Node]:
+    """The ends of all texts.
 
-    Of those cut off at the same length only the best are made, as many as are wanted.
+    Of those cut off together only the best are made, as many as are wanted.
+    """
+    chunks = list(extend(batch, [Node.root(rules)], config, rules))
+    while chunks:
+        before, rows, nodes = chunks.pop()
+        if rows is None:
+            yield from nodes
+            continue
+        with arithmetic():
+            after = before.branch(torch.tensor([node.token for node in nodes]), rows)
+        chunks += extend(after, nodes, config, rules)
+
+
+def extend(
+    batch: Batch, nodes: list[Node], config: DecodingConfig, rules: Rules
+) -> Iterator[tuple[Batch, list[int] | None, list[Node]]]:
+    """All that follows `nodes`, the rows of `batch`, by one token.
+
+    In chunks: the nodes that go on, with the rows that they follow, and those that are texts, with
+    None.
     """
     length = nodes[0].length + 1
     last = length == config.max_new_tokens
@@ -76,29 +108,16 @@ def all_texts(
         log_probs = batch.allowed_log_probs()
         totals = (log_probs + log_probs.new_tensor([[node.log_prob] for node in nodes])).flatten()
     wanted = config.num_return_sequences if last else len(totals)
+    texts: list[Node] = []
     going: list[tuple[int, Node]] = []
-    places = best_places(totals, wanted)
-    for place, total in zip(places, totals[places].tolist(), strict=True):
+    for total, place in best_entries(totals, wanted):
         row, token = divmod(place, rules.vocab_size)
         node = nodes[row].follow(token, total, total / length**config.length_penalty, rules)
         if last or node.stopped:
-            yield node
+            texts.append(node)
         else:
             going.append((row, node))
+    yield batch, None, texts
     for start in range(0, len(going), CHUNK):
-        chunk = going[start : start + CHUNK]
-        with arithmetic():
-            tokens = torch.tensor([node.token for _, node in chunk])
-            below = batch.branch(tokens, [row for row, _ in chunk])
-        yield from all_texts(below, [node for _, node in chunk], config, rules)
-
-
-def best_first(nodes: list[Node], config: DecodingConfig) -> list[Node]:
-    """As many as are wanted."""
-    nodes = sorted(nodes, key=lambda node: node.score, reverse=True)
-    return nodes[: config.num_return_sequences]
-
-
-def in_words(count: int) -> str:
-    """A number as people write it."""
-    return f"{count:,}" if count < 10**12 else f"about 10^{math.floor(math.log10(count))}"
+        rows, chunk = zip(*going[start : start + CHUNK], strict=True)
+        yield batch, list(rows), list(chunk)

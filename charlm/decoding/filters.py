@@ -86,12 +86,14 @@ def scale_temperature(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the `k` most likely tokens, and those as likely as the last of them; bar the rest.
+    """Keep the `k` most likely tokens, of equals the first, as argmax does; bar the rest.
 
     Fan et al. 2018 (arXiv:1805.04833, sec. 5.4). k is at least 1.
     """
     least = logits.topk(min(k, logits.shape[-1])).values[..., -1:]
-    return logits.masked_fill(logits < least, BARRED)
+    above, equal = logits > least, logits == least
+    places_left = k - above.sum(-1, keepdim=True)
+    return logits.masked_fill(~(above | (equal & (equal.cumsum(-1) <= places_left))), BARRED)
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:

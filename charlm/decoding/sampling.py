@@ -145,7 +145,8 @@ def may_write_chunks(batch: Batch, config: DecodingConfig) -> bool:
     constraints = batch.constraints
     return (
         isinstance(batch.model, ChunkModel)
-        and not (constraints.depend_on_text or constraints.may_bar_all)
+        and constraints.only_bar
+        and not constraints.may_bar_all
         and config.top_k is None
         and (config.top_p, config.min_p, config.typical_p) == (1, 0, 1)
     )

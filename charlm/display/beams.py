@@ -1,13 +1,11 @@
 """A beam search step by step: what grew, what was finished, what was pruned."""
 
-from collections.abc import Sequence
-
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from charlm.api import Writer
-from charlm.decoding import BeamStep, Node
+from charlm.decoding import BeamStep, Node, found_texts
 from charlm.display.alternatives import lines_kept
 from charlm.display.console import data_console
 from charlm.display.tables import visible
@@ -56,13 +54,13 @@ def step_table(step: BeamStep, writer: Writer, prompt: str, *, heading: bool) ->
     return table
 
 
-def found_table(finished: Sequence[Node], writer: Writer, prompt: str) -> Table:
+def found_table(finished: list[Node], writer: Writer, prompt: str) -> Table:
     """The texts found, in full."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("tokens", "log P", "score"):
         table.add_column(heading, justify="right")
     table.add_column("found, best first")
-    for node in sorted(finished, key=lambda node: node.score, reverse=True):
+    for node in found_texts(finished):
         text = prompt + writer.text(prompt, node.path())
         figures = (f"{node.length}", f"{node.log_prob:.3f}", f"{node.score:.3f}")
         table.add_row(*figures, Text(lines_kept(text)))

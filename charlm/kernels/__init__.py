@@ -53,7 +53,7 @@ def load_kernel() -> ctypes.PyDLL | None:
         *(ctypes.POINTER(KernelModel), Address, ctypes.c_int),
         *(Address, Address, Address, Address),
     ]
-    library.charlm_step.restype = None
+    library.charlm_step.restype = ctypes.c_bool
     library.charlm_write.argtypes = [
         *(ctypes.POINTER(KernelModel), Address, ctypes.c_int, ctypes.c_int, Address),
         *(ctypes.c_float, Address, Address, Address, Address, Address, Address),

@@ -1,7 +1,7 @@
 /* One step of a stack of recurrent layers and a softmax head, for any number of rows, on a CPU.
 
-   Each output is a sum over the inputs in their order, one fused multiply-add after the other, and
-   every row goes through the same instructions however many rows there are and whichever thread
+   Each output is a sum over the inputs in their order, one multiply-add after the other (fused where
+   the processor can), and every row goes through the same instructions however many rows there are and whichever thread
    takes it. So a row's result does not depend on the batch it is in, to the last bit.
 
    Weights are packed in panels of WIDTH lanes by four accumulators: the four gates of WIDTH units of
@@ -251,8 +251,8 @@ typedef struct Pool {
     const Model *model;
     const Step *step;
     const Layer *layer;
-    atomic_int left; /* panels that nobody has taken; the fields above stand while it is not 0 */
-    atomic_int busy; /* panels that are not complete */
+    atomic_int left; /* panels that nobody has taken */
+    atomic_int busy; /* panels that are not complete; the fields above stand while it is not 0 */
     atomic_int asleep, closing;
     int num_threads;
     pthread_mutex_t mutex;
@@ -354,10 +354,14 @@ static void run_layer(Pool *pool, const Model *model, const Step *step, const La
 
 /* -- one step, and several ----------------------------------------------------------------- */
 
-/* Logits of what follows `tokens`, and the next state. */
-void charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens,
+/* Logits of what follows `tokens`, and the next state. Whether the tokens are in the vocabulary: if
+   not, nothing is done. */
+bool charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens,
                  const float *state, float *next, float *logits) {
     const Step step = {rows, tokens, state, next, logits};
+    for (int row = 0; row < rows; row++)
+        if (tokens[row] < 0 || tokens[row] >= model->layers[model->num_layers].hidden_size)
+            return false;
     if (model->table)
         for (int row = 0; row < rows; row++)
             if (!model->known[tokens[row]]) {
@@ -369,6 +373,7 @@ void charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens
             }
     for (int i = 0; i <= model->num_layers; i++)
         run_layer(pool, model, &step, model->layers + i);
+    return true;
 }
 
 /* A token drawn from softmax((logits + added) / temperature) by inverting the distribution

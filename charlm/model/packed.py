@@ -49,9 +49,10 @@ class PackedModel:
             self._model.table = self._keep(torch.empty(self._vocab_size, row_size))
             self._model.known = self._keep(torch.zeros(self._vocab_size, dtype=torch.uint8))
         self._address = ctypes.byref(self._model)
-        self._pool = kernel.charlm_open_pool(num_threads - 1) if num_threads > 1 else None
-        if self._pool is not None:
-            weakref.finalize(self, close_pool, self._pool, os.getpid())
+        self._threads = kernel.charlm_open_pool(num_threads - 1) if num_threads > 1 else None
+        self._owner = os.getpid()
+        if self._threads is not None:
+            weakref.finalize(self, close_pool, self._threads, self._owner)
 
     def initial_state(self, batch_size: int) -> State:
         return ((torch.zeros(batch_size, self._state_size),),)
@@ -60,19 +61,21 @@ class PackedModel:
         ((before,),) = state
         rows = tokens.shape[0]
         assert before.is_contiguous() and before.shape == (rows, self._state_size)
-        assert tokens.dtype == torch.long
+        assert tokens.dtype == torch.long and before.dtype == torch.float32
         tokens = tokens.contiguous()
         after = before.new_empty(rows, self._state_size)
         logits = before.new_empty(rows, self._vocab_size)
-        self._step(
+        known = self._step(
             self._address,
-            self._pool,
+            self._pool(),
             rows,
             tokens.data_ptr(),
             before.data_ptr(),
             after.data_ptr(),
             logits.data_ptr(),
         )
+        if not known:
+            raise IndexError(f"a token is not among the {self._vocab_size} of the vocabulary")
         return logits, ((after,),)
 
     def write(
@@ -84,19 +87,23 @@ class PackedModel:
         temperature: float,
         uniforms: Tensor | None,
     ) -> tuple[Tensor, Tensor, State]:
+        """`ChunkModel.write`."""
         rows = logits.shape[0]
+        assert logits.dtype == added.dtype == torch.float32
+        assert uniforms is None or uniforms.dtype == torch.float64
         assert logits.shape == (rows, self._vocab_size) and added.shape == (self._vocab_size,)
         assert uniforms is None or uniforms.shape == (count, rows)
         logits = logits.clone(memory_format=torch.contiguous_format)
         ((before,),) = state
-        states = (before.clone(), torch.empty_like(before))
+        assert before.dtype == torch.float32 and before.shape == (rows, self._state_size)
+        states = (before.clone(memory_format=torch.contiguous_format), torch.empty_like(before))
         tokens = torch.empty(count, rows, dtype=torch.long)
         weights = torch.empty(self._vocab_size)
         added = added.contiguous()
         uniforms = None if uniforms is None else uniforms.contiguous()
         self._write(
             self._address,
-            self._pool,
+            self._pool(),
             rows,
             count,
             added.data_ptr(),
@@ -109,6 +116,10 @@ class PackedModel:
             weights.data_ptr(),
         )
         return tokens, logits, ((states[count % 2],),)
+
+    def _pool(self) -> int | None:
+        """The helping threads; a fork of the process that has them goes on without."""
+        return self._threads if os.getpid() == self._owner else None
 
     def _pack_layer(self, layer: RecurrentLayer) -> KernelLayer:
         cell = layer.step_cell()

@@ -275,7 +275,12 @@ def test_stop_is_banned_and_favoured_like_any_token(trained, level):
         return {(g.end, g.text == "") for g in lm.generate_many([""], config, seed=0)}
 
     assert ends(bias={"<stop>": 1000.0}) == {("<stop>", True)}
-    assert ends(ban=("<stop>",), bias={"<stop>": 1000.0}) == {("length", False)}
+    assert ends(ban=("<stop>",)) == {("length", False)}
+
+
+def test_a_bias_without_effect_is_refused():
+    with pytest.raises(ConfigError, match=r"the bias on '<stop>' has no effect: it is banned"):
+        rules("char", ban=("<stop>",), bias={"<stop>": 1.0})
 
 
 def test_other_is_written_only_where_it_is_allowed(trained):

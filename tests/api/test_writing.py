@@ -530,3 +530,18 @@ def test_a_model_in_training_writes_as_it_is_at_the_moment(trained, level):
     pieces = Writer(lm.model, lm.tokenizer, config).pieces([""], 3, 1)
     assert text == "".join(piece.text for piece in pieces) != ""
     assert text == sample_text(lm.model, lm.tokenizer, config, seed=3)
+
+
+def test_texts_that_are_complete_come_before_an_interruption():
+    def pieces():
+        yield Piece(0, "", "a", 1)
+        yield Piece(1, "", "b", 1, "<stop>")
+        yield Piece(2, "", "c", 1)
+        raise KeyboardInterrupt
+
+    came = []
+    with pytest.raises(KeyboardInterrupt):
+        for piece in in_order(pieces()):
+            came.append(piece.text)
+
+    assert came == ["a", "b"]

@@ -119,7 +119,9 @@ def test_a_text_is_written_by_turns_in_a_terminal(terminal, models, tmp_path):
     assert player.say("/undo") == f"took back {fourth!r}"
     assert player.say("/undo") == "took back ' and'"
     offers = player.say("/pick 2")
-    one, two = re.fullmatch(r"\[1\] …(.*)\n\[2\] …(.*)\n1 to 2, or Enter for ", offers, re.S).groups()
+    one, two = re.fullmatch(
+        r"\[1\] …(.*)\n\[2\] …(.*)\n1 to 2, or Enter for ", offers, re.S
+    ).groups()
     assert player.say("2") == ""
     assert player.say("/text") == "The fox" + first + second + two
     assert "[3]" in player.say("/pick")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from charlm.decoding import DecodingConfig, exhaustive, exhaustive_search
+from charlm.decoding import DecodingConfig, Rules, exhaustive, exhaustive_search
 from charlm.decoding.exhaustive import count_texts
 from charlm.errors import ConfigError
 
@@ -135,3 +135,33 @@ def test_texts_that_run_into_barred_tokens_alone_are_an_error(random_model, rule
 
     with pytest.raises(ConfigError, match="no text is left"):
         exhaustive_search(random_model(0, 4), (0,), config, rules_for(4, STOP, barred=(STOP,)))
+
+
+class Constant:
+    """The same logits for ever."""
+
+    def initial_state(self, batch_size):
+        return ((torch.zeros(batch_size, 1),),)
+
+    def step(self, tokens, state):
+        return torch.tensor([[0.0, -math.inf, -5.0]]).expand(len(tokens), 3), state
+
+
+def test_a_long_narrow_space_is_searched_without_recursion():
+    config = DecodingConfig(exhaustive=True, max_new_tokens=1500, length_penalty=0.0)
+
+    (best,) = exhaustive_search(
+        Constant(), (1,), config, Rules(vocab_size=3, stop_id=2, barred=(1,))
+    )
+
+    assert best.tokens == ()
+
+
+@pytest.mark.parametrize("max_new_tokens", [20, 10**6, 10**9])
+def test_a_space_beyond_counting_is_refused_at_once(prefix_model, max_new_tokens):
+    config = DecodingConfig(exhaustive=True, max_new_tokens=max_new_tokens)
+
+    with pytest.raises(ConfigError, match=r"there are about 10\^\d+ texts"):
+        exhaustive_search(
+            prefix_model(lambda _: torch.zeros(12)), (0,), config, Rules(vocab_size=12, stop_id=11)
+        )

@@ -216,8 +216,13 @@ def test_top_k_keeps_the_most_likely_tokens(shape, k):
     assert_rows_equal(kept, naive, logits)
 
 
-def test_top_k_keeps_what_is_as_likely_as_the_last():
-    assert keep_top_k(torch.tensor([1.0, 3.0, 2.0, 2.0]), 2).tolist() == [-INF, 3, 2, 2]
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (1, 1, 4)])
+def test_top_k_keeps_the_first_of_those_as_likely_as_the_last(shape):
+    logits = torch.tensor([2.0, 3.0, 2.0, 2.0]).view(shape)
+
+    assert keep_top_k(logits, 1).flatten().tolist() == [-INF, 3, -INF, -INF]
+    assert keep_top_k(logits, 3).flatten().tolist() == [2, 3, 2, -INF]
+    assert keep_top_k(torch.zeros(shape), 1).flatten().tolist() == [0, -INF, -INF, -INF]
 
 
 @pytest.mark.parametrize("p", [1e-300, 0.3, 0.5, 0.9, 0.999])

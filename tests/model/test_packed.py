@@ -396,3 +396,11 @@ print(torch.allclose(write(steps), expected, atol=1e-6))
 """)
 
     assert said == ["True"]
+
+
+@pytest.mark.parametrize("token", [-1, 23, 10**12])
+def test_a_token_outside_the_vocabulary_is_an_error(token):
+    steps = fastest_steps(random_model(), 1)
+
+    with pytest.raises(IndexError), torch.inference_mode():
+        steps.step(torch.tensor([3, token]), steps.initial_state(2))
