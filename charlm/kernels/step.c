@@ -190,21 +190,11 @@ static void run_block(const Layer *layer, int index, int rows, const Block *bloc
         charlm_finish(layer, index * units, sums[row], block->hidden[row], block->out[row]);
 }
 
-/* A panel of a token's row of the table: what its embedding adds to the first layer, and biases. */
-static void tabulate(const Layer *layer, int index, const float *embedding, float *row) {
-    const int gates = num_gates(layer);
-    Lanes sums[1][4];
-    memcpy(sums[0], layer->start + 4 * WIDTH * index, sizeof sums[0]);
-    charlm_add_products(sums, 1, gates,
-                        layer->from_input + (size_t)index * gates * WIDTH * layer->input_size,
-                        layer->input_size, &embedding);
-    memcpy(row + 4 * WIDTH * index, sums[0], sizeof sums[0]);
-}
-
 /* -- one layer ----------------------------------------------------------------------------- */
 
 /* A step's tensors; a row of the states holds all layers' one after the other. */
 typedef struct {
+    bool tabulates; /* the rows are tokens whose rows of the table are to be computed */
     int rows;
     const int64_t *tokens; /* [row] */
     const float *state;    /* [row][state_size] */
@@ -221,8 +211,33 @@ static float *table_row(const Model *model, int64_t token) {
     return model->table + (size_t)token * num_panels(model->layers) * 4 * WIDTH;
 }
 
+/* One panel of the table, for all tokens of the step: what an embedding adds to the first layer, and
+   the biases. */
+static void tabulate_panel(const Model *model, const Step *step, const Layer *layer, int index) {
+    const int gates = num_gates(layer);
+    const float *weights = layer->from_input + (size_t)index * gates * WIDTH * layer->input_size;
+    for (int at = 0; at < step->rows; at += ROWS) {
+        const int rows = step->rows - at < ROWS ? step->rows - at : ROWS;
+        const float *embedding[ROWS];
+        Lanes sums[ROWS][4];
+        for (int row = 0; row < rows; row++) {
+            embedding[row] =
+                model->embedding + (size_t)step->tokens[at + row] * layer->input_size;
+            memcpy(sums[row], layer->start + 4 * WIDTH * index, sizeof sums[row]);
+        }
+        charlm_add_products(sums, rows, gates, weights, layer->input_size, embedding);
+        for (int row = 0; row < rows; row++)
+            memcpy(table_row(model, step->tokens[at + row]) + 4 * WIDTH * index, sums[row],
+                   sizeof sums[row]);
+    }
+}
+
 /* One panel of a layer, or of the head, for all rows. */
 static void run_panel(const Model *model, const Step *step, const Layer *layer, int index) {
+    if (step->tabulates) {
+        tabulate_panel(model, step, layer, index);
+        return;
+    }
     const bool bottom = layer == model->layers, head = layer->kind == HEAD;
     for (int at = 0; at < step->rows; at += ROWS) {
         const int rows = step->rows - at < ROWS ? step->rows - at : ROWS;
@@ -354,23 +369,33 @@ static void run_layer(Pool *pool, const Model *model, const Step *step, const La
 
 /* -- one step, and several ----------------------------------------------------------------- */
 
+/* Complete the table for `tokens`. */
+static void tabulate(const Model *model, Pool *pool, int rows, const int64_t *tokens) {
+    int64_t missing[64];
+    int count = 0;
+    for (int row = 0; row < rows; row++) {
+        if (!model->known[tokens[row]]) {
+            model->known[tokens[row]] = 1;
+            missing[count++] = tokens[row];
+        }
+        if (count == 64 || (count > 0 && row == rows - 1)) {
+            const Step step = {true, count, missing, NULL, NULL, NULL};
+            run_layer(pool, model, &step, model->layers);
+            count = 0;
+        }
+    }
+}
+
 /* Logits of what follows `tokens`, and the next state. Whether the tokens are in the vocabulary: if
    not, nothing is done. */
 bool charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens,
                  const float *state, float *next, float *logits) {
-    const Step step = {rows, tokens, state, next, logits};
+    const Step step = {false, rows, tokens, state, next, logits};
     for (int row = 0; row < rows; row++)
         if (tokens[row] < 0 || tokens[row] >= model->layers[model->num_layers].hidden_size)
             return false;
     if (model->table)
-        for (int row = 0; row < rows; row++)
-            if (!model->known[tokens[row]]) {
-                const float *embedding =
-                    model->embedding + (size_t)tokens[row] * model->layers->input_size;
-                for (int index = 0; index < num_panels(model->layers); index++)
-                    tabulate(model->layers, index, embedding, table_row(model, tokens[row]));
-                model->known[tokens[row]] = 1;
-            }
+        tabulate(model, pool, rows, tokens);
     for (int i = 0; i <= model->num_layers; i++)
         run_layer(pool, model, &step, model->layers + i);
     return true;
