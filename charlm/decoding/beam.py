@@ -98,9 +98,10 @@ def beam_steps(
             if group.done:
                 continue
             last_row = first_row + len(group.growing)
-            candidates, parents = advance(
-                group, log_probs[first_row:last_row], penalty, width, config, rules
-            )
+            with arithmetic():
+                candidates, parents = advance(
+                    group, log_probs[first_row:last_row], penalty, width, config, rules
+                )
             if config.diversity_penalty:
                 penalty = log_probs.new_zeros(rules.vocab_size) if penalty is None else penalty
                 for node in group.growing:

@@ -107,10 +107,10 @@ def extend(
     with arithmetic():
         log_probs = batch.allowed_log_probs()
         totals = (log_probs + log_probs.new_tensor([[node.log_prob] for node in nodes])).flatten()
-    wanted = config.num_return_sequences if last else len(totals)
+        best = best_entries(totals, config.num_return_sequences if last else len(totals))
     texts: list[Node] = []
     going: list[tuple[int, Node]] = []
-    for total, place in best_entries(totals, wanted):
+    for total, place in best:
         row, token = divmod(place, rules.vocab_size)
         node = nodes[row].follow(token, total, total / length**config.length_penalty, rules)
         if last or node.stopped:
