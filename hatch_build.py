@@ -1,6 +1,6 @@
 """Compile `charlm/kernels/step.c` when charlm is installed, if there is a C compiler.
 
-Without one charlm installs all the same and steps with torch when it writes: several times slower.
+Without one charlm installs all the same and steps with torch when it writes: many times slower.
 """
 
 import os
