@@ -1,5 +1,6 @@
 """Prompts to texts: by sampling in batches, or by search."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
@@ -96,8 +97,8 @@ class Writer:
     def sample(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Piece]:
         """Write `num_return_sequences` texts after each prompt, `batch_size` at a time.
 
-        Text `index` is number `index % num_return_sequences` of its prompt. Which number it has
-        and the seed are all its randomness.
+        Text `index` is number `index % num_return_sequences` of its prompt. The seed, the prompt
+        and that number are all its randomness.
         """
         number = self.config.num_return_sequences
         jobs = ((prompt, i) for prompt in prompts for i in range(number))
@@ -117,7 +118,7 @@ class Writer:
                 found = beam_search(self._model, ids, self.config, rules)
             case _:
                 found = sample_without_replacement(
-                    self._model, ids, self.config, rules, seed=sample_seed(seed, 0)
+                    self._model, ids, self.config, rules, seed=sample_seed(seed, 0, ids)
                 )
         wanted = found[: self.config.num_return_sequences]
         return [self._read_hypothesis(prompt, stream, hypothesis) for hypothesis in wanted]
@@ -173,7 +174,7 @@ class Writer:
             [read[prompt][0] for prompt, _ in jobs],
             self.config,
             self._rules,
-            generators=[sample_generator(seed, number) for _, number in jobs],
+            generators=[sample_generator(seed, number, read[prompt][0]) for prompt, number in jobs],
             watches=streams,
         )
         for step in steps:
@@ -269,12 +270,18 @@ def sample_text(
     return "".join(piece.text for piece in pieces)
 
 
-def sample_generator(seed: int, number: int) -> torch.Generator:
+def sample_generator(seed: int, number: int, prompt: Sequence[int]) -> torch.Generator:
     """The randomness of one sample, independent of how many others there are."""
-    return torch.Generator().manual_seed(sample_seed(seed, number))
+    return torch.Generator().manual_seed(sample_seed(seed, number, prompt))
 
 
-def sample_seed(seed: int, number: int) -> int:
-    """A seed of its own for a sample. All of `seed` counts; torch looks at its last 32 bits."""
-    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+def sample_seed(seed: int, number: int, prompt: Sequence[int]) -> int:
+    """A seed of its own for sample `number` of a prompt, token ids.
+
+    The prompt counts, too: with the same numbers, likely continuations of one are those of
+    another. So does all of `seed`, of which torch would look at the last 32 bits.
+    """
+    octets = np.array(prompt, dtype="<i8").tobytes()
+    digest = int.from_bytes(hashlib.blake2b(octets, digest_size=8).digest(), "big")
+    state = np.random.SeedSequence([seed, number, digest]).generate_state(1, np.uint64)
     return int(state[0]) >> 1

@@ -58,6 +58,11 @@ class PackedModel:
         return ((torch.zeros(batch_size, self._state_size),),)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """`StepModel.step`.
+
+        Raises:
+            IndexError: a token is not in the vocabulary.
+        """
         ((before,),) = state
         rows = tokens.shape[0]
         assert before.is_contiguous() and before.shape == (rows, self._state_size)

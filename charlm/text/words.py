@@ -72,11 +72,11 @@ class WordTokenizer(Tokenizer):
         return WordDecoder(self)
 
     def decoder_after(self, text: str) -> "WordDecoder":
-        decoder = WordDecoder(self)
-        for token in self.encode(text):
-            decoder.push(token)
+        """One that knows whether the space before the next word is there already."""
+        decoder = super().decoder_after(text)
+        assert isinstance(decoder, WordDecoder)
         if text[-1:].isspace():
-            decoder.forget_gap()  # it is there already
+            decoder.forget_gap()
         return decoder
 
     def unknown(self, text: str) -> list[str]:

@@ -226,7 +226,7 @@ def test_exhaustive_search_leaves_out_banned_strings(babbler, level):
 
 def test_a_babbler_writes_its_strings_in_many_ways(babbler):
     lm = babbler("bpe")
-    config = DecodingConfig(num_return_sequences=100, max_new_tokens=20)
+    config = DecodingConfig(num_return_sequences=1000, max_new_tokens=20)
 
     cuts = set()
     for generation in lm.generate_many([""], config, seed=1):

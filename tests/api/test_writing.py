@@ -112,7 +112,7 @@ def test_the_numbers_of_a_prompt_and_the_seeds_give_different_texts(trained):
 
 def test_the_randomness_of_a_sample_is_its_seed_and_its_number():
     def numbers(seed, number):
-        return tuple(torch.rand(4, generator=sample_generator(seed, number)).tolist())
+        return tuple(torch.rand(4, generator=sample_generator(seed, number, [9, 1])).tolist())
 
     drawn = {(seed, number): numbers(seed, number) for seed in range(5) for number in range(5)}
 
@@ -545,3 +545,13 @@ def test_texts_that_are_complete_come_before_an_interruption():
             came.append(piece.text)
 
     assert came == ["a", "b"]
+
+
+def test_like_prompts_do_not_share_their_randomness():
+    def numbers(prompt):
+        return torch.rand(4, generator=sample_generator(1, 0, prompt)).tolist()
+
+    prompts = [[9], [9, 1], [9, 2], [9, 1, 1], [9, 1, 0]]
+
+    assert len({tuple(numbers(prompt)) for prompt in prompts}) == len(prompts)
+    assert numbers([9, 1]) == numbers([9, 1])

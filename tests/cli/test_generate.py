@@ -138,7 +138,7 @@ def test_of_many_characters_never_seen_some_are_named_and_the_rest_counted(gener
 
 
 @pytest.mark.parametrize(
-    ("level", "stop"), [("char", -100.0), ("char", 2.5), ("word", -100.0), ("word", 1.0)]
+    ("level", "stop"), [("char", -100.0), ("char", 3.5), ("word", -100.0), ("word", 1.0)]
 )
 def test_many_prompts_give_what_each_gives_by_itself_in_their_order(
     generate, tmp_path, level, stop
