@@ -13,6 +13,8 @@ RECIPE = Path("recipe.toml")
 METRICS = Path("metrics.jsonl")
 CARD = Path("README.md")
 STATE = Path("state/training.safetensors")
+ADAPTATION = Path("adaptation.json")
+GRADIENTS = Path("gradients.safetensors")
 
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:

@@ -3,25 +3,29 @@
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from charlm.api.adapting import Adaptation, adapt, remembered
+from charlm.api.evaluating import Evaluator
+from charlm.api.scoring import By, Surprisal, score_text
 from charlm.api.writing import Generation, Piece, Writer
 from charlm.checkpoint import Checkpoint, load_checkpoint
-from charlm.data import Framing, Part, TokenFile, read_texts, write_token_file
-from charlm.decoding import DecodingConfig
+from charlm.data import Part
+from charlm.decoding import CachedSteps, DecodingConfig
 from charlm.device import DeviceName, choose_device
-from charlm.errors import ConfigError, TextError
-from charlm.evaluation import Evaluation, evaluate
+from charlm.errors import ConfigError
+from charlm.evaluation import CacheConfig, Context, Evaluation, Segment, TokenSurprisal
 from charlm.location import find_checkpoint
 from charlm.model import LanguageModel, StepModel, fastest_steps
 from charlm.settings import pick, setting_names
 from charlm.text import Tokenizer
-from charlm.training import find_part
 
 BATCH_SIZE = 64  # texts that are written together
 
@@ -29,8 +33,9 @@ BATCH_SIZE = 64  # texts that are written together
 class LoadedModel:
     """A trained model, ready to write and to be evaluated; see `charlm.load`."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, cache: CacheConfig | None = None) -> None:
         self.checkpoint = checkpoint
+        self.cache = cache
         self.model: LanguageModel = checkpoint.model
         self.tokenizer: Tokenizer = checkpoint.tokenizer
 
@@ -101,30 +106,42 @@ class LoadedModel:
         """What writes under a configuration."""
         return Writer(self._steps, self.tokenizer, config)
 
+    def with_cache(self, **settings: Any) -> "LoadedModel":
+        """The same model with a neural cache: what a text holds already comes again more easily.
+
+        Args:
+            settings: those of `CacheConfig`; the others as they were tuned for this model, or the
+                default ones.
+
+        Raises:
+            ConfigError: a setting is unknown, of another type or out of range.
+        """
+        check_known(CacheConfig, settings, "the cache")
+        adaptation = remembered(self.checkpoint, None, pick(CacheConfig, settings))
+        return LoadedModel(self.checkpoint, adaptation.cache)
+
     @cached_property
     def _steps(self) -> StepModel:
-        return fastest_steps(self.model, torch.get_num_threads())
+        steps = fastest_steps(self.model, torch.get_num_threads())
+        if self.cache is None:
+            return steps
+        return CachedSteps(steps, self.tokenizer.start_id, **asdict(self.cache))
 
     def evaluate(self, text: str) -> Evaluation:
         """Measure a text exactly, framed as the training text was."""
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with tempfile.NamedTemporaryFile(prefix="charlm-") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
-            return self.evaluate_files([file.name])
+            return self.evaluator().evaluate_file(file.name, name="the text").evaluation
 
     def evaluate_files(self, paths: Sequence[str]) -> Evaluation:
-        """Measure files (`-` is standard input) exactly, as one text.
+        """Measure files (`-` is standard input) exactly, each by itself, and sum up.
 
         Raises:
             TextError: a file cannot be read or is empty.
         """
-        config = self.checkpoint.config
-        assert config.corpus.frame is not None
-        framing = Framing(frame=config.corpus.frame, pretokenized=config.text.pretokenized)
-        part = read_texts(paths, framing, any_bytes=config.text.level == "byte")
-        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
-            tokens = write_token_file(Path(folder) / "text.tokens", part.pieces(), self.tokenizer)
-            return self._evaluate(tokens)
+        evaluator = self.evaluator()
+        return evaluator.together([evaluator.evaluate_file(path) for path in paths]).evaluation
 
     def evaluate_split(self, part: Part) -> Evaluation:
         """Measure a part of the training corpus exactly.
@@ -133,17 +150,44 @@ class LoadedModel:
             CheckpointError: the corpus has changed or is gone.
             TextError: the part is empty.
         """
-        tokens = find_part(self.checkpoint.config, self.tokenizer, part)
-        if len(tokens) == 0:
-            raise TextError(
-                f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "
-                "--split, or name a text."
-            )
-        return self._evaluate(tokens)
+        return self.evaluator().evaluate_split(part).evaluation
 
-    def _evaluate(self, tokens: TokenFile) -> Evaluation:
-        independent = self.checkpoint.config.corpus.independent_frames
-        return evaluate(self.model, tokens, self.tokenizer, independent_frames=independent)
+    @overload
+    def score(
+        self, text: str, by: Literal["token"] = "token", *, context: Context | None = None
+    ) -> Iterator[TokenSurprisal]: ...
+    @overload
+    def score(
+        self,
+        text: str,
+        by: Literal["word", "sentence", "line"],
+        *,
+        context: Context | None = None,
+    ) -> Iterator[Segment]: ...
+    def score(
+        self, text: str, by: By = "token", *, context: Context | None = None
+    ) -> Iterator[Surprisal]:
+        """Surprisal of each token of a text, or of each word, sentence or line.
+
+        Args:
+            text: framed as the training text was; `<stop>` of each frame is scored, too.
+            by: what to sum over; see `charlm.evaluation.segments`.
+            context: predict from all of the `stream` before, or from the `frame` alone; by default
+                as the model was trained.
+
+        Raises:
+            TextError: the text is empty.
+        """
+        return score_text(self.evaluator(context=context), text, by)
+
+    def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Log P in nats of each text as a sentence of its own; see `Evaluator.log_probs`."""
+        return self.evaluator().log_probs(texts)
+
+    def evaluator(self, *, context: Context | None = None) -> Evaluator:
+        """What evaluates and scores texts with the model and its cache, if it has one."""
+        predictor = adapt(self.checkpoint, Adaptation(cache=self.cache))
+        return Evaluator(self.checkpoint, predictor, context=context)
 
 
 def load(checkpoint: str | Path | None = None, device: DeviceName = "auto") -> LoadedModel:
@@ -167,9 +211,18 @@ def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
         k: (v,) if k in ("stop", "ban") and isinstance(v, str) else v for k, v in settings.items()
     }
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    if unknown := set(settings) - setting_names(DecodingConfig):
-        raise ConfigError(f"unknown settings of generate: {', '.join(sorted(unknown))}.")
+    check_known(DecodingConfig, settings, "generate")
     return DecodingConfig(**pick(DecodingConfig, settings))
+
+
+def check_known(kind: type[Any], settings: dict[str, Any], what: str) -> None:
+    """Every setting must be one that there is.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    if unknown := set(settings) - setting_names(kind):
+        raise ConfigError(f"unknown settings of {what}: {', '.join(sorted(unknown))}.")
 
 
 def draw_seed() -> int:

@@ -1,5 +1,11 @@
 """A checkpoint is a folder, without pickle, each file written whole or not at all."""
 
+from charlm.checkpoint.adaptation import (
+    read_adaptations,
+    read_gradients,
+    save_adaptation,
+    save_gradients,
+)
 from charlm.checkpoint.card import model_card, save_card
 from charlm.checkpoint.config_file import CheckpointConfig, read_config
 from charlm.checkpoint.folder import (
@@ -30,10 +36,14 @@ __all__ = [
     "load_weights",
     "model_card",
     "model_weights",
+    "read_adaptations",
     "read_config",
+    "read_gradients",
     "read_metrics",
     "remove_leftovers",
+    "save_adaptation",
     "save_card",
+    "save_gradients",
     "save_state",
     "save_weights",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from charlm.cli import corpus, evaluate, generate, info, play, train, vocab
+from charlm.cli import corpus, evaluate, export, generate, info, play, rescore, score, train, vocab
 from charlm.errors import CharlmError
 from charlm.version import __version__
 
@@ -22,10 +22,13 @@ app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
+app.command("score")(score.score)
+app.command("rescore")(rescore.rescore)
 app.add_typer(vocab.app, name="vocab")
 app.command("info")(info.info)
 app.command("list")(info.list_all)
 app.command("corpus")(corpus.corpus)
+app.command("export")(export.export)
 
 
 def show_version(wanted: bool) -> None:
@@ -65,7 +68,10 @@ def main() -> None:
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise
-        fail("out of memory; lower --batch-size, --bptt, --hidden-size, --vocab-size or --beam.")
+        fail(
+            "out of memory; lower --batch-size, --bptt, --hidden-size, --vocab-size, --beam or "
+            "--cache-size."
+        )
 
 
 def share_the_processor() -> None:

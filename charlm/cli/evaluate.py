@@ -2,70 +2,270 @@
 
 import json
 import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlm.cli import options
+from charlm.cli import options, predictors
+from charlm.cli.predictors import make_evaluator
 from charlm.errors import CheckpointError, ConfigError
 from charlm.location import is_checkpoint_name
 
+if TYPE_CHECKING:
+    from charlm.api import Account, Comparison, Evaluator, Measured, NamedText
+
 
 def evaluate(
+    context: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT] [TEXT]...",
-            help="Default: the newest checkpoint, on its held-out test split. `-` is stdin.",
+            metavar="[CHECKPOINT]... [TEXT]...",
+            help="Default: the newest checkpoint, on its held-out test split. `-` is stdin. "
+            "Several checkpoints are compared.",
         ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", metavar="TEXT", help="A text to measure. May be repeated."),
     ] = None,
     split: Annotated[
         Literal["train", "valid", "test"] | None,
         typer.Option(help="Part of the training corpus. Default: test."),
     ] = None,
+    frame: options.FrameOfText = None,
+    context_of_tokens: options.Context = None,
+    baseline: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ORDER",
+            min=1,
+            help="Compare with an n-gram model of the training tokens (modified Kneser-Ney).",
+        ),
+    ] = None,
+    dynamic: predictors.Dynamic = False,
+    dynamic_learning_rate: predictors.DynamicLearningRate = None,
+    dynamic_decay: predictors.DynamicDecay = None,
+    dynamic_bptt: predictors.DynamicBptt = None,
+    cache: predictors.Cache = False,
+    cache_size: predictors.CacheSize = None,
+    cache_flatness: predictors.CacheFlatness = None,
+    cache_weight: predictors.CacheWeight = None,
+    tune: predictors.Tune = False,
+    mix: predictors.Mix = None,
     perplexity: Annotated[
         bool, typer.Option("--perplexity", help="Print the perplexity alone.")
     ] = False,
+    form: Annotated[
+        Literal["kenlm", "srilm"] | None,
+        typer.Option("--format", help="Print what `query -v summary` or `ngram -ppl` would print."),
+    ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Measure how well a model predicts a text, exactly: every token once, in full context."""
-    checkpoint, texts = checkpoint_and_texts(names or [])
+    checkpoints, texts = checkpoints_and_texts(names or [], text or [])
+    check_output(perplexity=perplexity, as_json=as_json, form=form)
     if split is not None and texts:
         raise ConfigError("--split has no effect where texts are named; leave one of them out.")
-    if perplexity and as_json:
-        raise ConfigError("--perplexity and --json exclude each other; choose one.")
+    if len(checkpoints) > 1 and mix:
+        raise ConfigError("--mix makes one model of several; name one checkpoint beside it.")
+    params = {**context.params, "context": context_of_tokens}
+    with ExitStack() as stack:
+        evaluators = [make_evaluator(c, params, device) for c in checkpoints or [None]]
+        if baseline is not None:
+            evaluators.append(make_baseline(evaluators[0][0], baseline))
+        check_single(evaluators, form)
+        found = [stack.enter_context(at_rest(name)) for name in texts]
+        if len(checkpoints) > 1 and not texts:
+            found = [stack.enter_context(split_of_first(evaluators[0][0], split or "test"))]
+        report(evaluators, found, None if found else split or "test", perplexity, form, as_json)
 
-    from charlm.api import load
-    from charlm.display.evaluation import show_evaluation
 
-    lm = load(checkpoint, device)
-    if texts:
-        result, what = lm.evaluate_files(texts), ", ".join(texts)
-    else:
-        part = split or "test"
-        result, what = lm.evaluate_split(part), f"its {part} split"
+def report(
+    evaluators: Sequence[tuple["Evaluator", str]],
+    texts: Sequence["NamedText"],
+    split: Literal["train", "valid", "test"] | None,
+    perplexity: bool,
+    form: str | None,
+    as_json: bool,
+) -> None:
+    """Measure, compare and print."""
+    from charlm.api import account, compare
+    from charlm.display.evaluation import show_comparison, show_evaluation, show_texts
+
+    if len(evaluators) > 1:
+        accounts = [account(label, evaluator, texts, split) for evaluator, label in evaluators]
+        comparisons = [compare(each, accounts[0], texts) for each in accounts[1:]]
+        if perplexity:
+            for each in accounts:
+                print(f"{each.together.evaluation.perplexity:.4f}")
+        elif as_json:
+            print_json(comparison_record(accounts, comparisons))
+        else:
+            show_comparison(accounts, comparisons)
+        return
+    ((evaluator, label),) = evaluators
+    measured = measure(evaluator, texts, split)
+    together = evaluator.together(measured)
     if perplexity:
-        print(f"{result.perplexity:.4f}")
+        print(f"{together.evaluation.perplexity:.4f}")
+    elif form is not None:
+        from charlm.display.formats import kenlm_summary, srilm_line
+
+        lines = [srilm_line(each) for each in measured]
+        print(kenlm_summary(together) if form == "kenlm" else "\n".join(lines))
     elif as_json:
-        finite = {k: v if math.isfinite(v) else None for k, v in result.to_dict().items()}
-        print(json.dumps(finite, indent=2))
+        print_json(record(together, measured))
     else:
-        show_evaluation(result, f"{lm.checkpoint.folder} on {what}")
+        if len(measured) > 1:
+            show_texts([*measured, together], label)
+        show_evaluation(together, label)
 
 
-def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
+def measure(
+    evaluator: "Evaluator",
+    texts: Sequence["NamedText"],
+    split: Literal["train", "valid", "test"] | None,
+) -> list["Measured"]:
+    """Each text, or the split of the corpus."""
+    if split is not None:
+        return [evaluator.evaluate_split(split)]
+    return [evaluator.evaluate_file(text.path, name=text.name) for text in texts]
+
+
+def make_baseline(evaluator: "Evaluator", order: int) -> tuple["Evaluator", str]:
+    """The n-gram model of a checkpoint's training tokens, to evaluate with, and its name."""
+    from charlm.api import train_ngram
+    from charlm.evaluation import NgramPredictor
+
+    model = train_ngram(evaluator.checkpoint, order)
+    return evaluator.with_predictor(NgramPredictor(model)), f"{order}-gram"
+
+
+def checkpoints_and_texts(
+    names: Sequence[str], texts: Sequence[str]
+) -> tuple[list[Path | None], list[str]]:
+    """Tell checkpoints from texts; where texts are given by option, all names are checkpoints.
+
+    Raises:
+        CheckpointError: a name is neither.
+    """
+    if texts:
+        return [Path(name) for name in names], list(texts)
+    checkpoint, rest = checkpoint_and_texts(names)
+    checkpoints: list[Path | None] = [] if checkpoint is None else [checkpoint]
+    while checkpoints and rest and is_checkpoint_name(rest[0]) and not Path(rest[0]).is_file():
+        checkpoints.append(Path(rest[0]))
+        rest = rest[1:]
+    return checkpoints, rest
+
+
+def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Tell a checkpoint from texts: the first name is one if there is such a checkpoint.
 
     Raises:
-        CheckpointError: the first name is a folder, but not a checkpoint.
+        CheckpointError: the first name is neither.
     """
     if not names:
         return None, []
     first, *rest = names
     if is_checkpoint_name(first):
         return Path(first), rest
-    if Path(first).is_dir() or not (rest or Path(first).exists() or "://" in first or first == "-"):
+    if Path(first).is_dir() or not (Path(first).exists() or "://" in first or first == "-"):
         raise CheckpointError(f"{first} is neither a checkpoint nor a text; see `charlm list`.")
-    return None, names
+    return None, list(names)
+
+
+def check_output(*, perplexity: bool, as_json: bool, form: str | None) -> None:
+    """One kind of output at a time.
+
+    Raises:
+        ConfigError: two exclude each other.
+    """
+    asked = {"--perplexity": perplexity, "--json": as_json, "--format": form is not None}
+    given = [flag for flag, wanted in asked.items() if wanted]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} exclude each other; choose one.")
+
+
+def check_single(evaluators: Sequence[object], form: str | None) -> None:
+    """The formats of other programs hold one model.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if form is not None and len(evaluators) > 1:
+        raise ConfigError(
+            f"--format {form} shows one model; name one checkpoint and leave out --baseline."
+        )
+
+
+@contextmanager
+def at_rest(name: str) -> Iterator["NamedText"]:
+    """A text that can be opened again and again: standard input and pipes are copied."""
+    from charlm.api import NamedText
+    from charlm.data import Source, comes_once
+
+    if not comes_once(name):
+        yield NamedText(name=name, path=name)
+        return
+    with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
+        path = Path(folder) / "text"
+        with path.open("wb") as file:
+            file.writelines(Source(name).chunks())
+        yield NamedText(name=name, path=str(path))
+
+
+@contextmanager
+def split_of_first(
+    evaluator: "Evaluator", part: Literal["train", "valid", "test"]
+) -> Iterator["NamedText"]:
+    """The first model's split, as a text for all."""
+    from charlm.api import split_as_text
+
+    with split_as_text(evaluator.checkpoint, part) as text:
+        yield text
+
+
+def record(together: "Measured", measured: Sequence["Measured"]) -> dict[str, Any]:
+    """The measures of one model as JSON has them; of each text, too, where there are several."""
+    content: dict[str, Any] = together.to_dict()
+    if len(measured) > 1:
+        content["texts"] = [{"text": each.text, **each.to_dict()} for each in measured]
+    return content
+
+
+def comparison_record(
+    accounts: Sequence["Account"], comparisons: Sequence["Comparison"]
+) -> dict[str, Any]:
+    """Models side by side as JSON has them; differences are to the first."""
+    from dataclasses import asdict
+
+    return {
+        "models": [
+            {"model": each.name, **record(each.together, each.measured)} for each in accounts
+        ],
+        "differences": [
+            {"model": each.name, "to": accounts[0].name, **asdict(comparison)}
+            for each, comparison in zip(accounts[1:], comparisons, strict=True)
+        ],
+    }
+
+
+def print_json(content: Any) -> None:
+    """Numbers that are none become null."""
+    print(json.dumps(finite(content), indent=2, ensure_ascii=False))
+
+
+def finite(content: Any) -> Any:
+    """The same with null for what JSON cannot hold."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlm.cli import options
+from charlm.cli import options, predictors
 from charlm.cli.options import CHOOSING
 from charlm.cli.output import is_folder, write_json, write_json_lines, write_texts
 from charlm.cli.prompts import find_prompts
@@ -20,6 +20,7 @@ NUM_ALTERNATIVES = 5
 MAX_SHOWN = 20
 NOT_SETTINGS = (
     *("checkpoint", "prompt", "prompts", "seed", "batch_size", "device"),
+    *("cache", "cache_size", "cache_flatness", "cache_weight"),
     *("output", "show", "logprobs", "as_json", "as_json_lines"),
 )
 
@@ -152,6 +153,10 @@ def generate(
         bool | None,
         typer.Option("--allow-other", help="Let <other> be written.", rich_help_panel=LIMITS),
     ] = None,
+    cache: predictors.Cache = False,
+    cache_size: predictors.CacheSize = None,
+    cache_flatness: predictors.CacheFlatness = None,
+    cache_weight: predictors.CacheWeight = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -189,11 +194,15 @@ def generate(
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)
 
+    remembering = predictors.adaptation_settings(context.params)
+
     from charlm.api import draw_seed, load
     from charlm.display.console import show_note
 
     config = read_config(given, show, seed=seed, batch_size=batch_size)
     lm = load(checkpoint, device)
+    if "cache" in remembering:
+        lm = lm.with_cache(**remembering["cache"])
     texts = find_prompts(prompt, prompts, lm.tokenizer)
     note_unknown(texts, lm.tokenizer)
     if seed is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.cli import options
+from charlm.cli.predictors import describe
 from charlm.errors import CharlmError
 from charlm.location import WEIGHTS, find_checkpoint, list_checkpoints
 
@@ -14,13 +15,14 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
     """Show a checkpoint: sizes, parameters by part, where it came from, scores."""
     import torch
 
-    from charlm.checkpoint import load_checkpoint, read_metrics
+    from charlm.checkpoint import load_checkpoint, read_adaptations, read_metrics
     from charlm.display.tables import show_fields
     from charlm.kernels import load_kernel
 
     loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
     config, parts = loaded.config, loaded.model.parameters_by_part()
     best = best_validation(read_metrics(loaded.folder))
+    adaptations = read_adaptations(loaded.folder)
     if as_json:
         content = {
             "checkpoint": str(loaded.folder),
@@ -28,6 +30,7 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
             "num_parameters": sum(parts.values()),
             "parameters": parts,
             "best_validation": best,
+            "adaptations": adaptations,
         }
         print(json.dumps(content, ensure_ascii=False, indent=2))
         return
@@ -43,6 +46,8 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
         fields["validation"] = (
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
         )
+    for name, settings in adaptations.items():
+        fields[f"--{name.replace('+', ' --')}"] = f"tuned: {describe(settings)}"
     fields["writing"] = (
         "compiled" if load_kernel() else "with torch: charlm was installed without a C compiler"
     )

@@ -15,6 +15,18 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Whe
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 
+Context = Annotated[
+    Literal["stream", "frame"] | None,
+    typer.Option(
+        "--context",
+        help="Predict from all of the text before, or from the frame alone. Default: as trained.",
+    ),
+]
+FrameOfText = Annotated[
+    Literal["line", "paragraph", "document"] | None,
+    typer.Option("--frame", help="What <start> and <stop> enclose. Default: as trained."),
+]
+
 CHOOSING = "How tokens are chosen"
 
 MaxNewTokens = Annotated[

@@ -9,15 +9,24 @@ from charlm.data.corpus import (
     TextPart,
     parse_split,
     read_corpus,
-    read_texts,
+    read_text,
 )
-from charlm.data.frames import Frame, Framing, frame_pieces
+from charlm.data.frames import Frame, Framing, Piece, frame_pieces
 from charlm.data.made import MADE_CORPORA, made_corpus
-from charlm.data.sources import STDIN, Source
+from charlm.data.nbest import (
+    NbestEntry,
+    check_references,
+    plain_texts,
+    read_nbest,
+    read_references,
+)
+from charlm.data.pairs import MinimalPair, read_pairs
+from charlm.data.sources import STDIN, Source, comes_once
 from charlm.data.token_counts import TokenCounts, count_tokens
 from charlm.data.token_file import (
     TextCounts,
     TokenFile,
+    batch_pieces,
     join_frames,
     open_token_file,
     write_token_file,
@@ -33,7 +42,10 @@ __all__ = [
     "CorpusConfig",
     "Frame",
     "Framing",
+    "MinimalPair",
+    "NbestEntry",
     "Part",
+    "Piece",
     "Source",
     "TextCounts",
     "TextPart",
@@ -41,6 +53,9 @@ __all__ = [
     "TokenFile",
     "Window",
     "Windows",
+    "batch_pieces",
+    "check_references",
+    "comes_once",
     "count_tokens",
     "encode_part",
     "find_tokens",
@@ -50,7 +65,11 @@ __all__ = [
     "make_windows",
     "open_token_file",
     "parse_split",
+    "plain_texts",
     "read_corpus",
-    "read_texts",
+    "read_nbest",
+    "read_pairs",
+    "read_references",
+    "read_text",
     "write_token_file",
 ]

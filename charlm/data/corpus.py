@@ -214,17 +214,16 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     )
 
 
-def read_texts(paths: Sequence[str], framing: Framing, *, any_bytes: bool) -> TextPart:
-    """Texts to evaluate, all of them in one part.
+def read_text(path: str, framing: Framing, *, any_bytes: bool, name: str | None = None) -> TextPart:
+    """A text to evaluate, by its path; errors call it by its name, if it has another.
 
     Raises:
-        TextError: a text is empty or missing.
+        TextError: it is empty or missing.
     """
-    sources = [Source(path, any_bytes=any_bytes) for path in paths]
-    for source in sources:
-        if not any(source.chunks()):
-            raise TextError(f"{source.name} is empty; there is nothing to evaluate.")
-    return TextPart(sources, framing)
+    source = Source(path, any_bytes=any_bytes, name=name)
+    if not any(source.chunks()):
+        raise TextError(f"{source.name} is empty; there is nothing to evaluate.")
+    return TextPart([source], framing)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

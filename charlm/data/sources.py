@@ -29,9 +29,10 @@ class Source:
     `.gz .xz .bz2 .zst` are unpacked; names with `://` are opened by fsspec.
     """
 
-    def __init__(self, name: str, *, any_bytes: bool = False) -> None:
-        self.name = "standard input" if name == STDIN else name
-        self._path = name
+    def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
+        """Say where the text is, and what to call it if not by its path."""
+        self.name = "standard input" if STDIN in (path, name) else name or path
+        self._path = path
         self._any_bytes = any_bytes
         self._spool: IO[bytes] | None = None
         self.has_byte_order_mark = False

@@ -4,6 +4,7 @@ A header of 4096 bytes (magic, then JSON, then spaces), then the ids in the smal
 integer type that holds the vocabulary.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,27 +17,42 @@ from charlm.data.frames import Piece
 from charlm.storage import atomic_file
 from charlm.text import TokenIds, Tokenizer
 
-MAGIC = b"charlm tokens 1\n"
+MAGIC = b"charlm tokens 2\n"
 HEADER_BYTES = 4096
 BATCH_CHARS = 1 << 22  # enough for `tokenizers` to keep all cores busy
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TextCounts:
     """How much text the tokens stand for. Characters are code points, bytes those of UTF-8."""
 
     num_words: int = 0  # runs without white space
     num_chars: int = 0
     num_bytes: int = 0
+    sha256: str = ""  # of those bytes
+
+
+class TextCounter:
+    """Counts the pieces of a text, each with the gap after it, as they go by."""
+
+    def __init__(self) -> None:
+        self._num_words = self._num_chars = self._num_bytes = 0
+        self._digest = hashlib.sha256()
 
     def add(self, piece: Piece) -> None:
-        """Count one more piece, with the gap after it."""
+        """Count one more piece."""
         text = piece.text + piece.gap
-        self.num_words += len(piece.text.split())
-        self.num_chars += len(text)
-        self.num_bytes += (
-            len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
-        )
+        octets = text.encode("utf-8", "surrogateescape")
+        self._num_words += len(piece.text.split())
+        self._num_chars += len(text)
+        self._num_bytes += len(octets)
+        self._digest.update(octets)
+
+    @property
+    def counts(self) -> TextCounts:
+        """Of all pieces so far."""
+        sha256 = self._digest.hexdigest()
+        return TextCounts(self._num_words, self._num_chars, self._num_bytes, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +78,17 @@ def write_token_file(path: Path, pieces: Iterable[Piece], tokenizer: Tokenizer) 
         StorageError: the file cannot be written.
     """
     dtype = token_dtype(tokenizer.vocab_size)
-    counts = TextCounts()
+    counter = TextCounter()
     num_tokens = 0
     with atomic_file(path) as file:
         file.write(bytes(HEADER_BYTES))
         for batch in batch_pieces(pieces):
             for piece in batch:
-                counts.add(piece)
+                counter.add(piece)
             tokens = join_frames(batch, tokenizer).astype(dtype)
             num_tokens += len(tokens)
             file.write(tokens.data)
-        header = {"dtype": dtype.name, "num_tokens": num_tokens, "counts": asdict(counts)}
+        header = {"dtype": dtype.name, "num_tokens": num_tokens, "counts": asdict(counter.counts)}
         file.seek(0)
         file.write((MAGIC + json.dumps(header).encode()).ljust(HEADER_BYTES))
     return open_token_file(path)

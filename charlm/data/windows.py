@@ -41,7 +41,7 @@ class StreamWindows:
     """
 
     def __init__(
-        self, tokens: NDArray[np.unsignedinteger], *, batch_size: int, bptt: int, start_id: int
+        self, tokens: NDArray[np.integer], *, batch_size: int, bptt: int, start_id: int
     ) -> None:
         length = (len(tokens) - 1) // batch_size
         used = length * batch_size
@@ -76,7 +76,7 @@ class FrameWindows:
     """
 
     def __init__(
-        self, tokens: NDArray[np.unsignedinteger], *, batch_size: int, bptt: int, start_id: int
+        self, tokens: NDArray[np.integer], *, batch_size: int, bptt: int, start_id: int
     ) -> None:
         starts = np.flatnonzero(tokens == start_id)
         lengths = np.diff(starts, append=len(tokens)) - 1  # targets of each frame
@@ -121,7 +121,7 @@ class FrameWindows:
 
 
 def make_windows(
-    tokens: NDArray[np.unsignedinteger],
+    tokens: NDArray[np.integer],
     *,
     batch_size: int,
     bptt: int,

@@ -2,6 +2,7 @@
 
 from charlm.decoding.batch import read_prompts
 from charlm.decoding.beam import BeamStep, beam_search, beam_steps, found_texts
+from charlm.decoding.cached import CachedSteps
 from charlm.decoding.config import DecodingConfig, check_effective
 from charlm.decoding.exhaustive import exhaustive_search
 from charlm.decoding.hypothesis import End, Hypothesis, Node
@@ -12,6 +13,7 @@ from charlm.decoding.stochastic import sample_without_replacement
 __all__ = [
     "Bans",
     "BeamStep",
+    "CachedSteps",
     "DecodingConfig",
     "End",
     "Hypothesis",

@@ -1,21 +1,25 @@
-"""An evaluation as a table."""
+"""Evaluations as tables: one text, several texts, several models."""
+
+import math
+from collections.abc import Sequence
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from charlm.api import Account, Comparison, Measured
 from charlm.display.console import data_console
 from charlm.display.tables import number
-from charlm.evaluation import Evaluation
+from charlm.evaluation import MEASURES, Difference
 
 EXPLAINED = {
     "perplexity": "exp(nats per token)",
-    "perplexity_excluding_other": "over the tokens that are not <other>",
-    "ppl1": "<stop> not counted as a token, as SRILM's ppl1",
-    "nats_per_token": "each token once, with all before it as context",
+    "perplexity_excluding_other": "of all tokens but <other>",
+    "ppl1": "<stop> not counted, as in SRILM",
+    "nats_per_token": "each token once",
     "bits_per_token": "",
-    "bits_per_char": "per code point of the text: compares models of any level",
+    "bits_per_char": "compares models of any level",
     "bits_per_byte": "per byte of UTF-8",
     "total_nats": "",
     "num_tokens": "predicted: all but <start>",
@@ -26,16 +30,113 @@ EXPLAINED = {
     "other_rate": "num_other / num_tokens",
     "standard_error": "of nats per token",
 }
+CHIEF = {
+    "perplexity": "perplexity",
+    "bits_per_char": "bits per\nchar",
+    "nats_per_token": "nats per\ntoken",
+    "num_tokens": "tokens",
+    "num_other": "<other>",
+    "num_words": "words",
+}
 
 
-def show_evaluation(result: Evaluation, title: str) -> None:
-    """All measures with what they mean."""
-    table = Table(
-        title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold"
-    )
-    table.add_column("measure")
-    table.add_column("value", justify="right", style="bold")
+def show_evaluation(measured: Measured, model: str) -> None:
+    """All measures with what they mean, and the fingerprint."""
+    table = titled(f"{model} on {called(measured)}")
+    table.add_column("measure", no_wrap=True)
+    table.add_column("value", justify="right", style="bold", no_wrap=True)
     table.add_column("meaning", style="dim")
-    for name, value in result.to_dict().items():
+    for name, value in measured.evaluation.to_dict().items():
         table.add_row(name, number(value), Text(EXPLAINED[name]))
+    console = data_console()
+    console.print(table)
+    console.print(f"fingerprint {measured.fingerprint}", style="dim", markup=False)
+
+
+def show_texts(measured: Sequence[Measured], model: str) -> None:
+    """The chief measures of each text, a line each; the last are all of them together."""
+    table = titled(model)
+    table.add_column("text", overflow="fold")
+    for heading in CHIEF.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in measured:
+        values = each.evaluation.to_dict()
+        if each is measured[-1]:
+            table.add_section()
+        table.add_row(Text(called(each)), *(number(values[name]) for name in CHIEF))
     data_console().print(table)
+
+
+def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Comparison]) -> None:
+    """Models side by side, then how each differs from the first."""
+    together = [account.together for account in accounts]
+    table = titled("on " + ", ".join(called(each) for each in accounts[0].measured))
+    table.add_column("measure", no_wrap=True)
+    for account in accounts:
+        table.add_column(Text(account.name), justify="right", style="bold", overflow="fold")
+    for name in MEASURES:
+        values = [each.evaluation.to_dict()[name] for each in together]
+        table.add_row(name, *map(number, values))
+    console = data_console()
+    console.print(table)
+    for account, comparison in zip(accounts[1:], comparisons, strict=True):
+        console.print(f"{account.name}, compared with {accounts[0].name}:", markup=False)
+        for line in difference_lines(comparison):
+            console.print(f"  {line}", markup=False)
+    for account, each in zip(accounts, together, strict=True):
+        unspelt = each.evaluation.num_other
+        if unspelt and not all(comparison.comparable for comparison in comparisons):
+            line = f"{account.name} is not asked to spell {unspelt:,} unknown words or characters:"
+            console.print(f"{line} its bits per character are too low.", markup=False)
+    if all(comparison.comparable for comparison in comparisons):
+        console.print(f"fingerprint {together[0].fingerprint}", style="dim", markup=False)
+    else:
+        for account, each in zip(accounts, together, strict=True):
+            line = f"fingerprint {each.fingerprint} ({account.name})"
+            console.print(line, style="dim", markup=False)
+
+
+def difference_lines(comparison: Comparison) -> list[str]:
+    """What can be said of two models, in words."""
+    lines = []
+    if not comparison.same_text:
+        return ["they have not read the same text: nothing compares."]
+    if comparison.nats_per_token is not None and comparison.comparable:
+        nats = comparison.nats_per_token
+        low, high = math.exp(nats.low), math.exp(nats.high)
+        lines.append(f"nats per token {interval(nats)}: {verdict(nats)}")
+        shown = "" if math.isnan(low) else f" (95% {low:.4f} to {high:.4f})"
+        lines.append(f"perplexity x {math.exp(nats.value):.4f}{shown}")
+    else:
+        lines.append("not the same vocabulary or rules: only bits per character compare.")
+    bits = comparison.bits_per_char
+    lines.append(f"bits per character {interval(bits)}: {verdict(bits)}")
+    if not math.isnan(bits.low):
+        lines.append(f"paired bootstrap over {comparison.num_units:,} {comparison.unit}")
+    return lines
+
+
+def interval(difference: Difference) -> str:
+    """A difference with its confidence interval, if the text is long enough for one."""
+    if math.isnan(difference.low):
+        return f"{difference.value:+.4f}"
+    return f"{difference.value:+.4f} (95% {difference.low:+.4f} to {difference.high:+.4f})"
+
+
+def verdict(difference: Difference) -> str:
+    """Whether it is better or worse, as far as can be told."""
+    if math.isnan(difference.low):
+        return "the text is too short to tell"
+    if not difference.is_clear:
+        return "no clear difference"
+    return "better" if difference.value < 0 else "worse"
+
+
+def called(measured: Measured) -> str:
+    """A text's name, as a reader would say it."""
+    return "standard input" if measured.text == "-" else measured.text
+
+
+def titled(title: str) -> Table:
+    """A table under its title."""
+    return Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")

@@ -1,7 +1,7 @@
 """What an evaluation found: sums, and the rates they give."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 BITS_PER_NAT = 1 / math.log(2)
 
@@ -71,6 +71,11 @@ class Evaluation:
         spread = self.sum_squared_nats - self.num_tokens * self.nats_per_token**2
         variance = max(spread, 0.0) / (self.num_tokens - 1)
         return math.sqrt(variance / self.num_tokens)
+
+    def __add__(self, other: "Evaluation") -> "Evaluation":
+        """Of both texts together."""
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Evaluation(**sums)
 
     def to_dict(self) -> dict[str, float | int]:
         """The measures by name, in the order they are shown."""

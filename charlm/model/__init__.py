@@ -5,16 +5,23 @@ from charlm.cells import (
     State,
     concat_states,
     detach_state,
+    map_state,
     reset_state,
     select_state,
 )
 from charlm.model.config import ModelConfig
-from charlm.model.language_model import ChunkModel, LanguageModel, StepModel
+from charlm.model.language_model import (
+    ChunkModel,
+    HiddenStepModel,
+    LanguageModel,
+    StepModel,
+)
 from charlm.model.stepping import fastest_steps
 
 __all__ = [
     "CellName",
     "ChunkModel",
+    "HiddenStepModel",
     "LanguageModel",
     "ModelConfig",
     "State",
@@ -22,6 +29,7 @@ __all__ = [
     "concat_states",
     "detach_state",
     "fastest_steps",
+    "map_state",
     "reset_state",
     "select_state",
 ]

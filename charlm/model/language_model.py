@@ -27,6 +27,14 @@ class StepModel(Protocol):
         ...
 
 
+class HiddenStepModel(StepModel, Protocol):
+    """A step model that shows the hidden vectors from which the logits came."""
+
+    def hidden(self, state: State) -> Tensor:
+        """The last layer's output after a step, (batch, hidden_size); zeros before any."""
+        ...
+
+
 @runtime_checkable
 class ChunkModel(StepModel, Protocol):
     """A model that can go on by several tokens in one call, when nothing but itself decides."""
@@ -115,6 +123,9 @@ class LanguageModel(nn.Module):
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         logits, state = self(tokens.unsqueeze(1), state)
         return logits.squeeze(1), state
+
+    def hidden(self, state: State) -> Tensor:
+        return state[-1][0]
 
     def loss(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Mean nats per predicted target of a window, both (batch, time)."""

@@ -36,6 +36,7 @@ class PackedModel:
         for layer in model.body.stack.recurrent_layers():
             layers.append(self._pack_layer(layer))
             self._state_size += layers[-1].padded_size * layer.num_states
+        self._top = layers[-1]
         layers.append(self._pack_head(model.head))
         self._vocab_size = model.config.vocab_size
         self._model = KernelModel(
@@ -82,6 +83,11 @@ class PackedModel:
         if not known:
             raise IndexError(f"a token is not among the {self._vocab_size} of the vocabulary")
         return logits, ((after,),)
+
+    def hidden(self, state: State) -> Tensor:
+        """The last layer's output, which its part of the state begins with."""
+        ((states,),) = state
+        return states[:, self._top.offset : self._top.offset + self._top.hidden_size]
 
     def write(
         self,

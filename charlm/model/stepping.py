@@ -7,7 +7,7 @@ from torch import Tensor
 from charlm.cells import State
 from charlm.device import threads
 from charlm.kernels import load_kernel
-from charlm.model.language_model import LanguageModel, StepModel
+from charlm.model.language_model import HiddenStepModel, LanguageModel
 from charlm.model.packed import PackedModel
 
 
@@ -29,8 +29,11 @@ class DoubleModel:
         with threads(self._num_threads):
             return self._model.step(tokens, state)
 
+    def hidden(self, state: State) -> Tensor:
+        return self._model.hidden(state)
 
-def fastest_steps(model: LanguageModel, num_threads: int) -> StepModel:
+
+def fastest_steps(model: LanguageModel, num_threads: int) -> HiddenStepModel:
     """The same model, made for decoding on the device it is on.
 
     On a CPU it holds a copy of the weights as they are now.

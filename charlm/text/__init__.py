@@ -2,13 +2,23 @@
 
 from charlm.text.config import TextConfig, build_tokenizer
 from charlm.text.loading import load_tokenizer, parse_tokenizer
-from charlm.text.tokenizer import OTHER, START, STOP, Level, StreamDecoder, TokenIds, Tokenizer
+from charlm.text.tokenizer import (
+    OTHER,
+    START,
+    STOP,
+    Level,
+    Spans,
+    StreamDecoder,
+    TokenIds,
+    Tokenizer,
+)
 
 __all__ = [
     "OTHER",
     "START",
     "STOP",
     "Level",
+    "Spans",
     "StreamDecoder",
     "TextConfig",
     "TokenIds",

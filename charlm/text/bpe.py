@@ -7,8 +7,8 @@ import numpy as np
 import tokenizers
 from tokenizers import trainers
 
-from charlm.text.octets import ByteDecoder, byte_level_backend, byte_symbols
-from charlm.text.tokenizer import TokenIds, Tokenizer
+from charlm.text.octets import ByteDecoder, byte_level_backend, byte_spans, byte_symbols
+from charlm.text.tokenizer import Spans, TokenIds, Tokenizer
 
 DEFAULT_VOCAB_SIZE = 4096
 
@@ -23,6 +23,7 @@ class BpeTokenizer(Tokenizer):
         byte_of = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
         symbols = [str(backend.id_to_token(i)) for i in range(self.num_symbols)]
         self._octets = [bytes(byte_of[c] for c in symbol) for symbol in symbols] + [b""] * 3
+        self._num_bytes = np.array([len(octets) for octets in self._octets], dtype=np.int64)
 
     @classmethod
     def build(cls, texts: Iterable[str], vocab_size: int | None = None) -> "BpeTokenizer":
@@ -42,6 +43,10 @@ class BpeTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
+        encoded = zip(texts, self.encode_batch(texts), strict=True)
+        return [(ids, byte_spans(text, self._num_bytes[ids])) for text, ids in encoded]
 
     def spellings(self) -> list[tuple[int, ...]]:
         return [tuple(octets) for octets in self._octets]

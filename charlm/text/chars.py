@@ -9,6 +9,7 @@ from tokenizers import models, pre_tokenizers
 
 from charlm.text.tokenizer import (
     OTHER,
+    Spans,
     TokenIds,
     Tokenizer,
     by_frequency,
@@ -45,6 +46,9 @@ class CharTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         return [self._ids[code_points(text)] for text in texts]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
+        return [(ids, one_by_one(len(ids))) for ids in self.encode_batch(texts)]
+
     def decoder(self) -> "CharDecoder":
         return CharDecoder(self._texts)
 
@@ -71,6 +75,12 @@ class CharDecoder:
 def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of `text`, shape (len(text),)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def one_by_one(length: int) -> Spans:
+    """The spans of `length` characters in a row."""
+    starts = np.arange(length)
+    return np.stack([starts, starts + 1], axis=-1)
 
 
 def count_chars(texts: Iterable[str]) -> dict[str, int]:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 from tokenizers import decoders, models, pre_tokenizers
 
-from charlm.text.tokenizer import TokenIds, Tokenizer, frame_template, symbol_table
+from charlm.text.chars import code_points
+from charlm.text.tokenizer import Spans, TokenIds, Tokenizer, frame_template, symbol_table
 
 
 def byte_symbols() -> list[str]:
@@ -52,6 +54,10 @@ class ByteTokenizer(Tokenizer):
         encoded = (text.encode("utf-8", "surrogateescape") for text in texts)
         return [np.frombuffer(octets, dtype=np.uint8).astype(np.uint32) for octets in encoded]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
+        encoded = zip(texts, self.encode_batch(texts), strict=True)
+        return [(ids, byte_spans(text, np.ones(len(ids), dtype=np.int64))) for text, ids in encoded]
+
     def spellings(self) -> list[tuple[int, ...]]:
         return [(byte,) for byte in range(256)] + [()] * 3
 
@@ -62,6 +68,21 @@ class ByteTokenizer(Tokenizer):
         if token >= 256:
             return super().token(token)
         return chr(token) if 0x20 <= token < 0x7F else f"\\x{token:02x}"
+
+
+def byte_spans(text: str, num_bytes: NDArray[np.int64]) -> Spans:
+    """The spans of tokens in a row that are so many bytes of `text` each, one at least."""
+    characters = characters_of_bytes(text)
+    ends = np.cumsum(num_bytes)
+    return np.stack([characters[ends - num_bytes], characters[ends - 1] + 1], axis=-1)
+
+
+def characters_of_bytes(text: str) -> NDArray[np.int64]:
+    """The index of the character that each byte of UTF-8 belongs to; surrogate escapes are one."""
+    codes = code_points(text)
+    sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+    sizes[(codes >= 0xDC80) & (codes <= 0xDCFF)] = 1
+    return np.repeat(np.arange(len(codes)), sizes)
 
 
 class ByteDecoder:

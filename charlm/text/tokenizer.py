@@ -13,6 +13,7 @@ from charlm.storage import write_atomically
 
 Level = Literal["char", "word", "byte", "bpe"]
 TokenIds = NDArray[np.uint32]
+Spans = NDArray[np.int64]
 
 START, STOP, OTHER = "<start>", "<stop>", "<other>"
 
@@ -65,6 +66,14 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         """Ids of each text, without `<start>` and `<stop>`."""
+
+    @abstractmethod
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
+        """As `encode_batch`, with the place of each token: spans (num_tokens, 2).
+
+        A span is the half-open range of code points of the text that the token covers. Tokens
+        that are parts of one character cover it each.
+        """
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text, without `<start>` and `<stop>`."""

@@ -1,5 +1,6 @@
 """Words: the N most frequent, everything else `<other>`."""
 
+import re
 from collections.abc import Iterable, Sequence
 from copy import copy
 
@@ -11,6 +12,7 @@ from charlm.text.tokenizer import (
     OTHER,
     START,
     STOP,
+    Spans,
     TokenIds,
     Tokenizer,
     by_frequency,
@@ -20,6 +22,8 @@ from charlm.text.tokenizer import (
 
 # Numbers (3.14, 1,000), words (don't stays one), and each punctuation mark by itself.
 WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
+# Runs without white space as `tokenizers` sees it, to which Python's \s adds four characters.
+RUN = re.compile(r"[\S\x1c-\x1f]+")
 DEFAULT_MAX_WORDS = 10_000
 
 NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…’”")  # noqa: RUF001
@@ -68,6 +72,14 @@ class WordTokenizer(Tokenizer):
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
+        if self.pretokenized:  # the backend's offsets miss most of what was `<unk>` or `<eos>`
+            runs = ([match.span() for match in RUN.finditer(text)] for text in texts)
+            encoded = self.encode_batch(texts)
+            return [(ids, as_spans(spans)) for ids, spans in zip(encoded, runs, strict=True)]
+        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
+        return [(np.array(e.ids, dtype=np.uint32), as_spans(e.offsets)) for e in encodings]
+
     def decoder(self) -> "WordDecoder":
         return WordDecoder(self)
 
@@ -80,9 +92,8 @@ class WordTokenizer(Tokenizer):
         return decoder
 
     def unknown(self, text: str) -> list[str]:
-        encoding = self.backend.encode(text, add_special_tokens=False)
-        spans = zip(encoding.ids, encoding.offsets, strict=True)
-        words = [text[a:b] for i, (a, b) in spans if i == self.other_id]
+        ids, spans = self.encode_spans([text])[0]
+        words = [text[a:b] for a, b in spans[ids == self.other_id].tolist()]
         return list(dict.fromkeys(words))
 
 
@@ -123,6 +134,11 @@ class WordDecoder:
 
     def copy(self) -> "WordDecoder":
         return copy(self)
+
+
+def as_spans(pairs: Sequence[tuple[int, int]]) -> Spans:
+    """Pairs of start and end as an array."""
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def word_splitter(lowercase: bool, pretokenized: bool) -> tokenizers.Tokenizer:

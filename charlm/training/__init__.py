@@ -3,7 +3,14 @@
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner, Step
 from charlm.training.plan import Facts, Plan, make_plan, parse_time
-from charlm.training.prepare import Prepared, find_part, prepare_run, read_given, resume_run
+from charlm.training.prepare import (
+    Prepared,
+    find_corpus,
+    find_part,
+    prepare_run,
+    read_given,
+    resume_run,
+)
 from charlm.training.recipe import Recipe, read_recipe
 from charlm.training.run import (
     Event,
@@ -26,6 +33,7 @@ __all__ = [
     "TrainingRun",
     "Validated",
     "WentBack",
+    "find_corpus",
     "find_part",
     "make_plan",
     "parse_time",

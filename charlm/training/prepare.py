@@ -19,6 +19,7 @@ from charlm.checkpoint import (
 )
 from charlm.data import (
     PARTS,
+    Corpus,
     CorpusConfig,
     Part,
     TokenFile,
@@ -29,7 +30,7 @@ from charlm.data import (
     read_corpus,
 )
 from charlm.device import has_bfloat16
-from charlm.errors import CheckpointError, ConfigError
+from charlm.errors import CheckpointError, ConfigError, TextError
 from charlm.location import RECIPE
 from charlm.model import LanguageModel
 from charlm.settings import pick
@@ -190,24 +191,38 @@ def find_part(config: CheckpointConfig, tokenizer: Tokenizer, part: Part) -> Tok
     them; where they are gone (standard input always is), the kept tokens serve.
 
     Raises:
-        CheckpointError: the corpus has changed, or is gone with its tokens.
+        CheckpointError: the corpus has changed, or was standard input, whose tokens are gone.
+        TextError: the corpus is gone with its tokens.
     """
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
     kept = find_tokens(config.corpus, config.corpus_sha256, part, tokenizer)
     if kept is not None and not all(Path(name).exists() for name in names):
         return kept
+    return encode_part(find_corpus(config), part, tokenizer)
+
+
+def find_corpus(config: CheckpointConfig) -> Corpus:
+    """The corpus that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: it has changed, or was standard input.
+        TextError: it is gone.
+    """
+    names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
     if "-" in names:
         raise CheckpointError(
-            "this model was trained on standard input, whose tokens are no longer kept; "
-            "name the text."
+            "this model was trained on standard input, which is no longer there; name the text."
         )
-    corpus = read_corpus(config.corpus, config.text)
+    try:
+        corpus = read_corpus(config.corpus, config.text)
+    except TextError as error:
+        raise TextError(f"the text that the model was trained on is needed: {error}") from error
     if corpus.sha256 != config.corpus_sha256:
         raise CheckpointError(
             f"{', '.join(names)} has changed since the model was trained on it; put the old text "
             "back, or name the text to use."
         )
-    return encode_part(corpus, part, tokenizer)
+    return corpus
 
 
 def vocabulary_notes(text: TextConfig, tokenizer: Tokenizer, valid: TokenFile) -> tuple[str, ...]:

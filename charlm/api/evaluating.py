@@ -1,0 +1,223 @@
+"""Texts measured as a model, or what is made of it, predicts them."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.checkpoint import Checkpoint
+from charlm.data import Frame, Framing, Part, TextPart, TokenFile, read_text, write_token_file
+from charlm.errors import ConfigError, TextError
+from charlm.evaluation import (
+    Context,
+    Evaluation,
+    NetworkPredictor,
+    Predictor,
+    Reading,
+    TokenScores,
+    ending_tokens,
+    evaluate,
+    sentence_nats,
+)
+from charlm.evaluation import read_text as read_tokens
+from charlm.training import find_part
+
+RULES = 1  # of counting; a fingerprint names them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What an evaluation of a text found, and what names its terms."""
+
+    text: str
+    evaluation: Evaluation
+    fingerprint: str
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """The measures by name, and the fingerprint."""
+        return {**self.evaluation.to_dict(), "fingerprint": self.fingerprint}
+
+    @property
+    def text_fingerprint(self) -> str:
+        """The part of the fingerprint that tells the text from others."""
+        return self.fingerprint.split("|")[1]
+
+
+class Evaluator:
+    """Evaluates and scores texts with a predictor over a checkpoint's vocabulary."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        predictor: Predictor | None = None,
+        *,
+        context: Context | None = None,
+        frame: Frame | None = None,
+    ) -> None:
+        """Read texts as the training text was read, but for what is given.
+
+        Args:
+            checkpoint: gives vocabulary and rules.
+            predictor: None is the network as it was trained.
+            context: what a token is predicted from; by default the frame alone where the model was
+                trained with independent frames, else all of the text before it.
+            frame: what `<start>` and `<stop>` enclose.
+        """
+        corpus, text = checkpoint.config.corpus, checkpoint.config.text
+        assert corpus.frame is not None
+        self.checkpoint = checkpoint
+        self.tokenizer = checkpoint.tokenizer
+        self.predictor: Predictor = predictor or NetworkPredictor(checkpoint.model)
+        self.framing = Framing(frame=frame or corpus.frame, pretokenized=text.pretokenized)
+        self.reading = Reading(
+            start_id=self.tokenizer.start_id,
+            vocab_size=self.tokenizer.vocab_size,
+            context=context or ("frame" if corpus.independent_frames else "stream"),
+            device=checkpoint.model.device,
+        )
+        self._reframed = self.framing.frame != corpus.frame
+
+    def with_predictor(self, predictor: Predictor) -> "Evaluator":
+        """The same for another predictor of the same vocabulary."""
+        frame = self.framing.frame
+        return Evaluator(self.checkpoint, predictor, context=self.reading.context, frame=frame)
+
+    def read_file(self, path: str, name: str | None = None) -> TextPart:
+        """A text by its path, cut into frames; errors call it by its name, if it has another.
+
+        Raises:
+            TextError: it is empty or missing.
+        """
+        any_bytes = self.tokenizer.level == "byte"
+        return read_text(path, self.framing, any_bytes=any_bytes, name=name)
+
+    def evaluate_file(
+        self, path: str, kept: list[TokenScores] | None = None, name: str | None = None
+    ) -> Measured:
+        """Measure a text by its path, exactly; what was said of its tokens is added to `kept`.
+
+        It is called by its name, if it has another.
+
+        Raises:
+            TextError: it cannot be read, is empty or has no token to predict.
+        """
+        with self.encoded(self.read_file(path, name)) as tokens:
+            return self.measure(name or path, tokens, kept)
+
+    def evaluate_split(self, part: Part, kept: list[TokenScores] | None = None) -> Measured:
+        """Measure a part of the training corpus, exactly, as `evaluate_file` does.
+
+        Raises:
+            CheckpointError: the corpus has changed or is gone.
+            ConfigError: its frames are to be other ones.
+            TextError: the part is empty.
+        """
+        return self.measure(f"its {part} split", self.split(part), kept)
+
+    def split(self, part: Part) -> TokenFile:
+        """The tokens of a part of the training corpus; errors as in `evaluate_split`."""
+        if self._reframed:
+            raise ConfigError("--frame has no effect on a split of the corpus; name a text.")
+        tokens = find_part(self.checkpoint.config, self.tokenizer, part)
+        if len(tokens) == 0:
+            raise TextError(
+                f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "
+                "--split, or name a text."
+            )
+        return tokens
+
+    def measure(
+        self, text: str, tokens: TokenFile, kept: list[TokenScores] | None = None
+    ) -> Measured:
+        """Measure a text that is encoded already.
+
+        Raises:
+            TextError: it has no token to predict.
+        """
+        if len(tokens) == 0:
+            raise TextError(f"there is no token to predict in {text}; name a longer text.")
+        scores = read_tokens(self.predictor, tokens.tokens, self.reading)
+        if kept is not None:
+            kept += scores
+            scores = iter(kept)
+        found = evaluate(scores, tokens.counts, self.tokenizer)
+        fingerprint = self.fingerprint([tokens.counts.sha256])
+        return Measured(text=text, evaluation=found, fingerprint=fingerprint)
+
+    def together(self, measured: Sequence[Measured]) -> Measured:
+        """Several texts as one: their sums, whatever their order.
+
+        Raises:
+            TextError: there are none.
+        """
+        if not measured:
+            raise TextError("there is nothing to evaluate; name a text.")
+        if len(measured) == 1:
+            return measured[0]
+        first, *rest = (each.evaluation for each in measured)
+        fingerprint = self.fingerprint(sorted(each.text_fingerprint for each in measured))
+        return Measured(text="all texts", evaluation=sum(rest, first), fingerprint=fingerprint)
+
+    def token_scores(self, text: TextPart, *, details: bool) -> Iterator[TokenScores]:
+        """What is said of each token of a text, in order; entropy and rank too with `details`.
+
+        The whole text is read and encoded before the first is given.
+        """
+        reading = self.reading
+        if details:
+            endings = () if self.tokenizer.level == "word" else ending_tokens(self.tokenizer)
+            reading = replace(reading, details=True, ending_ids=tuple(endings))
+        with self.encoded(text) as tokens:
+            yield from read_tokens(self.predictor, tokens.tokens, reading)
+
+    def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Log P in nats of each text as a sentence of its own: (len(texts),).
+
+        A sentence is what a frame is: `<start>` and `<stop>` are its ends. Where a frame is a whole
+        document, line breaks stand for them, if the model knows any: the first is given, the last
+        predicted. Beginnings
+        that several texts share are read once.
+        """
+        distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        sentences = [self._sentence(ids) for ids in self.tokenizer.encode_batch(list(distinct))]
+        given = 0 if self._line_break is None else 1  # the first line break
+        nats = sentence_nats(self.predictor, sentences, self.reading)
+        sums = np.array([float(values[given:].sum()) for values in nats])
+        found: NDArray[np.float64] = -sums[[distinct[text] for text in texts]]
+        return found
+
+    def _sentence(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        start, stop = self.tokenizer.start_id, self.tokenizer.stop_id
+        mark = self._line_break
+        ends = ([start], [stop]) if mark is None else ([start, mark], [mark])
+        return np.concatenate([ends[0], ids, ends[1]]).astype(np.int64)
+
+    @cached_property
+    def _line_break(self) -> int | None:
+        """The token that parts sentences within a document, where frames are documents."""
+        if self.framing.frame != "document":
+            return None
+        ids = self.tokenizer.encode("\n")
+        return ids[0] if len(ids) == 1 and ids[0] != self.tokenizer.other_id else None
+
+    def fingerprint(self, texts: Sequence[str]) -> str:
+        """What a figure's terms are: vocabulary, text and rules. Equal ones can be compared."""
+        digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+        name = f"{self.tokenizer.level}-{self.tokenizer.vocab_size}"
+        vocabulary = self.checkpoint.config.tokenizer_sha256[:8]
+        rules = f"{self.framing.frame}-{self.reading.context}-{RULES}"
+        text = texts[0] if len(texts) == 1 else digest
+        return f"vocabulary:{name}-{vocabulary}|text:{text[:12]}|rules:{rules}"
+
+    @contextmanager
+    def encoded(self, text: TextPart) -> Iterator[TokenFile]:
+        """The tokens of a text, in a temporary file."""
+        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
+            path = Path(folder) / "text.tokens"
+            yield write_token_file(path, text.pieces(), self.tokenizer)

@@ -1,0 +1,70 @@
+"""What was found out about a model after its training: settings that suit it, its gradients' size.
+
+adaptation.json          settings of dynamic evaluation and of the cache, as they were tuned
+gradients.safetensors    the size of each weight's gradient on the training text
+
+Both belong to the weights they were made with, and are passed over where those have changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.errors import CheckpointError
+from charlm.location import ADAPTATION, GRADIENTS, WEIGHTS
+from charlm.storage import write_atomically
+
+Adaptations = dict[str, dict[str, Any]]
+"""Settings by what they are for, such as `cache`."""
+
+
+def read_adaptations(folder: Path) -> Adaptations:
+    """What was tuned for the weights that the folder holds; nothing where nothing was."""
+    try:
+        content = json.loads((folder / ADAPTATION).read_text(encoding="utf-8"))
+        found, weights = content["settings"], content["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    if weights != weights_sha256(folder) or not isinstance(found, dict):
+        return {}
+    return {name: settings for name, settings in found.items() if isinstance(settings, dict)}
+
+
+def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Remember settings, beside others of other names.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    kept = read_adaptations(folder) | {name: dict(settings)}
+    content = {"weights_sha256": weights_sha256(folder), "settings": kept}
+    write_atomically(folder / ADAPTATION, json.dumps(content, indent=2) + "\n")
+
+
+def read_gradients(folder: Path) -> dict[str, Tensor] | None:
+    """The gradients' sizes of the weights that the folder holds; None where there are none."""
+    try:
+        sizes, weights = read_tensors(folder / GRADIENTS)
+    except CheckpointError:
+        return None
+    return sizes if weights == weights_sha256(folder) else None
+
+
+def save_gradients(folder: Path, sizes: Mapping[str, Tensor]) -> None:
+    """Remember the gradients' sizes.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_tensors(folder / GRADIENTS, sizes, weights_sha256(folder))
+
+
+def weights_sha256(folder: Path) -> str:
+    """What tells these weights from others."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

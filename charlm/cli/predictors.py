@@ -1,0 +1,253 @@
+"""The options that say what predicts a text: networks, adaptation, mixtures."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlm.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from charlm.api import Evaluator
+    from charlm.checkpoint import Checkpoint
+    from charlm.device import DeviceName
+    from charlm.evaluation import Predictor
+
+PANEL = "What predicts"
+
+Dynamic = Annotated[
+    bool,
+    typer.Option(
+        "--dynamic",
+        help="Dynamic evaluation: the weights follow the text (Krause et al. 2018).",
+        rich_help_panel=PANEL,
+    ),
+]
+DynamicLearningRate = Annotated[
+    float | None, typer.Option(help="How fast they do. Default: 0.0002.", rich_help_panel=PANEL)
+]
+DynamicDecay = Annotated[
+    float | None,
+    typer.Option(
+        help="How strongly they are drawn back to the trained ones. Default: 0.001.",
+        rich_help_panel=PANEL,
+    ),
+]
+DynamicBptt = Annotated[
+    int | None,
+    typer.Option(help="Tokens that are learnt at a time. Default: 20.", rich_help_panel=PANEL),
+]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache",
+        help="Neural cache: what was read comes again (Grave et al. 2017).",
+        rich_help_panel=PANEL,
+    ),
+]
+CacheSize = Annotated[
+    int | None,
+    typer.Option(help="Tokens that are remembered. Default: 500.", rich_help_panel=PANEL),
+]
+CacheFlatness = Annotated[
+    float | None,
+    typer.Option(
+        help="Theta: 0 weighs all memories alike, more those in like places. Default: 0.3.",
+        rich_help_panel=PANEL,
+    ),
+]
+CacheWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="Lambda: the cache's share of the probability. Default: 0.1.", rich_help_panel=PANEL
+    ),
+]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="Find the settings of --dynamic and --cache on the validation part; the checkpoint "
+        "remembers them.",
+        rich_help_panel=PANEL,
+    ),
+]
+Mix = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=WEIGHT]",
+        help="Interpolate with another checkpoint of the same vocabulary, with `ngram` (`ngram:3`: "
+        "order 3), an n-gram model of the training tokens, or with an ARPA file. What weights "
+        "leave of 1 is the CHECKPOINT's; without weights, they are fitted on the validation part.",
+        rich_help_panel=PANEL,
+    ),
+]
+KINDS = {
+    "dynamic": ("learning_rate", "decay", "bptt"),
+    "cache": ("size", "flatness", "weight"),
+}
+
+
+def make_evaluator(
+    name: Path | None, params: Mapping[str, Any], device: "DeviceName"
+) -> tuple["Evaluator", str]:
+    """What the options of a command ask to evaluate with, and what to call it.
+
+    Args:
+        name: of the checkpoint, None: not named.
+        params: of the command, by the names above in lower case.
+        device: computes.
+
+    Raises:
+        CharlmError: a setting is malformed or without effect, or a model cannot be used.
+    """
+    given = adaptation_settings(params)
+    members = parse_mix(params.get("mix") or [])
+
+    from charlm.api import load
+
+    if members:
+        return make_mixture(name, members, given, params, device)
+    checkpoint = load(name, device).checkpoint
+    evaluator = evaluator_of(checkpoint, params)
+    predictor = adapted(evaluator, given, tune=bool(params.get("tune")))
+    label = " + ".join([str(checkpoint.folder), *given])
+    return (evaluator.with_predictor(predictor), label) if given else (evaluator, label)
+
+
+def adaptation_settings(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings given for each way to adapt that is asked for.
+
+    Raises:
+        ConfigError: one is given for a way that is not asked for, or there is nothing to tune.
+    """
+    asked: dict[str, dict[str, Any]] = {}
+    for kind, names in KINDS.items():
+        settings = {name: params.get(f"{kind}_{name}") for name in names}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if params.get(kind):
+            asked[kind] = settings
+        elif settings:
+            flag = f"--{kind}-{next(iter(settings)).replace('_', '-')}"
+            raise ConfigError(f"{flag} has no effect without --{kind}; add it.")
+    if params.get("tune") and not asked:
+        raise ConfigError("--tune has nothing to tune; add --dynamic or --cache.")
+    return asked
+
+
+def parse_mix(texts: list[str]) -> dict[str, float | None]:
+    """NAME or NAME=WEIGHT each.
+
+    Raises:
+        ConfigError: a name comes twice, or only some have weights.
+    """
+    members: dict[str, float | None] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            weight = float(number) if name else None
+        except ValueError:
+            weight = None
+        name = name if weight is not None else text
+        if not name or name.startswith("="):
+            raise ConfigError(
+                f"--mix must be NAME or NAME=WEIGHT, such as ngram=0.3, not {text!r}."
+            )
+        if name in members:
+            raise ConfigError(f"--mix names {name} twice; name it once.")
+        members[name] = weight
+    if None in members.values() and any(w is not None for w in members.values()):
+        raise ConfigError("--mix needs a weight for each model, or for none, to have them fitted.")
+    return members
+
+
+def make_mixture(
+    name: Path | None,
+    mixed: dict[str, float | None],
+    given: dict[str, dict[str, Any]],
+    params: Mapping[str, Any],
+    device: "DeviceName",
+) -> tuple["Evaluator", str]:
+    """A mixture of what `--mix` names and, where it has a share, the checkpoint."""
+    from charlm.api import (
+        check_same_vocabulary,
+        fit_mixture,
+        is_arpa,
+        load,
+        mix,
+        ngram_order,
+        ngram_predictor,
+    )
+    from charlm.display.console import show_note
+
+    networks = [n for n in mixed if not is_arpa(n) and ngram_order(n) is None]
+    weights = {n: w for n, w in mixed.items() if w is not None}
+    left = 1 - sum(weights.values())
+    if name is not None or not networks:
+        primary = load(name, device).checkpoint
+        if weights and left < 1e-6:
+            raise ConfigError(
+                f"the weights of --mix leave nothing for {primary.folder}; they sum to "
+                f"{sum(weights.values()):g}."
+            )
+        main = str(primary.folder)
+        weights = {main: left, **weights} if weights else {}
+    else:
+        primary, main = load(networks[0], device).checkpoint, networks[0]
+    evaluator = evaluator_of(primary, params)
+    members: dict[str, Predictor] = {}
+    for member in dict.fromkeys([main, *mixed]):
+        ngram = ngram_predictor(primary, member) if member != main else None
+        if ngram is not None:
+            members[member] = ngram
+            continue
+        checkpoint = primary if member == main else load(member, device).checkpoint
+        check_same_vocabulary(primary, checkpoint)
+        own = evaluator_of(checkpoint, params)
+        members[member] = adapted(own, given, tune=bool(params.get("tune")))
+    if not weights:
+        weights = fit_mixture(evaluator, members)
+        shown = " ".join(f"{n}={w:.4f}" for n, w in weights.items())
+        show_note(f"weights fitted on the validation part: {shown}")
+    label = " + ".join([" + ".join(f"{w:.3g} {n}" for n, w in weights.items()), *given])
+    return evaluator.with_predictor(mix(members, weights)), label
+
+
+def evaluator_of(checkpoint: "Checkpoint", params: Mapping[str, Any]) -> "Evaluator":
+    """The evaluator of a checkpoint, with the command's context and frame."""
+    from charlm.api import Evaluator
+
+    return Evaluator(checkpoint, context=params.get("context"), frame=params.get("frame"))
+
+
+def adapted(
+    evaluator: "Evaluator", given: Mapping[str, dict[str, Any]], *, tune: bool
+) -> "Predictor":
+    """The network of a checkpoint, adapting as asked; tuned first if that is asked, too."""
+    from charlm.api import adapt, remembered, tune_adaptation
+    from charlm.display.console import show_note
+
+    if not given:
+        return evaluator.predictor
+    checkpoint = evaluator.checkpoint
+    adaptation = remembered(checkpoint, given.get("dynamic"), given.get("cache"))
+    if tune:
+        trials = tune_adaptation(
+            checkpoint, adaptation, evaluator.split("valid"), evaluator.reading
+        )
+        try:
+            for adaptation, nats in trials:
+                show_note(f"{nats:.4f} nats per token with {describe(asdict(adaptation))}")
+        except StorageError as error:  # someone else's folder: the settings serve this time
+            show_note(f"{error} The settings are not remembered.")
+    return adapt(checkpoint, adaptation)
+
+
+def describe(adaptation: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """Settings as the command line has them."""
+    return " ".join(
+        f"--{kind}-{name.replace('_', '-')} {value:.4g}"
+        for kind, settings in adaptation.items()
+        for name, value in (settings or {}).items()
+    )

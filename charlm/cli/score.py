@@ -1,0 +1,250 @@
+"""`charlm score`."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from charlm.cli import options, predictors
+from charlm.cli.evaluate import checkpoint_and_texts, finite
+from charlm.cli.output import begun, dump
+from charlm.cli.predictors import make_evaluator
+from charlm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from charlm.api import Evaluator, Surprisal
+    from charlm.evaluation import GroupedPairScores, PairScores
+
+ByName = Literal["token", "word", "sentence", "line"]
+
+TOKEN_NAMES = ("sentence_id", "token_id", "token", "surprisal", "entropy", "rank", "other")
+PLACE_NAMES = ("char_start", "char_end")
+SENTENCE_NAMES = ("sentence_id", "num_tokens", "surprisal", "other", *PLACE_NAMES, "text")
+NAMES: dict[ByName, tuple[str, ...]] = {
+    "token": (*TOKEN_NAMES, *PLACE_NAMES),
+    "word": (*TOKEN_NAMES, *PLACE_NAMES),
+    "sentence": SENTENCE_NAMES,
+    "line": ("line_id", *SENTENCE_NAMES),
+}
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+DIGITS = 9  # after the point, and in all; what is kept of float32 and more
+
+Row = dict[str, str | int | float | None]
+
+
+def score(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHECKPOINT] TEXT...",
+            help="Default: the newest checkpoint. `-` is stdin.",
+        ),
+    ] = None,
+    by: Annotated[
+        ByName | None,
+        typer.Option(help="What a row is; a sentence is what <stop> ends. Default: token."),
+    ] = None,
+    frame: options.FrameOfText = None,
+    context_of_tokens: options.Context = None,
+    heatmap: Annotated[
+        bool, typer.Option("--heatmap", help="Show the text coloured by surprisal.")
+    ] = False,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Count in how many minimal pairs the good sentence is likelier: lines of good, "
+            "bad and group, parted by tabs, or JSON as in BLiMP.",
+        ),
+    ] = None,
+    dynamic: predictors.Dynamic = False,
+    dynamic_learning_rate: predictors.DynamicLearningRate = None,
+    dynamic_decay: predictors.DynamicDecay = None,
+    dynamic_bptt: predictors.DynamicBptt = None,
+    cache: predictors.Cache = False,
+    cache_size: predictors.CacheSize = None,
+    cache_flatness: predictors.CacheFlatness = None,
+    cache_weight: predictors.CacheWeight = None,
+    mix: predictors.Mix = None,
+    device: options.Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print pairs as JSON.")] = False,
+    as_json_lines: Annotated[bool, typer.Option("--jsonl", help="A JSON object a row.")] = False,
+) -> None:
+    """Print the surprisal of every token of a text, in bits, as a table parted by tabs.
+
+    Rows by word or sentence or line are sums that add up to the same total. A word is a run
+    without white space; where tokens are smaller, its end counts as part of it, and the white
+    space before it only as far as it was not sure once the last word had ended. Tabs, line breaks
+    and backslashes are written \\t, \\n, \\r and \\\\. Of several texts, sentences are numbered
+    on, characters and lines from each beginning, and a last column names the file.
+    """
+    checkpoint, texts = checkpoint_and_texts(names or [])
+    check_pairs(
+        {
+            "a text": bool(texts),
+            "--by": by is not None,
+            "--context": context_of_tokens is not None,
+            "--heatmap": heatmap,
+            "--jsonl": as_json_lines,
+        },
+        pairs=pairs is not None,
+        as_json=as_json,
+    )
+    if pairs is None and not texts:
+        raise ConfigError("name a text, or - for standard input.")
+    if heatmap:
+        check_heatmap(by, as_json_lines=as_json_lines)
+    params = {**context.params, "context": context_of_tokens}
+    evaluator, label = make_evaluator(checkpoint, params, device)
+    if pairs is not None:
+        report_pairs(evaluator, label, pairs, as_json=as_json)
+    elif heatmap:
+        paint(evaluator, texts, "word" if by == "word" else "token")
+    else:
+        write_rows(evaluator, texts, by or "token", as_json_lines=as_json_lines)
+
+
+def check_pairs(given: dict[str, bool], *, pairs: bool, as_json: bool) -> None:
+    """Pairs are scored in one way, texts in others.
+
+    Raises:
+        ConfigError: something has no effect.
+    """
+    for name, there in given.items():
+        if pairs and there:
+            raise ConfigError(f"{name} has no effect beside --pairs; leave one of them out.")
+    if as_json and not pairs:
+        raise ConfigError("--json has no effect without --pairs; --jsonl prints rows as JSON.")
+
+
+def check_heatmap(by: ByName | None, *, as_json_lines: bool) -> None:
+    """A picture is of tokens or words, and no JSON.
+
+    Raises:
+        ConfigError: it is to be something else.
+    """
+    if by not in (None, "token", "word"):
+        raise ConfigError(f"--heatmap colours by token or by word, not by {by}; change --by.")
+    if as_json_lines:
+        raise ConfigError("--heatmap and --jsonl exclude each other; choose one.")
+
+
+def report_pairs(evaluator: "Evaluator", label: str, name: str, *, as_json: bool) -> None:
+    """Read minimal pairs, judge them, print what came out."""
+    from charlm.api import score_minimal_pairs
+    from charlm.data import Source, read_pairs
+    from charlm.display.pairs import show_pairs
+
+    source = Source(name, any_bytes=evaluator.tokenizer.level == "byte")
+    scores = score_minimal_pairs(evaluator, read_pairs(source))
+    if as_json:
+        print(dump(finite(pairs_record(scores)), 2), end="")
+    else:
+        show_pairs(scores, f"{label} on {source.name}")
+
+
+def pairs_record(scores: "GroupedPairScores") -> dict[str, Any]:
+    """Groups of pairs as JSON has them."""
+
+    def record(pairs: "PairScores") -> dict[str, Any]:
+        return {
+            "num_pairs": pairs.num_pairs,
+            "num_right": pairs.num_right,
+            "num_ties": pairs.num_ties,
+            "accuracy": pairs.accuracy,
+            "bits_per_pair": tidy(pairs.bits_per_pair),
+        }
+
+    groups = [{"group": name, **record(pairs)} for name, pairs in scores.groups.items()]
+    return {**record(scores.together), "groups": groups}
+
+
+def paint(evaluator: "Evaluator", texts: list[str], by: Literal["token", "word"]) -> None:
+    """Show texts in colours; the smaller what is coloured, the fewer bits to a bar."""
+    from charlm.api import score_files, shades
+    from charlm.display.heatmap import show_heatmap
+
+    tokenizer = evaluator.tokenizer
+    read = score_files(evaluator, texts, by)
+    painted = ((name, shades(tokens, tokenizer, by)) for name, tokens in read)
+    bits_per_bar = 3 if by == "word" else 1 if tokenizer.level in ("char", "byte") else 2
+    show_heatmap(painted, bits_per_bar=bits_per_bar, names=len(texts) > 1)
+
+
+def write_rows(
+    evaluator: "Evaluator", texts: list[str], by: ByName, *, as_json_lines: bool
+) -> None:
+    """Print a row for each token or segment, as soon as it is known."""
+    rows = begun(score_rows(evaluator, texts, by))
+    if as_json_lines:
+        for row in rows:
+            sys.stdout.write(dump(finite(row)))
+        return
+    names = (*NAMES[by], "file") if len(texts) > 1 else NAMES[by]
+    sys.stdout.write("\t".join(names) + "\n")
+    for row in rows:
+        sys.stdout.write("\t".join(map(cell, row.values())) + "\n")
+
+
+def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator[Row]:
+    """The rows of all texts, by the names of their columns."""
+    from charlm.api import score_files, segments
+
+    row_of = {"token": token_row, "word": token_row, "sentence": sentence_row, "line": line_row}
+    before = 0  # sentences of the texts before
+    for name, tokens in score_files(evaluator, texts, by):
+        sentence = 0
+        for each in segments(tokens, evaluator.tokenizer, by):
+            sentence = each.sentence
+            row = row_of[by](each, before + sentence)
+            yield {**row, "file": name} if len(texts) > 1 else row
+        before += sentence
+
+
+def token_row(each: "Surprisal", sentence: int) -> Row:
+    """A token or a word."""
+    return {
+        "sentence_id": sentence,
+        "token_id": each.place,
+        "token": each.text,
+        "surprisal": tidy(each.surprisal_bits),
+        "entropy": None if each.entropy_bits is None else tidy(each.entropy_bits),
+        "rank": each.rank,
+        "other": each.num_other,
+        "char_start": each.char_start,
+        "char_end": each.char_end,
+    }
+
+
+def sentence_row(each: "Surprisal", sentence: int) -> Row:
+    """A sentence."""
+    return {
+        "sentence_id": sentence,
+        "num_tokens": each.num_tokens,
+        "surprisal": tidy(each.surprisal_bits),
+        "other": each.num_other,
+        "char_start": each.char_start,
+        "char_end": each.char_end,
+        "text": each.text,
+    }
+
+
+def line_row(each: "Surprisal", sentence: int) -> Row:
+    """A line, with the sentence it begins in or with."""
+    return {"line_id": each.place, **sentence_row(each, sentence)}
+
+
+def tidy(bits: float) -> float:
+    """As many digits as are worth printing."""
+    return round(bits, DIGITS) + 0.0  # which makes 0 of -0
+
+
+def cell(value: str | float | None) -> str:
+    """A value in a table parted by tabs."""
+    if isinstance(value, str):
+        return value.translate(ESCAPES)
+    if value is None:
+        return ""
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)

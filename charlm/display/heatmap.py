@@ -1,0 +1,161 @@
+"""A text coloured by surprisal, with bars beneath that say the same without colour."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from unicodedata import category
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from charlm.api import Shade
+from charlm.display.alternatives import SHADES
+from charlm.display.console import data_console
+from charlm.display.tables import visible
+
+BARS = "▁▂▃▄▅▆▇█"
+# The shade of each bar: what is expected is dark, what surprises stands out.
+STYLES = tuple(SHADES[index][1] for index in (0, 1, 2, 3, 3, 4, 4, 5))
+TAB = "⇥   "
+JOINERS = "\u200c\u200d"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What cannot be parted on a terminal: a character with the marks on it."""
+
+    text: str
+    height: int | None  # index of its bar; None: the model says nothing of it
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return cell_len(self.text)
+
+    @property
+    def style(self) -> str:
+        return "" if self.height is None else STYLES[self.height]
+
+    @property
+    def bar(self) -> str:
+        return self.width * (" " if self.height is None else BARS[self.height])
+
+
+Line = list[Cell]
+
+
+def show_heatmap(
+    texts: Iterable[tuple[str, Iterable[Shade]]], *, bits_per_bar: float, names: bool = False
+) -> None:
+    """Texts as they stand, bars beneath every line, and a legend.
+
+    Args:
+        texts: what each is called, and its stretches in a row.
+        bits_per_bar: by how much each bar is higher than the one before it.
+        names: say what each text is called.
+    """
+    console = data_console()
+    for name, shades in texts:
+        if names:
+            console.print(Text(name, style="bold"))
+        for line in lines(shades, bits_per_bar):
+            for row in rows(line, console.width):
+                show_row(row, console)
+    console.print()
+    console.print(legend(bits_per_bar))
+
+
+def show_row(row: Line, console: Console) -> None:
+    """What fits beside each other on the terminal, and the bars of it."""
+    text = Text()
+    for style, cells in groupby(row, key=lambda cell: cell.style):
+        text.append("".join(cell.text for cell in cells), style=style)
+    console.print(text)
+    if bars := "".join(cell.bar for cell in row).rstrip():
+        console.print(Text(bars, style="dim"))
+
+
+def legend(bits_per_bar: float) -> Text:
+    """What bars and shades mean."""
+    line = Text("bits ")
+    for height, (bar, style) in enumerate(zip(BARS, STYLES, strict=True)):
+        line.append(f" {bar} {height * bits_per_bar:g}+ ", style=style)
+    return line
+
+
+def lines(shades: Iterable[Shade], bits_per_bar: float) -> Iterator[Line]:
+    """The lines of a text; a line break with a surprisal of its own is seen at the line's end."""
+    line: Line = []
+    for shade in shades:
+        height = None if shade.bits is None else bar_height(shade.bits, bits_per_bar)
+        for character in shade.text:
+            if character == "\n":
+                yield line if height is None else [*line, Cell("↵", height)]
+                line = []
+            elif character != "\r" or height is not None:  # else it is part of a line break
+                add(line, character, height)
+    if line:
+        yield line
+
+
+def bar_height(bits: float, bits_per_bar: float) -> int:
+    """The index of the bar that stands for so many bits."""
+    return int(min(max(bits / bits_per_bar, 0), len(BARS) - 1))
+
+
+def add(line: Line, character: str, height: int | None) -> None:
+    """Put one more character at the end of a line."""
+    shown = as_shown(character)
+    if line and joins(line[-1].text, character):
+        last = line.pop()
+        heights = [h for h in (last.height, height) if h is not None]
+        line.append(Cell(last.text + shown, max(heights, default=None)))
+    elif cell_len(shown) == 0:
+        line.append(Cell("◌" + shown, height))  # a mark with nothing to be on
+    else:
+        line.append(Cell(shown, height))
+
+
+def as_shown(character: str) -> str:
+    """A character as it stands, but for what would move the cursor or the text."""
+    if character == "\t":
+        return TAB
+    plain = character.isprintable() or category(character) == "Zs" or character in JOINERS
+    return character if plain else visible(character)
+
+
+def joins(before: str, character: str) -> bool:
+    """Whether a character is drawn as one with what is before it: marks, emoji, flags."""
+    return (
+        cell_len(as_shown(character)) == 0
+        or before.endswith("\u200d")
+        or is_skin_tone(character)
+        or (is_flag_letter(character) and is_flag_letter(before))
+    )
+
+
+def is_skin_tone(text: str) -> bool:
+    """Whether it colours the emoji before it."""
+    return "\U0001f3fb" <= text <= "\U0001f3ff"
+
+
+def is_flag_letter(text: str) -> bool:
+    """Whether it is one of the two letters that make up a flag."""
+    return len(text) == 1 and "\U0001f1e6" <= text <= "\U0001f1ff"
+
+
+def rows(line: Line, width: int) -> Iterator[Line]:
+    """A line cut into parts that fit, after white space where there is any."""
+    row: Line = []
+    used = 0
+    for cell in line:
+        while row and used + cell.width > width:
+            spaces = [place for place, each in enumerate(row, 1) if each.text.isspace()]
+            cut = spaces[-1] if spaces else len(row)
+            yield row[:cut]
+            row = row[cut:]
+            used = sum(each.width for each in row)
+        row.append(cell)
+        used += cell.width
+    yield row

@@ -1,0 +1,164 @@
+"""Dynamic evaluation (Krause et al. 2018, arXiv:1709.07432): weights that follow the text."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from charlm.cells import LockedDropout
+from charlm.data import NOT_PREDICTED, Windows
+from charlm.errors import ConfigError
+from charlm.evaluation.network import from_logits
+from charlm.evaluation.predictor import Predictions
+from charlm.model import LanguageModel, State, detach_state
+
+GRADIENT_WINDOWS = 100  # of the training text are enough for the gradients' size
+MAX_BPTT = 100_000
+EPSILON = 1.0  # of the mean size; keeps weights that are hardly ever used from leaping
+
+GradientSizes = Mapping[str, Tensor]
+"""Root mean square of each weight's gradient over windows of the training text, by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DynamicConfig:
+    """How fast the weights follow the text, and how strongly they are drawn back."""
+
+    learning_rate: float = 2e-4  # eta
+    decay: float = 0.001  # lambda: of the way back to the trained weights, each segment
+    bptt: int = 20  # tokens that are read, and then learnt, at a time
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(
+                "the learning rate of dynamic evaluation must be above 0, not "
+                f"{self.learning_rate}."
+            )
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(
+                f"the decay of dynamic evaluation must be in [0, 1], not {self.decay}."
+            )
+        if not 1 <= self.bptt <= MAX_BPTT:
+            raise ConfigError(
+                f"the segments of dynamic evaluation must have 1 to {MAX_BPTT:,} tokens, not "
+                f"{self.bptt}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingState:
+    """A network's state, and weights of its own that have followed the text so far."""
+
+    model: LanguageModel  # changed in place as the text goes on
+    state: State
+
+
+class DynamicNetwork:
+    """A network that learns each segment of the text after it has predicted it.
+
+        theta' = theta - eta grad L / (RMS + epsilon) + lambda R (theta_0 - theta)
+
+    L is the segment's mean surprisal, theta_0 the trained weights, RMS the size of each weight's
+    gradient in training and R = min(RMS / mean RMS, 1 / lambda) (sec. 4, with eq. 4's clipping).
+    """
+
+    max_rows: int | None = 1
+
+    def __init__(self, model: LanguageModel, sizes: GradientSizes, config: DynamicConfig) -> None:
+        self.stride = config.bptt
+        self._model = model
+        names = [name for name, _ in model.named_parameters()]
+        rms = [sizes[name].to(model.device) for name in names]
+        mean = float(sum(r.detach().sum() for r in rms)) / sum(r.numel() for r in rms)
+        self._steps = [config.learning_rate / (r + EPSILON * mean) for r in rms]
+        self._pulls = [(config.decay * r / mean).clamp(max=1.0) for r in rms]
+        self._trained = [parameter.detach() for parameter in model.parameters()]
+
+    def initial_state(self, batch_size: int) -> FollowingState:
+        assert batch_size == 1
+        following = copy.deepcopy(self._model).train()  # cuDNN has gradients only in training
+        for module in following.modules():
+            if isinstance(module, LockedDropout):
+                module.eval()
+        return FollowingState(following, following.initial_state(1))
+
+    def read(
+        self, inputs: Tensor, targets: Tensor, state: FollowingState
+    ) -> tuple[Tensor, Tensor, FollowingState]:
+        """As `HiddenReader.read`: segment by segment, each learnt once it has been predicted."""
+        model, recurrent = state.model, state.state
+        hiddens, logits = [], []
+        for segment, followers in zip(
+            inputs.split(self.stride, dim=1), targets.split(self.stride, dim=1), strict=True
+        ):
+            with torch.enable_grad():
+                hidden, recurrent = model.body(segment, detach_state(recurrent))
+                scores = model.head(hidden)
+                self._learn(model, scores, followers)
+            hiddens.append(hidden.detach())
+            logits.append(scores.detach())
+        after = FollowingState(model, detach_state(recurrent))
+        return torch.cat(hiddens, dim=1), torch.cat(logits, dim=1), after
+
+    def predict(
+        self, inputs: Tensor, targets: Tensor, state: FollowingState
+    ) -> tuple[Predictions, FollowingState]:
+        _, logits, state = self.read(inputs, targets, state)
+        return from_logits(logits, targets), state
+
+    def select_rows(self, state: FollowingState, rows: NDArray[np.int64]) -> FollowingState:
+        assert rows.tolist() == [0]
+        return state
+
+    def _learn(self, model: LanguageModel, logits: Tensor, targets: Tensor) -> None:
+        """Take a step towards the targets.
+
+        Raises:
+            ConfigError: the loss is not finite.
+        """
+        if not (targets != NOT_PREDICTED).any():
+            return
+        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_PREDICTED)
+        if not loss.isfinite():
+            raise ConfigError(
+                "dynamic evaluation runs away: its learning rate is too high for this model; lower "
+                "--dynamic-learning-rate, or add --tune."
+            )
+        weights: list[Tensor] = list(model.parameters())
+        gradients = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            torch._foreach_lerp_(weights, self._trained, self._pulls)
+            torch._foreach_addcmul_(weights, gradients, self._steps, -1.0)
+
+
+def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
+    """The size of each weight's gradient over the first windows of the training text.
+
+    The windows should be of parallel streams, so that they come from all of the text. Dropout is
+    off, as it is when the weights will follow a text.
+    """
+    network = DynamicNetwork(model, dict(model.named_parameters()), DynamicConfig())
+    following = network.initial_state(1).model
+    squares = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    state: State | None = None
+    count = 0
+    for index in range(min(len(windows), GRADIENT_WINDOWS)):
+        window = windows[index]
+        state = following.carry_state(state, window.fresh)
+        inputs, targets = (
+            torch.from_numpy(array).to(model.device) for array in (window.inputs, window.targets)
+        )
+        loss, state = following.loss(inputs, targets, detach_state(state))
+        gradients = torch.autograd.grad(loss, list(following.parameters()))
+        torch._foreach_addcmul_(squares, gradients, gradients)
+        count += 1
+    names = [name for name, _ in model.named_parameters()]
+    return {
+        name: (square / max(count, 1)).sqrt() for name, square in zip(names, squares, strict=True)
+    }

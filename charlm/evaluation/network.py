@@ -1,0 +1,96 @@
+"""A trained network as a predictor, its weights as they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from charlm.data import NOT_PREDICTED
+from charlm.evaluation.predictor import Predictions, Predictor, PredictorState
+from charlm.model import LanguageModel, State, select_state
+
+CACHED_LOGITS = 1 << 21  # 8 MiB
+
+
+class HiddenReader(Predictor, Protocol):
+    """A predictor that shows the hidden vectors from which it predicts."""
+
+    def read(
+        self, inputs: Tensor, targets: Tensor, state: PredictorState
+    ) -> tuple[Tensor, Tensor, PredictorState]:
+        """Hidden vectors (batch, time, hidden_size) and logits (batch, time, vocab_size)."""
+        ...
+
+
+class NetworkPredictor:
+    """A network without dropout and without gradients."""
+
+    stride: int = 1
+    max_rows: int | None = None
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+
+    def initial_state(self, batch_size: int) -> State:
+        return self.model.initial_state(batch_size)
+
+    def read(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """As `HiddenReader.read`; the targets play no part."""
+        hidden, state = self._body(inputs, state)
+        return hidden, self._head(hidden), state
+
+    def predict(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Predictions, State]:
+        hidden, state = self._body(inputs, state)
+        return Predictions(
+            log_probs=self._log_probs(hidden, targets),
+            distribution=lambda: self._head(hidden).log_softmax(-1),
+        ), state
+
+    def _body(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        with torch.no_grad(), evaluating(self.model):
+            hidden, state = self.model.body(inputs, state)
+            return hidden, state
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = self.model.head(hidden)
+            return logits
+
+    def _log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Of the targets, a few places at a time: their logits stay in the processor's cache."""
+        places = max(1, CACHED_LOGITS // self.model.config.vocab_size)
+        parts = zip(
+            hidden.flatten(0, 1).split(places), targets.flatten().split(places), strict=True
+        )
+        with torch.no_grad():
+            nats = torch.cat([self.model.head.nats(part, wanted) for part, wanted in parts])
+        return -nats.view(targets.shape)
+
+    def select_rows(self, state: State, rows: NDArray[np.int64]) -> State:
+        return select_state(state, torch.from_numpy(rows).to(self.model.device))
+
+
+def from_logits(logits: Tensor, targets: Tensor) -> Predictions:
+    """Predictions of a softmax over logits (batch, time, vocab_size)."""
+    nats = cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_PREDICTED, reduction="none"
+    )
+    return Predictions(
+        log_probs=-nats.view(targets.shape), distribution=lambda: logits.log_softmax(-1)
+    )
+
+
+@contextmanager
+def evaluating(model: LanguageModel) -> Iterator[None]:
+    """Switch dropout off inside the block, and leave the model as it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

@@ -1,0 +1,188 @@
+"""Surprisal of each token of a text, and where in the text it is."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from charlm.data import Piece, batch_pieces
+from charlm.evaluation.result import BITS_PER_NAT
+from charlm.evaluation.token_scores import TokenScores
+from charlm.text import Spans, TokenIds, Tokenizer
+
+WHITE_SPACE = " \t\n\r\v\f"  # what parts words, at every level
+
+ScoreRow = tuple[int, float, float | None, int | None, float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenSurprisal:
+    """One predicted token: how much it surprised, and where it is.
+
+    A sentence is a frame, what `<start>` and `<stop>` enclose. Characters are code points of the
+    whole text, counted from 0; sentences, places and lines are counted from 1. `<stop>` is an
+    empty place at the end of its sentence, on the line of the last character there.
+    """
+
+    token: int
+    text: str  # the token as a reader would write it; for <other>, what it stands for
+    nats: float
+    entropy: float | None  # in nats, of what was expected here; None: not asked for, as below
+    rank: int | None  # 1 + the number of likelier tokens
+    ending: float | None  # -log P, in nats, that white space or <stop> came here
+    sentence: int
+    place: int  # in the sentence
+    line: int  # where it begins
+    char_start: int
+    char_end: int
+    source: str  # the text after the token before it, up to its own end
+    is_other: bool
+    is_stop: bool
+
+    @property
+    def surprisal_bits(self) -> float:
+        return self.nats * BITS_PER_NAT
+
+    @property
+    def entropy_bits(self) -> float | None:
+        return None if self.entropy is None else self.entropy * BITS_PER_NAT
+
+    @property
+    def num_tokens(self) -> int:
+        return 1
+
+    @property
+    def num_other(self) -> int:
+        return int(self.is_other)
+
+    @property
+    def skipped(self) -> str:
+        """The text before it that belongs to no token: white space between words or frames."""
+        return self.source[: len(self.source) - len(self.own)]
+
+    @property
+    def own(self) -> str:
+        """The text it covers, but for a character whose first part is the token before it."""
+        size = min(len(self.source), self.char_end - self.char_start)
+        return self.source[len(self.source) - size :]
+
+
+def token_surprisals(
+    pieces: Iterable[Piece], tokenizer: Tokenizer, scores: Iterable[TokenScores]
+) -> Iterator[TokenSurprisal]:
+    """Bring each token of a text together with its scores; the text is never held as a whole.
+
+    Args:
+        pieces: of whole frames.
+        tokenizer: the one that the scored tokens come from.
+        scores: of all tokens of these pieces but `<start>`, in chunks of any size.
+    """
+    texts = [tokenizer.token(token) for token in range(tokenizer.vocab_size)]
+    rows = score_rows(scores)
+    cursor = Cursor(tokenizer.stop_id)
+    for piece, ids, spans in encoded_pieces(pieces, tokenizer):
+        found = cursor.enter(piece, ids, spans)
+        scored = zip(found, islice(rows, len(found)), strict=True)
+        for (token, start, end, line, source), (target, nats, entropy, rank, ending) in scored:
+            assert token == target
+            is_other = token == tokenizer.other_id
+            cursor.place += 1
+            yield TokenSurprisal(
+                token=token,
+                text=source[start - end :] if is_other else texts[token],
+                nats=nats,
+                entropy=entropy,
+                rank=rank,
+                ending=ending,
+                sentence=cursor.sentence,
+                place=cursor.place,
+                line=line,
+                char_start=start,
+                char_end=end,
+                source=source,
+                is_other=is_other,
+                is_stop=token == tokenizer.stop_id,
+            )
+        cursor.leave(piece)
+    assert next(rows, None) is None
+
+
+def ending_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The tokens that end a word before them: those that begin with white space, and `<stop>`."""
+    symbols = range(tokenizer.num_symbols)
+    spaces = [token for token in symbols if begins_with_space(tokenizer.decode([token]))]
+    return (*spaces, tokenizer.stop_id)
+
+
+def begins_with_space(text: str) -> bool:
+    """Whether its first character is ASCII white space."""
+    return text != "" and text[0] in WHITE_SPACE
+
+
+def encoded_pieces(
+    pieces: Iterable[Piece], tokenizer: Tokenizer
+) -> Iterator[tuple[Piece, TokenIds, Spans]]:
+    """Each piece with its tokens and their places in it."""
+    for batch in batch_pieces(pieces):
+        encoded = tokenizer.encode_spans([piece.text for piece in batch])
+        for piece, (ids, spans) in zip(batch, encoded, strict=True):
+            yield piece, ids, spans
+
+
+def score_rows(scores: Iterable[TokenScores]) -> Iterator[ScoreRow]:
+    """Target, nats, entropy, rank and ending of one token after the other."""
+    for chunk in scores:
+        missing: list[None] = [None] * len(chunk)
+        yield from zip(
+            chunk.targets.tolist(),
+            chunk.nats.tolist(),
+            missing if chunk.entropy is None else chunk.entropy.tolist(),
+            missing if chunk.rank is None else chunk.rank.tolist(),
+            missing if chunk.ending is None else chunk.ending.tolist(),
+            strict=True,
+        )
+
+
+class Cursor:
+    """Where in a text its next piece begins."""
+
+    def __init__(self, stop_id: int) -> None:
+        self.sentence = 0
+        self.place = 0  # tokens of the sentence so far
+        self._stop_id = stop_id
+        self._offset = 0  # characters so far
+        self._line = 1
+        self._last_line = 1  # that of the last character of the sentence
+        self._skipped = ""  # the text since the last token
+
+    def enter(
+        self, piece: Piece, ids: TokenIds, spans: Spans
+    ) -> list[tuple[int, int, int, int, str]]:
+        """Token, start, end, line and source of each token of the piece, `<stop>` included."""
+        text = piece.text
+        breaks = [match.start() for match in re.finditer("\n", text)]
+        if piece.opens:
+            self.sentence, self.place = self.sentence + 1, 0
+            self._last_line = self._line
+        if text:
+            self._last_line = self._line + int(np.searchsorted(breaks, len(text) - 1))
+        tokens, starts, ends = ids.tolist(), spans[:, 0].tolist(), spans[:, 1].tolist()
+        lines = (self._line + np.searchsorted(breaks, starts)).tolist()
+        if piece.closes:
+            tokens, lines = [*tokens, self._stop_id], [*lines, self._last_line]
+            starts, ends = [*starts, len(text)], [*ends, len(text)]
+        sources = [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+        if sources:
+            sources[0] = self._skipped + sources[0]
+            self._skipped = ""
+        self._skipped += text[ends[-1] if ends else 0 :]
+        starts, ends = ([self._offset + at for at in places] for places in (starts, ends))
+        return list(zip(tokens, starts, ends, lines, sources, strict=True))
+
+    def leave(self, piece: Piece) -> None:
+        """Go on behind the piece and the gap after it."""
+        self._skipped += piece.gap
+        self._offset += piece.num_chars
+        self._line += piece.text.count("\n") + piece.gap.count("\n")

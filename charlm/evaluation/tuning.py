@@ -1,0 +1,87 @@
+"""Settings of dynamic evaluation and of the cache that suit a text best: a walk over a grid."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Generic, TypeVar
+
+from charlm.errors import ConfigError
+from charlm.evaluation.cache import CacheConfig
+from charlm.evaluation.dynamic import DynamicConfig
+
+Config = TypeVar("Config", CacheConfig, DynamicConfig)
+
+DYNAMIC_FACTORS = {"learning_rate": 2.0, "decay": 4.0}
+CACHE_FACTORS = {"flatness": 2.0, "weight": 1.6, "size": 4.0}
+LARGEST_CACHE = 8000
+MAX_ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial(Generic[Config]):
+    """Settings and what they gave, in nats per token; infinite where they do not work."""
+
+    config: Config
+    nats: float
+
+
+def tune(
+    measure: Callable[[Config], float], start: Config, factors: Mapping[str, float]
+) -> Iterator[Trial[Config]]:
+    """Try settings, one at a time up or down by its factor for as long as that helps.
+
+    Args:
+        measure: nats per token of a text under the settings; a ConfigError counts as infinite.
+        start: settings to begin at.
+        factors: which of them to change, and by how much.
+
+    Yields:
+        Every trial as it is made; the best of them all is the result.
+    """
+    tried: dict[Config, float] = {}
+
+    def attempt(config: Config) -> Iterator[Trial[Config]]:
+        if config not in tried:
+            try:
+                tried[config] = measure(config)
+            except ConfigError:
+                tried[config] = math.inf
+            if math.isnan(tried[config]):
+                tried[config] = math.inf
+            yield Trial(config=config, nats=tried[config])
+
+    best, powers = start, dict.fromkeys(factors, 0)
+    yield from attempt(best)
+    for _ in range(MAX_ROUNDS):
+        round_began = best
+        for name, direction in product(factors, (1, -1)):
+            while True:
+                further = powers | {name: powers[name] + direction}
+                neighbour = scaled(start, factors, further)
+                if neighbour is None:
+                    break
+                yield from attempt(neighbour)
+                if tried[neighbour] >= tried[best]:
+                    break
+                best, powers = neighbour, further
+        if best == round_began:
+            break
+
+
+def scaled(start: Config, factors: Mapping[str, float], powers: Mapping[str, int]) -> Config | None:
+    """Settings of the grid: the start's times powers of their factors; None out of their range.
+
+    They are computed from the start each time, so that coming back to a place gives the same ones.
+    """
+    values = {name: getattr(start, name) * factors[name] ** powers[name] for name in factors}
+    rounded = {
+        name: round(value) if isinstance(getattr(start, name), int) else value
+        for name, value in values.items()
+    }
+    if rounded.get("size", 0) > LARGEST_CACHE:
+        return None
+    try:
+        return replace(start, **rounded)
+    except ConfigError:
+        return None
