@@ -39,6 +39,12 @@ SESSIONS = {
         'charlm generate -p "The cat" --greedy -n 4 --show alternatives',
         'charlm generate -p "The cat" --beam 5 -n 4 --show beams',
     ],
+    "scoring.svg": [
+        'echo "The fox sat on the moon, and a blicket sat on the wall." > story.txt',
+        "charlm score checkpoints/tales story.txt --heatmap",
+        "charlm score checkpoints/tales story.txt --by word",
+        "charlm eval checkpoints/words --baseline 5 --dynamic --cache",
+    ],
 }
 NOT_DRAWN = "--level word"  # the same display once more
 KEYS = [

@@ -11,9 +11,12 @@ from torch import Tensor
 from charlm.data import NOT_PREDICTED
 from charlm.errors import ConfigError
 from charlm.evaluation.network import HiddenReader, from_logits
-from charlm.evaluation.predictor import Predictions, PredictorState
+from charlm.evaluation.predictor import MAX_ROWS, WINDOW, Predictions, PredictorState
 
 MAX_SIZE = 1_000_000  # tokens
+
+
+RECALLED = 1 << 24  # shares held at a time: 64 MiB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +76,8 @@ class CachedPredictor:
 
     def __init__(self, network: HiddenReader, config: CacheConfig) -> None:
         self.config = config
-        self.stride = network.stride
-        self.max_rows = network.max_rows
+        self.stride: int = network.stride
+        self.max_rows: int | None = min(network.max_rows or MAX_ROWS, most_rows(config.size))
         self._network = network
 
     def initial_state(self, batch_size: int) -> PredictorState:
@@ -97,6 +100,11 @@ class CachedPredictor:
         if memory is not None:
             memory = memory.select_rows(torch.from_numpy(rows).to(memory.hidden.device))
         return self._network.select_rows(network_state, rows), memory
+
+
+def most_rows(size: int) -> int:
+    """So many rows of windows can recall so much in bounded memory."""
+    return max(1, RECALLED // (WINDOW * (WINDOW + size)))
 
 
 def recall(hidden: Tensor, memory: Memory, config: CacheConfig) -> Tensor:

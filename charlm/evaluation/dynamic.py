@@ -75,17 +75,14 @@ class DynamicNetwork:
         self._model = model
         names = [name for name, _ in model.named_parameters()]
         rms = [sizes[name].to(model.device) for name in names]
-        mean = float(sum(r.detach().sum() for r in rms)) / sum(r.numel() for r in rms)
+        mean = float(sum(r.sum() for r in rms)) / sum(r.numel() for r in rms)
         self._steps = [config.learning_rate / (r + EPSILON * mean) for r in rms]
         self._pulls = [(config.decay * r / mean).clamp(max=1.0) for r in rms]
         self._trained = [parameter.detach() for parameter in model.parameters()]
 
     def initial_state(self, batch_size: int) -> FollowingState:
         assert batch_size == 1
-        following = copy.deepcopy(self._model).train()  # cuDNN has gradients only in training
-        for module in following.modules():
-            if isinstance(module, LockedDropout):
-                module.eval()
+        following = learning_copy(self._model)
         return FollowingState(following, following.initial_state(1))
 
     def read(
@@ -137,14 +134,22 @@ class DynamicNetwork:
             torch._foreach_addcmul_(weights, gradients, self._steps, -1.0)
 
 
+def learning_copy(model: LanguageModel) -> LanguageModel:
+    """A copy whose gradients can be taken, without dropout."""
+    copied = copy.deepcopy(model).train()  # cuDNN has gradients only in training
+    for module in copied.modules():
+        if isinstance(module, LockedDropout):
+            module.eval()
+    return copied
+
+
 def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
     """The size of each weight's gradient over the first windows of the training text.
 
     The windows should be of parallel streams, so that they come from all of the text. Dropout is
     off, as it is when the weights will follow a text.
     """
-    network = DynamicNetwork(model, dict(model.named_parameters()), DynamicConfig())
-    following = network.initial_state(1).model
+    following = learning_copy(model)
     squares = [torch.zeros_like(parameter) for parameter in model.parameters()]
     state: State | None = None
     count = 0

@@ -68,7 +68,7 @@ def fit_weights(nats: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         Weights of sum 1, (members,); one may be as good as 0.
     """
-    log_probs = -nats
+    log_probs = -nats[:, np.isfinite(nats).any(axis=0)]  # what none of them can say, none explains
     log_weights = np.full(len(nats), -math.log(len(nats)))
     before = math.inf
     for _ in range(EM_STEPS):

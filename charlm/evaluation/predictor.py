@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+WINDOW = 512  # tokens of a row that are read at a time, at most; the result does not depend on it
+MAX_ROWS = 1024  # that are read together
+
 PredictorState = Any
 """Whatever a predictor remembers of the rows it reads; only the predictor itself looks into it."""
 

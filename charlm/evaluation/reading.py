@@ -11,16 +11,14 @@ from torch import Tensor
 
 from charlm.data import NOT_PREDICTED, make_windows
 from charlm.device import exact_float32
-from charlm.evaluation.predictor import Predictions, Predictor
+from charlm.evaluation.predictor import MAX_ROWS, WINDOW, Predictions, Predictor
 from charlm.evaluation.token_scores import TokenScores
 
 Context = Literal["stream", "frame"]
 """What a token is predicted from: all of the text before it, or of its frame."""
 
-WINDOW = 512  # tokens of a row that are read at a time; the result does not depend on it
 LOGITS = 1 << 24  # held at a time: 64 MiB
 BLOCK = 1 << 18  # tokens, of which frames of like length are read together
-MAX_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from charlm.data import NOT_PREDICTED
 from charlm.device import exact_float32
-from charlm.evaluation.predictor import Predictor
-from charlm.evaluation.reading import LOGITS, MAX_ROWS, Reading, as_tensor, read_frames, to_numpy
+from charlm.evaluation.predictor import MAX_ROWS, Predictor
+from charlm.evaluation.reading import LOGITS, Reading, as_tensor, read_frames, to_numpy
 
 WORTH_SHARING = 0.8  # of the tokens are left to read: else longer windows are faster
 
@@ -36,7 +36,7 @@ def sentence_nats(
     shared = shared_beginnings(ranked)
     total = sum(len(sentence) - 1 for sentence in ranked)
     distinct = total - sum(max(length - 1, 0) for length in shared)
-    if predictor.max_rows is None and distinct < WORTH_SHARING * total:
+    if predictor.max_rows != 1 and distinct < WORTH_SHARING * total:
         found = read_shared(predictor, ranked, shared, reading)
     else:
         found = read_apart(predictor, ranked, reading)
@@ -63,7 +63,7 @@ def read_apart(
     if not sentences:
         return []
     scores = read_frames(predictor, np.concatenate(sentences), reading)
-    nats = np.concatenate([part.nats for part in scores])
+    nats = np.concatenate([np.zeros(0), *(part.nats for part in scores)])
     return np.split(nats, np.cumsum([len(sentence) - 1 for sentence in sentences])[:-1])
 
 
@@ -71,7 +71,8 @@ def read_shared(
     predictor: Predictor, ranked: Sequence[Sentence], shared: Sequence[int], reading: Reading
 ) -> list[NDArray[np.float64]]:
     """Sorted sentences, as many at a time as memory allows."""
-    rows = max(1, min(MAX_ROWS, LOGITS // reading.vocab_size))
+    most = predictor.max_rows or MAX_ROWS
+    rows = max(1, min(most, LOGITS // reading.vocab_size))
     found: list[NDArray[np.float64]] = []
     for begin in range(0, len(ranked), rows):
         block = slice(begin, begin + rows)

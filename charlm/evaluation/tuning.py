@@ -16,6 +16,7 @@ DYNAMIC_FACTORS = {"learning_rate": 2.0, "decay": 4.0}
 CACHE_FACTORS = {"flatness": 2.0, "weight": 1.6, "size": 4.0}
 LARGEST_CACHE = 8000
 MAX_ROUNDS = 3
+MAX_STEPS_BACK = 8  # in search of a beginning that works
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,8 @@ def tune(
     measure: Callable[[Config], float], start: Config, factors: Mapping[str, float]
 ) -> Iterator[Trial[Config]]:
     """Try settings, one at a time up or down by its factor for as long as that helps.
+
+    Where the start does not work, the first setting is lowered until it does.
 
     Args:
         measure: nats per token of a text under the settings; a ConfigError counts as infinite.
@@ -53,7 +56,15 @@ def tune(
 
     best, powers = start, dict.fromkeys(factors, 0)
     yield from attempt(best)
-    for _ in range(MAX_ROUNDS):
+    first = next(iter(factors))
+    while math.isinf(tried[best]) and powers[first] > -MAX_STEPS_BACK:
+        powers[first] -= 1
+        neighbour = scaled(start, factors, powers)
+        if neighbour is None:
+            return
+        best = neighbour
+        yield from attempt(best)
+    for _ in range(MAX_ROUNDS if math.isfinite(tried[best]) else 0):
         round_began = best
         for name, direction in product(factors, (1, -1)):
             while True:

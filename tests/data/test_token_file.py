@@ -1,5 +1,8 @@
 """Token files: ids and counts come back; what is damaged or half-written is not a token file."""
 
+import hashlib
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from charlm.data.frames import Framing, Piece, frame_pieces
 from charlm.data.token_file import (
     HEADER_BYTES,
+    TextCounter,
     TextCounts,
     batch_pieces,
     join_frames,
@@ -89,6 +93,7 @@ def test_counts_are_those_of_the_text(folder, text, frame):
         num_words=len(text.split()),
         num_chars=len(text),
         num_bytes=len(text.encode()),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
     num_frames = file.tokens.tolist().count(tokenizer.stop_id)
     assert len(file) == 2 * num_frames + sum(len(piece.text) for piece in pieces)
@@ -97,11 +102,43 @@ def test_counts_are_those_of_the_text(folder, text, frame):
 @given(octets=st.binary())
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_bytes_that_are_not_utf8_count_one_each(octets):
-    counts = TextCounts()
+    counter = TextCounter()
 
-    counts.add(Piece(octets.decode("utf-8", "surrogateescape"), "", opens=True, closes=True))
+    counter.add(Piece(octets.decode("utf-8", "surrogateescape"), "", opens=True, closes=True))
 
-    assert counts.num_bytes == len(octets)
+    assert counter.counts.num_bytes == len(octets)
+    assert counter.counts.sha256 == hashlib.sha256(octets).hexdigest()
+
+
+@given(text=st.text(alphabet="ab é朝\n\r"), frame=st.sampled_from(FRAMES))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_texts_are_told_apart_by_their_bytes_and_not_by_their_frames(folder, text, frame):
+    counters = [TextCounter() for _ in range(3)]
+    for counter, each, own_frame in zip(
+        counters, (text, text, text + "a"), ("line", frame, frame), strict=True
+    ):
+        for piece in pieces_of(each, own_frame):
+            counter.add(piece)
+
+    one, same, other = (counter.counts for counter in counters)
+    assert one == same
+    assert one.sha256 != other.sha256
+
+
+def test_counts_are_those_of_all_pieces_so_far():
+    counter = TextCounter()
+    counter.add(Piece("the fox", "\n", opens=True, closes=True))
+    first = counter.counts
+    counter.add(Piece("é", "", opens=True, closes=True))
+
+    assert (first.num_words, first.num_chars, first.num_bytes) == (2, 8, 8)
+    assert first.sha256 == hashlib.sha256(b"the fox\n").hexdigest()
+    assert counter.counts == TextCounts(3, 9, 10, hashlib.sha256("the fox\né".encode()).hexdigest())
+
+
+def test_counts_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        TextCounts().num_words = 1
 
 
 @given(text=st.text(alphabet="ab \n"), size=st.integers(1, 9))
@@ -144,7 +181,7 @@ def test_a_text_without_frames_makes_an_empty_file(tmp_path):
 
     assert len(file) == 0
     assert file.tokens.dtype == np.uint8
-    assert file.counts == TextCounts()
+    assert file.counts == TextCounts(sha256=hashlib.sha256(b"").hexdigest())
 
 
 def test_tokens_are_mapped_and_cannot_be_changed(path):
@@ -170,7 +207,9 @@ def test_a_file_that_is_too_long_is_refused(path):
         open_token_file(path)
 
 
-@pytest.mark.parametrize("head", [b"", b"a tale of a fox", b"charlm tokens 9\n{}"])
+@pytest.mark.parametrize(
+    "head", [b"", b"a tale of a fox", b"charlm tokens 1\n{}", b"charlm tokens 9"]
+)
 def test_a_file_of_another_kind_is_refused(path, head):
     path.write_bytes(head.ljust(2 * HEADER_BYTES))
 

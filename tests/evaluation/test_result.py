@@ -118,15 +118,28 @@ def test_perplexity_is_infinite_where_a_float_cannot_hold_it(nats):
     assert evaluation.perplexity == math.inf
 
 
-def test_sums_of_two_texts_give_the_rates_of_both_in_a_row():
-    first, second = slice(0, 2), slice(2, 6)
-    parts = [evaluation_of(NATS[part], OTHER[part], STOP[part]) for part in (first, second)]
-    names = ("total_nats", "total_nats_other", "sum_squared_nats")
-    names += ("num_tokens", "num_other", "num_stop")
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(cut=st.integers(0, 6), seed=st.integers(0, 9))
+def test_the_sum_of_two_texts_has_the_rates_of_both_in_a_row(cut, seed):
+    order = np.random.default_rng(seed).permutation(6)
+    first, second = (
+        evaluation_of(NATS[part], OTHER[part], STOP[part]) for part in (order[:cut], order[cut:])
+    )
 
-    both = replace(EVALUATION, **{n: sum(getattr(p, n) for p in parts) for n in names})
+    both = first + second
 
-    assert both.to_dict() == pytest.approx(EVALUATION.to_dict())
+    twice = replace(EVALUATION, num_words=8, num_chars=40, num_bytes=44)
+    assert both.to_dict() == pytest.approx(twice.to_dict())
+    assert both.num_stop == 1
+    assert (second + first).to_dict() == pytest.approx(both.to_dict())
+
+
+def test_many_texts_can_be_summed_up():
+    assert sum([EVALUATION] * 2, EVALUATION).to_dict() == pytest.approx(
+        evaluation_of(np.tile(NATS, 3), np.tile(OTHER, 3), np.tile(STOP, 3)).to_dict()
+        | {"num_words": 12, "num_chars": 60, "num_bytes": 66}
+        | {"bits_per_char": EVALUATION.bits_per_char, "bits_per_byte": EVALUATION.bits_per_byte}
+    )
 
 
 def test_the_dict_holds_the_measures_in_the_order_they_are_shown():
