@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
 import charlm
 from charlm.api import decoding_config, draw_seed
 from charlm.decoding import DecodingConfig
 from charlm.errors import CheckpointError, ConfigError, TextError
+from charlm.evaluation import CacheConfig, CachedPredictor, NetworkPredictor
 
 LEVELS = ["char", "word", "byte", "bpe"]
 
@@ -188,6 +191,125 @@ def test_a_part_that_is_not_there_is_named(train):
 
     with pytest.raises(TextError, match="has no test part; choose another --split"):
         lm.evaluate_split("test")
+
+
+def test_what_a_byte_model_writes_it_can_read(trained):
+    lm = trained("byte")
+
+    assert lm.evaluate("fox \udcff").num_bytes == 5
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "said"),
+    [
+        ("char", "", "the text is empty; there is nothing to evaluate"),
+        ("word", " \n", "there is no token to predict in the text"),
+        ("char", "fox \udcff", "the text is not UTF-8 at byte 4"),
+    ],
+)
+def test_a_text_without_tokens_is_one_clear_line(trained, level, text, said):
+    with pytest.raises(TextError, match=said) as error:
+        trained(level).evaluate(text)
+
+    assert "\n" not in str(error.value)
+
+
+def test_files_are_measured_each_by_itself_and_summed_up(lm, tmp_path, tale):
+    texts = tale[:500], tale[500:700]
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+
+    found = lm.evaluate_files([str(path) for path in paths])
+
+    first, second = map(lm.evaluate, texts)
+    assert found == first + second
+    with pytest.raises(TextError, match="nothing to evaluate; name a text"):
+        lm.evaluate_files([])
+
+
+# -- with a cache -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_with_a_cache_a_text_is_measured_as_reading_with_one_does(trained, level):
+    lm, text = trained(level), "The fox sat. The fox sat. The fox sat."
+    config = CacheConfig(size=20, flatness=0.5, weight=0.3)
+    cached = CachedPredictor(NetworkPredictor(lm.model), config)
+
+    remembering = lm.with_cache(size=20, flatness=0.5, weight=0.3)
+
+    expected = lm.evaluator().with_predictor(cached)
+    assert remembering.evaluate(text) == on_file(expected, text)
+    assert remembering.evaluate(text).total_nats < lm.evaluate(text).total_nats
+    assert remembering.log_probs([text]) == pytest.approx(expected.log_probs([text]))
+    assert remembering.evaluate_split("test") == expected.evaluate_split("test").evaluation
+
+
+def on_file(evaluator, text):
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        return evaluator.evaluate_file(file.name).evaluation
+
+
+@pytest.mark.parametrize("mode", [{}, {"greedy": True}, {"beam": 3}], ids=str)
+@pytest.mark.parametrize("level", LEVELS)
+def test_with_a_cache_other_texts_are_written_the_same_in_any_batch(trained, level, mode):
+    lm = trained(level)
+    remembering = lm.with_cache(size=50, weight=0.6)
+    config = DecodingConfig(max_new_tokens=15, min_new_tokens=15, **mode)
+    prompts = ["The fox", "", "the the", "It was"]
+
+    def texts(lm, **batch):
+        return [g.text for g in lm.generate_many(prompts, config, seed=2, **batch)]
+
+    assert texts(remembering) == texts(remembering, batch_size=1) != texts(lm)
+    assert texts(lm) == texts(lm.with_cache(weight=1e-12))
+
+
+def test_with_a_cache_the_likeliest_text_is_that_of_the_mixture(trained):
+    lm = trained("char").with_cache(size=50, flatness=0.1, weight=0.7)
+    predictor, tokenizer = lm.evaluator().predictor, lm.tokenizer
+
+    text = lm.generate("The fox", greedy=True, max_new_tokens=12, min_new_tokens=12)
+
+    tokens = [tokenizer.start_id, *tokenizer.encode(text)]
+    barred = [tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id]
+    rows = torch.tensor([tokens])
+    predictions, _ = predictor.predict(rows[:, :-1], rows[:, 1:], predictor.initial_state(1))
+    log_probs = predictions.distribution()[0]
+    log_probs[:, barred] = -math.inf
+    assert log_probs.argmax(-1)[7:].tolist() == tokens[8:]
+
+
+def test_a_cache_is_of_the_copy_and_not_of_the_model(lm):
+    text = lm.generate("The", seed=1, max_new_tokens=20)
+    remembering = lm.with_cache(size=30)
+
+    assert remembering.cache == CacheConfig(size=30)
+    assert remembering.model is lm.model
+    assert lm.cache is None
+    assert lm.generate("The", seed=1, max_new_tokens=20) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sise": 3}, "unknown settings of the cache: sise."),
+        ({"size": 0}, "size must be 1 to 1,000,000 tokens, not 0"),
+        ({"size": 2.5}, "size must be a whole number"),
+        ({"weight": 1.0}, "weight must be above 0 and below 1, not 1.0"),
+        ({"weight": "much"}, "weight must be a number"),
+        ({"flatness": -1.0}, "flatness must be 0 or more, not -1.0"),
+    ],
+    ids=str,
+)
+def test_a_cache_that_cannot_be_is_one_clear_line(lm, given, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        lm.with_cache(**given)
+
+    assert "\n" not in str(error.value)
 
 
 # -- loading and mistakes ---------------------------------------------------------------------

@@ -735,3 +735,59 @@ def test_text_of_bytes_goes_out_byte_for_byte(generate, tmp_path):
     generate("-p", "@p.bin", "-n", 2, "--greedy", "-o", "out.bin", level="byte")
 
     assert (tmp_path / "out.bin").read_bytes().startswith(b"fox \xff")
+
+
+# --- a cache
+
+
+CACHE = ["--cache", "--cache-size", 40, "--cache-flatness", 0.5, "--cache-weight", 0.6]
+
+
+@pytest.mark.parametrize("mode", ["sampling", "greedy", "beam", "without replacement"])
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_with_a_cache_texts_are_those_of_the_loaded_model_with_it(generate, models, mode, level):
+    lm = load(models(level, -100.0), "cpu").with_cache(size=40, flatness=0.5, weight=0.6)
+    arguments = [*MODES[mode], "-p", "The fox"]
+
+    found = texts_of(generate(*arguments, *CACHE, "--json", level=level))
+    plain = texts_of(generate(*arguments, "--json", level=level))
+
+    settings = {"sampling": {}, "greedy": {"greedy": True}, "beam": {"beam": 4}}
+    settings["without replacement"] = {"without_replacement": True}
+    number = {} if mode == "greedy" else {"num_return_sequences": len(found)}
+    config = DecodingConfig(max_new_tokens=6, **settings[mode], **number)
+    expected = lm.generate_many(["The fox"], config, seed=3)
+    assert [text["text"] for text in found] == [text.text for text in expected]
+    assert found != plain
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_with_a_cache_batches_change_nothing(generate, batch_size):
+    arguments = [*MODES["sampling"], *CACHE, "-p", "The "]
+
+    assert generate(*arguments, "--batch-size", batch_size).out == generate(*arguments).out
+
+
+@pytest.mark.parametrize("setting", [CACHE[1:3], CACHE[3:5], CACHE[5:]], ids=str)
+def test_each_setting_of_the_cache_has_an_effect_and_only_with_it(generate, setting):
+    arguments = ["--seed", 3, "-n", 60, "-p", "The fox and the hen "]
+    strong = ["--cache", "--cache-weight", 0.5, *setting]
+
+    texts = {generate(*arguments, *flags).out for flags in ([], strong[:3], strong)}
+
+    assert len(texts) == 3
+    assert f"{setting[0]} has no effect without --cache" in said(generate(*arguments, *setting))
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        (["--cache-size", 0], "1 to 1,000,000 tokens, not 0"),
+        (["--cache-size", 10**30], "1 to 1,000,000 tokens"),
+        (["--cache-weight", 1], "above 0 and below 1"),
+        (["--cache-flatness", -1], "0 or more"),
+    ],
+    ids=str,
+)
+def test_a_cache_that_cannot_be_is_one_line(generate, setting, why):
+    assert why in said(generate("--cache", *setting, "-n", 3))

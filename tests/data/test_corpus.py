@@ -16,7 +16,7 @@ from charlm.data import (
     frame_pieces,
     parse_split,
     read_corpus,
-    read_texts,
+    read_text,
 )
 from charlm.data.sources import STDIN, Source
 from charlm.errors import ConfigError, TextError
@@ -420,20 +420,18 @@ def test_standard_input_is_a_corpus_that_is_read_as_often_as_needed(monkeypatch)
     assert "".join(original(corpus.parts[part]) for part in PARTS) == TALE
 
 
-def test_texts_to_evaluate_are_one_part(tale, tmp_path):
-    fox = write(tmp_path / "fox.txt", "a fox")
+def test_a_text_to_evaluate_is_one_part(tale):
+    part = read_text(tale, Framing(frame="document"), any_bytes=False)
 
-    part = read_texts([tale, fox], Framing(frame="document"), any_bytes=False)
-
-    assert frames_of(part.pieces()) == [TALE, "a fox"]
+    assert frames_of(part.pieces()) == [TALE]
 
 
 @pytest.mark.parametrize(("name", "told"), [("empty", "is empty; there is"), ("none", "not exist")])
-def test_texts_to_evaluate_that_are_empty_or_missing_are_named(name, told, tale, tmp_path):
+def test_a_text_to_evaluate_that_is_empty_or_missing_is_named(name, told, tmp_path):
     write(tmp_path / "empty", "")
 
     with pytest.raises(TextError, match=f"{name} .*{told}|{name} {told}"):
-        read_texts([tale, str(tmp_path / name)], Framing(frame="line"), any_bytes=False)
+        read_text(str(tmp_path / name), Framing(frame="line"), any_bytes=False)
 
 
 @given(content=texts, start=st.integers(0, 60), end=st.integers(0, 60), whole_words=st.booleans())

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from charlm.data import Framing, count_tokens, read_texts
+from charlm.data import Framing, count_tokens, read_text
 from charlm.text import TextConfig, build_tokenizer
 
 TALE = "The fox ate the moon.\nThe owl, the naïve owl, saw the fox.\n\n\nOnce.\n" * 3
@@ -22,7 +22,7 @@ CONFIGS = [
 def text(tmp_path):
     path = tmp_path / "tale.txt"
     path.write_text(TALE, encoding="utf-8")
-    return read_texts([str(path)], Framing(frame="line"), any_bytes=False)
+    return read_text(str(path), Framing(frame="line"), any_bytes=False)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
@@ -81,7 +81,7 @@ def test_coverage_steps_are_1_2_5_10_and_so_on_and_then_all(text):
 def test_a_text_without_tokens_covers_nothing(tmp_path):
     path = tmp_path / "blank.txt"
     path.write_text("\n\n")
-    text = read_texts([str(path)], Framing(frame="line"), any_bytes=False)
+    text = read_text(str(path), Framing(frame="line"), any_bytes=False)
 
     counts = count_tokens(text, build_tokenizer(TextConfig(), ["ab"]))
 

@@ -122,3 +122,24 @@ def test_steps_drop_nothing_while_the_model_trains(steps_of):
 
     torch.testing.assert_close(run(steps, tokens), expected)
     assert model.training
+
+
+@pytest.mark.parametrize("hidden_size", [1, 16, 17, 70])
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_step_shows_the_vectors_that_its_logits_come_from(
+    steps_of, cell, num_layers, hidden_size
+):
+    model = random_model(cell, num_layers=num_layers, hidden_size=hidden_size, tie_embeddings=False)
+    tokens = torch.randint(11, (8, 3))
+    expected, _ = model.body(tokens.T, model.initial_state(3))  # (batch, time, hidden_size)
+
+    for steps in (model, DoubleModel(model, 1), steps_of(model, 1)):
+        state = steps.initial_state(3)
+        assert steps.hidden(state).shape == (3, hidden_size)
+        assert not steps.hidden(state).any()
+        for time, column in enumerate(tokens):
+            logits, state = steps.step(column, state)
+            hidden = steps.hidden(state).float()
+            torch.testing.assert_close(hidden, expected[:, time], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(model.head(hidden), logits.float(), rtol=1e-4, atol=1e-5)
