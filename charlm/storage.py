@@ -16,10 +16,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends well, and vanishes if not.
 
     A reader, or a process killed at any instant, sees the old content or the new, never a part.
+    A link is followed; a device or a pipe stays what it is and is written to.
 
     Raises:
         StorageError: the disk is full, or the folder is missing or not writable.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with storage_errors(path), path.open("wb") as file:
+            yield file
+        return
     # The process id keeps two runs apart that write the same file; whoever renames last wins.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -19,6 +19,7 @@ from charlm.evaluation import (
     DYNAMIC_FACTORS,
     CacheConfig,
     CachedPredictor,
+    Context,
     DynamicConfig,
     DynamicNetwork,
     GradientSizes,
@@ -56,6 +57,7 @@ def remembered(
     checkpoint: Checkpoint,
     dynamic: Mapping[str, Any] | None,
     cache: Mapping[str, Any] | None,
+    context: Context,
 ) -> Adaptation:
     """The settings that were tuned for a checkpoint, or the default ones, under those given.
 
@@ -63,13 +65,14 @@ def remembered(
         checkpoint: remembers what was tuned.
         dynamic: settings of dynamic evaluation that are given; None: there is to be none.
         cache: the same of the cache.
+        context: in which texts are read; what was tuned in another does not count.
 
     Raises:
         ConfigError: a setting is out of range.
     """
     kinds = {"dynamic": dynamic, "cache": cache}
     name = "+".join(kind for kind, given in kinds.items() if given is not None)
-    tuned = read_adaptations(checkpoint.folder).get(name, {})
+    tuned = read_adaptations(checkpoint.folder).get(f"{name} {context}", {})
     return Adaptation(
         dynamic=None if dynamic is None else settle(DynamicConfig, tuned.get("dynamic"), dynamic),
         cache=None if cache is None else settle(CacheConfig, tuned.get("cache"), cache),
@@ -126,15 +129,21 @@ def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
 
 
 def tune_adaptation(
-    checkpoint: Checkpoint, start: Adaptation, text: TokenFile, reading: Reading
+    checkpoint: Checkpoint,
+    dynamic: Mapping[str, Any] | None,
+    cache: Mapping[str, Any] | None,
+    text: TokenFile,
+    reading: Reading,
 ) -> Iterator[tuple[Adaptation, float]]:
     """Find settings that predict a text best, and have the checkpoint remember them.
 
-    First those of dynamic evaluation by itself, then those of the cache on top of it.
+    First those of dynamic evaluation by itself, then those of the cache on top of it. It begins at
+    the default ones.
 
     Args:
         checkpoint: whose network adapts.
-        start: what to tune, and where to begin.
+        dynamic: settings of dynamic evaluation that are given, and stay; None: there is to be none.
+        cache: the same of the cache.
         text: of which the first tokens are read; of the validation part.
         reading: how it is read.
 
@@ -142,7 +151,7 @@ def tune_adaptation(
         Each trial with its nats per token. The settings that were best come last, once more.
 
     Raises:
-        ConfigError: no settings that were tried can be used.
+        ConfigError: a setting is out of range, none is left to tune, or none that was tried works.
         StorageError: the settings cannot be written; after all has been given.
     """
     tokens = text.tokens[:TUNING_TOKENS]
@@ -151,30 +160,40 @@ def tune_adaptation(
         scores = read_text(adapt(checkpoint, adaptation), tokens, reading)
         return evaluate(scores, text.counts, checkpoint.tokenizer).nats_per_token
 
+    dynamic_factors, cache_factors = free(DYNAMIC_FACTORS, dynamic), free(CACHE_FACTORS, cache)
+    if not dynamic_factors and not cache_factors:
+        raise ConfigError("--tune has nothing to tune: all settings are given; leave one out.")
     best = Adaptation()
     nats = float("inf")
-    if start.dynamic is not None:
-        dynamic = list[Trial[DynamicConfig]]()
+    if dynamic is not None:
+        dynamic_trials = list[Trial[DynamicConfig]]()
         for trial in tune(
-            lambda config: measure(Adaptation(dynamic=config)), start.dynamic, DYNAMIC_FACTORS
+            lambda config: measure(Adaptation(dynamic=config)),
+            DynamicConfig(**dynamic),
+            dynamic_factors,
         ):
-            dynamic.append(trial)
+            dynamic_trials.append(trial)
             yield Adaptation(dynamic=trial.config), trial.nats
-        chosen = min(dynamic, key=lambda trial: trial.nats)
+        chosen = min(dynamic_trials, key=lambda trial: trial.nats)
         best, nats = Adaptation(dynamic=chosen.config), chosen.nats
-    if start.cache is not None:
-        cache = list[Trial[CacheConfig]]()
+    if cache is not None:
+        cache_trials = list[Trial[CacheConfig]]()
         settled = best.dynamic
         for tried in tune(
             lambda config: measure(Adaptation(dynamic=settled, cache=config)),
-            start.cache,
-            CACHE_FACTORS,
+            CacheConfig(**cache),
+            cache_factors,
         ):
-            cache.append(tried)
+            cache_trials.append(tried)
             yield Adaptation(dynamic=settled, cache=tried.config), tried.nats
-        found = min(cache, key=lambda trial: trial.nats)
+        found = min(cache_trials, key=lambda trial: trial.nats)
         best, nats = Adaptation(dynamic=settled, cache=found.config), found.nats
     if nats == float("inf"):
         raise ConfigError("no settings of dynamic evaluation work for this model and text.")
     yield best, nats
-    save_adaptation(checkpoint.folder, best.name, asdict(best))
+    save_adaptation(checkpoint.folder, f"{best.name} {reading.context}", asdict(best))
+
+
+def free(factors: Mapping[str, float], given: Mapping[str, Any] | None) -> dict[str, float]:
+    """The settings that may change: of a way to adapt that is asked for, those not given."""
+    return {name: factors[name] for name in factors if given is not None and name not in given}

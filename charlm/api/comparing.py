@@ -146,9 +146,11 @@ def line_units(account: Account, texts: Sequence[NamedText]) -> tuple[Sums, Sums
 
 
 def line_breaks(pieces: Iterable[Piece]) -> tuple[NDArray[np.int64], int]:
-    """The places of all line breaks of a text, and how long it is."""
+    """The places of the breaks between lines of a text, and how long it is."""
     text = "".join(piece.text + piece.gap for piece in pieces)
-    return np.array([match.start() for match in re.finditer("\n", text)], np.int64), len(text)
+    # The last line ends with the text, whether or not a line break does.
+    within = re.finditer("\n(?!\\Z)", text)
+    return np.array([match.start() for match in within], np.int64), len(text)
 
 
 def token_starts(pieces: Iterable[Piece], tokenizer: Tokenizer) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +29,9 @@ from charlm.evaluation import read_text as read_tokens
 from charlm.training import find_part
 
 RULES = 1  # of counting; a fingerprint names them
+
+Follow = Callable[[Iterator[TokenScores], int, str], Iterator[TokenScores]]
+"""Watches scores go by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,7 @@ class Evaluator:
         *,
         context: Context | None = None,
         frame: Frame | None = None,
+        follow: Follow | None = None,
     ) -> None:
         """Read texts as the training text was read, but for what is given.
 
@@ -68,6 +72,8 @@ class Evaluator:
             context: what a token is predicted from; by default the frame alone where the model was
                 trained with independent frames, else all of the text before it.
             frame: what `<start>` and `<stop>` enclose.
+            follow: is given the scores of a text that is evaluated as they come, how many there
+                will be and the text's name, and gives the scores on.
         """
         corpus, text = checkpoint.config.corpus, checkpoint.config.text
         assert corpus.frame is not None
@@ -81,12 +87,19 @@ class Evaluator:
             context=context or ("frame" if corpus.independent_frames else "stream"),
             device=checkpoint.model.device,
         )
+        self._follow = follow
         self._reframed = self.framing.frame != corpus.frame
 
     def with_predictor(self, predictor: Predictor) -> "Evaluator":
         """The same for another predictor of the same vocabulary."""
         frame = self.framing.frame
-        return Evaluator(self.checkpoint, predictor, context=self.reading.context, frame=frame)
+        return Evaluator(
+            self.checkpoint,
+            predictor,
+            context=self.reading.context,
+            frame=frame,
+            follow=self._follow,
+        )
 
     def read_file(self, path: str, name: str | None = None) -> TextPart:
         """A text by its path, cut into frames; errors call it by its name, if it has another.
@@ -123,7 +136,10 @@ class Evaluator:
     def split(self, part: Part) -> TokenFile:
         """The tokens of a part of the training corpus; errors as in `evaluate_split`."""
         if self._reframed:
-            raise ConfigError("--frame has no effect on a split of the corpus; name a text.")
+            raise ConfigError(
+                f"--frame changes named texts only, and the {part} split of the corpus is to be "
+                "read, as by --split, --tune and --mix without weights; leave --frame out."
+            )
         tokens = find_part(self.checkpoint.config, self.tokenizer, part)
         if len(tokens) == 0:
             raise TextError(
@@ -143,6 +159,8 @@ class Evaluator:
         if len(tokens) == 0:
             raise TextError(f"there is no token to predict in {text}; name a longer text.")
         scores = read_tokens(self.predictor, tokens.tokens, self.reading)
+        if self._follow is not None:
+            scores = self._follow(scores, len(tokens), text)
         if kept is not None:
             kept += scores
             scores = iter(kept)

@@ -117,7 +117,8 @@ class LoadedModel:
             ConfigError: a setting is unknown, of another type or out of range.
         """
         check_known(CacheConfig, settings, "the cache")
-        adaptation = remembered(self.checkpoint, None, pick(CacheConfig, settings))
+        context = self.evaluator().reading.context
+        adaptation = remembered(self.checkpoint, None, pick(CacheConfig, settings), context)
         return LoadedModel(self.checkpoint, adaptation.cache)
 
     @cached_property

@@ -1,6 +1,7 @@
 """The `charlm` command: its parts, and what becomes of errors."""
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -50,6 +51,9 @@ def charlm(
 def main() -> None:
     """Run the command line; errors a user can act on are one line and exit status 1."""
     share_the_processor()
+    if sys.stdout is None:
+        fail("standard output is closed; leave it open, or send it to /dev/null.")
+    signal.signal(signal.SIGTERM, leave)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
         try:
@@ -83,6 +87,11 @@ def share_the_processor() -> None:
     """
     if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}):
         os.environ["GOMP_SPINCOUNT"] = "1000"
+
+
+def leave(signal_number: int, _: object) -> None:
+    """End in order, temporary files removed, with the status of a process that was told to."""
+    sys.exit(128 + signal_number)
 
 
 def fail(message: str) -> None:

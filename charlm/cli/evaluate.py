@@ -62,7 +62,9 @@ def evaluate(
     ] = False,
     form: Annotated[
         Literal["kenlm", "srilm"] | None,
-        typer.Option("--format", help="Print what `query -v summary` or `ngram -ppl` would print."),
+        typer.Option(
+            "--format", help="Print what `query -v summary` or `ngram -unk -ppl` would print."
+        ),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -96,6 +98,7 @@ def report(
 ) -> None:
     """Measure, compare and print."""
     from charlm.api import account, compare
+    from charlm.display.console import show_note
     from charlm.display.evaluation import show_comparison, show_evaluation, show_texts
 
     if len(evaluators) > 1:
@@ -104,6 +107,8 @@ def report(
         if perplexity:
             for each in accounts:
                 print(f"{each.together.evaluation.perplexity:.4f}")
+            if not all(comparison.comparable for comparison in comparisons):
+                show_note("vocabulary, text or rules differ: these perplexities do not compare.")
         elif as_json:
             print_json(comparison_record(accounts, comparisons))
         else:
@@ -155,6 +160,7 @@ def checkpoints_and_texts(
     Raises:
         CheckpointError: a name is neither.
     """
+    check_names([*names, *texts])
     if texts:
         return [Path(name) for name in names], list(texts)
     checkpoint, rest = checkpoint_and_texts(names)
@@ -171,6 +177,7 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     Raises:
         CheckpointError: the first name is neither.
     """
+    check_names(names)
     if not names:
         return None, []
     first, *rest = names
@@ -179,6 +186,18 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     if Path(first).is_dir() or not (Path(first).exists() or "://" in first or first == "-"):
         raise CheckpointError(f"{first} is neither a checkpoint nor a text; see `charlm list`.")
     return None, list(names)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """A name says something, and standard input comes once.
+
+    Raises:
+        ConfigError: one does not, or it is named twice.
+    """
+    if "" in names:
+        raise ConfigError("a name is empty; is it a variable that is not set?")
+    if names.count("-") > 1:
+        raise ConfigError("standard input can be only one text; name `-` once.")
 
 
 def check_output(*, perplexity: bool, as_json: bool, form: str | None) -> None:

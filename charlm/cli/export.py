@@ -1,5 +1,6 @@
 """`charlm export`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ def export(
         typer.Option(
             metavar="FILE",
             help="An n-gram model of the training tokens (modified Kneser-Ney), as KenLM and SRILM "
-            "read it.",
+            "read it; `-` is stdout.",
         ),
     ] = None,
     order: Annotated[int, typer.Option(min=1, help="Tokens of an n-gram.")] = 5,
@@ -24,15 +25,34 @@ def export(
     """Write what other programs read."""
     if arpa is None:
         raise ConfigError("say what to write: --arpa FILE.")
-    if arpa.is_dir():
-        raise ConfigError(f"{arpa} is a folder; name a file.")
+    check_target(arpa)
 
     from charlm.api import arpa_words, load, train_ngram
     from charlm.display.console import show_note
-    from charlm.ngram import write_arpa
+    from charlm.ngram import arpa_lines, write_arpa
 
     loaded = load(checkpoint, "cpu").checkpoint
-    model = train_ngram(loaded, order)
-    write_arpa(model, arpa_words(loaded.tokenizer), arpa)
+    model, words = train_ngram(loaded, order), arpa_words(loaded.tokenizer)
+    if arpa == Path("-"):
+        sys.stdout.writelines(arpa_lines(model, words))
+    else:
+        write_arpa(model, words, arpa)
     sizes = ", ".join(f"{len(t):,} {n}-grams" for n, t in enumerate(model.tables, 1))
     show_note(f"{arpa}: {sizes}")
+
+
+def check_target(path: Path) -> None:
+    """What is written is one plain file.
+
+    Raises:
+        ConfigError: the path is a folder, or promises a packed file.
+    """
+    if path == Path():
+        raise ConfigError("--arpa needs the name of a file.")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file.")
+    if path.suffix in (".gz", ".bz2", ".xz", ".zst"):
+        raise ConfigError(
+            f"{path} would not be packed; write {path.with_suffix('')}, or pipe `--arpa -` into "
+            "a packer."
+        )

@@ -47,7 +47,8 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
         )
     for name, settings in adaptations.items():
-        fields[f"--{name.replace('+', ' --')}"] = f"tuned: {describe(settings)}"
+        way, context = name.split()
+        fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(settings)}"
     fields["writing"] = (
         "compiled" if load_kernel() else "with torch: charlm was installed without a C compiler"
     )

@@ -26,12 +26,13 @@ Dynamic = Annotated[
     ),
 ]
 DynamicLearningRate = Annotated[
-    float | None, typer.Option(help="How fast they do. Default: 0.0002.", rich_help_panel=PANEL)
+    float | None,
+    typer.Option(help="How fast they do. Default: as tuned, else 0.0002.", rich_help_panel=PANEL),
 ]
 DynamicDecay = Annotated[
     float | None,
     typer.Option(
-        help="How strongly they are drawn back to the trained ones. Default: 0.001.",
+        help="How strongly they are drawn back to the trained ones. Default: as tuned, else 0.001.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -49,19 +50,23 @@ Cache = Annotated[
 ]
 CacheSize = Annotated[
     int | None,
-    typer.Option(help="Tokens that are remembered. Default: 500.", rich_help_panel=PANEL),
+    typer.Option(
+        help="Tokens that are remembered. Default: as tuned, else 500.", rich_help_panel=PANEL
+    ),
 ]
 CacheFlatness = Annotated[
     float | None,
     typer.Option(
-        help="Theta: 0 weighs all memories alike, more those in like places. Default: 0.3.",
+        help="Theta: 0 weighs all memories alike, more those in like places. Default: as "
+        "tuned, else 0.3.",
         rich_help_panel=PANEL,
     ),
 ]
 CacheWeight = Annotated[
     float | None,
     typer.Option(
-        help="Lambda: the cache's share of the probability. Default: 0.1.", rich_help_panel=PANEL
+        help="Lambda: the cache's share of the probability. Default: as tuned, else 0.1.",
+        rich_help_panel=PANEL,
     ),
 ]
 Tune = Annotated[
@@ -69,7 +74,7 @@ Tune = Annotated[
     typer.Option(
         "--tune",
         help="Find the settings of --dynamic and --cache on the validation part; the checkpoint "
-        "remembers them.",
+        "remembers them. One that is given stays.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -148,6 +153,8 @@ def parse_mix(texts: list[str]) -> dict[str, float | None]:
         try:
             weight = float(number) if name else None
         except ValueError:
+            if name.startswith("ngram") or ".arpa" in name:
+                raise ConfigError(f"the weight in {text!r} must be a number.") from None
             weight = None
         name = name if weight is not None else text
         if not name or name.startswith("="):
@@ -186,24 +193,31 @@ def make_mixture(
     left = 1 - sum(weights.values())
     if name is not None or not networks:
         primary = load(name, device).checkpoint
-        if weights and left < 1e-6:
-            raise ConfigError(
-                f"the weights of --mix leave nothing for {primary.folder}; they sum to "
-                f"{sum(weights.values()):g}."
-            )
         main = str(primary.folder)
-        weights = {main: left, **weights} if weights else {}
+        if weights and left < 1e-6:
+            if name is not None or left < -1e-6:
+                raise ConfigError(
+                    f"the weights of --mix leave nothing for {primary.folder}; they sum to "
+                    f"{sum(weights.values()):g}."
+                )
+            main = ""  # it gives the vocabulary alone
+        elif weights:
+            weights = {main: left, **weights}
     else:
         primary, main = load(networks[0], device).checkpoint, networks[0]
     evaluator = evaluator_of(primary, params)
     members: dict[str, Predictor] = {}
-    for member in dict.fromkeys([main, *mixed]):
+    folders: set[Path] = set()
+    for member in dict.fromkeys([main, *mixed] if main else mixed):
         ngram = ngram_predictor(primary, member) if member != main else None
         if ngram is not None:
             members[member] = ngram
             continue
         checkpoint = primary if member == main else load(member, device).checkpoint
         check_same_vocabulary(primary, checkpoint)
+        if checkpoint.folder.resolve() in folders:
+            raise ConfigError(f"{checkpoint.folder} is in the mix already; name it once.")
+        folders.add(checkpoint.folder.resolve())
         own = evaluator_of(checkpoint, params)
         members[member] = adapted(own, given, tune=bool(params.get("tune")))
     if not weights:
@@ -217,8 +231,14 @@ def make_mixture(
 def evaluator_of(checkpoint: "Checkpoint", params: Mapping[str, Any]) -> "Evaluator":
     """The evaluator of a checkpoint, with the command's context and frame."""
     from charlm.api import Evaluator
+    from charlm.display.reading import show_reading
 
-    return Evaluator(checkpoint, context=params.get("context"), frame=params.get("frame"))
+    return Evaluator(
+        checkpoint,
+        context=params.get("context"),
+        frame=params.get("frame"),
+        follow=show_reading,
+    )
 
 
 def adapted(
@@ -231,11 +251,10 @@ def adapted(
     if not given:
         return evaluator.predictor
     checkpoint = evaluator.checkpoint
-    adaptation = remembered(checkpoint, given.get("dynamic"), given.get("cache"))
+    dynamic, cache, reading = given.get("dynamic"), given.get("cache"), evaluator.reading
+    adaptation = remembered(checkpoint, dynamic, cache, reading.context)
     if tune:
-        trials = tune_adaptation(
-            checkpoint, adaptation, evaluator.split("valid"), evaluator.reading
-        )
+        trials = tune_adaptation(checkpoint, dynamic, cache, evaluator.split("valid"), reading)
         try:
             for adaptation, nats in trials:
                 show_note(f"{nats:.4f} nats per token with {describe(asdict(adaptation))}")
@@ -247,7 +266,7 @@ def adapted(
 def describe(adaptation: Mapping[str, Mapping[str, Any] | None]) -> str:
     """Settings as the command line has them."""
     return " ".join(
-        f"--{kind}-{name.replace('_', '-')} {value:.4g}"
+        f"--{kind}-{name.replace('_', '-')} {value!r}"
         for kind, settings in adaptation.items()
         for name, value in (settings or {}).items()
     )

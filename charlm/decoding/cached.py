@@ -45,11 +45,13 @@ class CachedSteps:
         return mixed, (*after, (places, followers, hidden))
 
     def _mix(self, logits: Tensor, hidden: Tensor, places: Tensor, followers: Tensor) -> Tensor:
-        probs = logits.double().softmax(-1)
+        # On the CPU, where decoding chooses: not every device has float64.
+        probs = logits.cpu().double().softmax(-1)
         # Not a matrix product: a row's sums must not depend on how many rows there are.
-        scores = self._flatness * (places * hidden.unsqueeze(1)).sum(-1).double()
+        scores = self._flatness * (places * hidden.unsqueeze(1)).sum(-1).cpu().double()
+        followers = followers.cpu()
         filled = followers != NOTHING
         shares = scores.masked_fill(~filled, -torch.inf).softmax(-1).nan_to_num(nan=0.0)
         recalled = torch.zeros_like(probs).scatter_add_(1, followers.clamp(min=0), shares)
         mixed = (1 - self._weight) * probs + self._weight * recalled
-        return torch.where(filled.any(-1, keepdim=True), mixed, probs).log().to(logits.dtype)
+        return torch.where(filled.any(-1, keepdim=True), mixed, probs).log().to(logits)

@@ -13,7 +13,7 @@ from charlm.errors import ConfigError
 from charlm.evaluation.network import HiddenReader, from_logits
 from charlm.evaluation.predictor import MAX_ROWS, WINDOW, Predictions, PredictorState
 
-MAX_SIZE = 1_000_000  # tokens
+MAX_SIZE = 100_000  # tokens
 
 
 RECALLED = 1 << 24  # shares held at a time: 64 MiB

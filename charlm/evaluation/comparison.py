@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+MIN_UNITS = 10
 MAX_UNITS = 5000  # of a resample; more are put together with their neighbours
 INTERVAL = (2.5, 97.5)  # percent: the 95 % confidence interval
 
@@ -35,7 +36,7 @@ def paired_bootstrap(
     """The difference of two models' surprisal on the same pieces of a text (Koehn 2004).
 
     The pieces, such as frames, are drawn anew with replacement, the same ones for both models.
-    With fewer than two pieces there is no telling: the interval is nan.
+    With fewer than ten pieces there is no telling: the interval is nan.
 
     Args:
         nats: of each piece under a model, (pieces,).
@@ -45,7 +46,7 @@ def paired_bootstrap(
     """
     gaps, lengths = merge(nats - other_nats, MAX_UNITS), merge(lengths, MAX_UNITS)
     value = float(gaps.sum() / lengths.sum())
-    if len(gaps) < 2:
+    if len(gaps) < MIN_UNITS:
         return Difference(value=value, low=math.nan, high=math.nan)
     generator = np.random.default_rng(seed)
     drawn = np.empty(RESAMPLES)

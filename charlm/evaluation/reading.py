@@ -90,6 +90,9 @@ def read_block(
     Frames of like length are read together, the longest first, as rows of a batch; rows end as
     their frames do.
     """
+    if len(frames) == 1:  # perhaps a long one: nothing of it is held
+        yield from (scores for _, scores in read_batch(predictor, frames, reading))
+        return
     found: dict[int, list[TokenScores]] = {}
     order = sorted(range(len(frames)), key=lambda index: -len(frames[index]))
     for batch in batches(order, frames, predictor, reading):

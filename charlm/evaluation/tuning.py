@@ -56,8 +56,8 @@ def tune(
 
     best, powers = start, dict.fromkeys(factors, 0)
     yield from attempt(best)
-    first = next(iter(factors))
-    while math.isinf(tried[best]) and powers[first] > -MAX_STEPS_BACK:
+    first = next(iter(factors), "")
+    while first and math.isinf(tried[best]) and powers[first] > -MAX_STEPS_BACK:
         powers[first] -= 1
         neighbour = scaled(start, factors, powers)
         if neighbour is None:
@@ -90,7 +90,7 @@ def scaled(start: Config, factors: Mapping[str, float], powers: Mapping[str, int
         name: round(value) if isinstance(getattr(start, name), int) else value
         for name, value in values.items()
     }
-    if rounded.get("size", 0) > LARGEST_CACHE:
+    if powers.get("size", 0) > 0 and rounded["size"] > LARGEST_CACHE:
         return None
     try:
         return replace(start, **rounded)

@@ -22,6 +22,7 @@ from charlm.ngram.model import NgramModel, NgramTable
 
 Floats = NDArray[np.float64]
 
+MAX_ORDER = 30  # time and memory grow with it; beyond, hardly an n-gram comes twice
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # where a text is too small or too regular to tell: KenLM's
 
 
@@ -34,15 +35,17 @@ def build_kneser_ney(
 
     Args:
         tokens: frames in a row, (num_tokens,), ids below `vocab_size`. May be memory-mapped.
-        order: n, at least 1: a token depends on the n - 1 before it.
+        order: n, from 1 to 30: a token depends on the n - 1 before it.
         vocab_size: number of token ids, `<start>` included; at least 2.
         start_id: id of `<start>`, which is context and is never predicted.
 
     Raises:
-        ConfigError: `order` is below 1, or there are more n-grams than 64 bits can number.
+        ConfigError: `order` is out of range, or there are more n-grams than 64 bits can number.
     """
-    if order < 1:
-        raise ConfigError(f"the order of an n-gram model must be at least 1, not {order}.")
+    if not 1 <= order <= MAX_ORDER:
+        raise ConfigError(
+            f"the order of an n-gram model must be between 1 and {MAX_ORDER}, not {order}."
+        )
     assert vocab_size >= 2 and 0 <= start_id < vocab_size
     counted = count_ngrams(tokens, order=order, vocab_size=vocab_size, start_id=start_id)
     adjusted = [adjusted_counts(*orders) for orders in pairwise(counted)] + [counted[-1].counts]
