@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,62 @@ def test_an_error_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there yet"])
+def test_a_link_is_followed(tmp_path, there):
+    (tmp_path / "folder").mkdir()
+    real, link = tmp_path / "folder" / "real", tmp_path / "link"
+    (tmp_path / "second").symlink_to(Path("folder") / "real")
+    link.symlink_to("second")
+    if there:
+        write_atomically(real, "old")
+
+    write_atomically(link, "new")
+
+    assert real.read_text() == "new"
+    assert link.is_symlink() and not real.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link", "second"]
+    assert os.listdir(tmp_path / "folder") == ["real"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_named_pipe_is_written_to_and_stays(tmp_path, linked):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_atomically(link if linked else pipe, "said")
+
+    assert os.read(reader, 9) == b"said"
+    os.close(reader)
+    assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+def test_a_pipe_of_the_shell_is_written_to():
+    """As `>(gzip)` is, and /dev/stdout before a pipe."""
+    reader, writer = os.pipe()
+
+    write_atomically(Path(f"/dev/fd/{writer}"), "said")
+
+    os.close(writer)
+    assert os.read(reader, 9) == b"said"
+    os.close(reader)
+
+
+def test_a_pipe_without_a_reader_is_an_error_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    with pytest.raises(StorageError, match=r"cannot write .*pipe"), atomic_file(pipe) as file:
+        os.close(reader)
+        file.write(b"said")
+        file.flush()
+
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
         fields["validation"] = (
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
         )
-    for name, settings in adaptations.items():
+    for name, settings in [item for item in adaptations.items() if len(item[0].split()) == 2]:
         way, context = name.split()
         fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(settings)}"
     fields["writing"] = (

@@ -208,7 +208,7 @@ def make_mixture(
     evaluator = evaluator_of(primary, params)
     members: dict[str, Predictor] = {}
     folders: set[Path] = set()
-    for member in dict.fromkeys([main, *mixed] if main else mixed):
+    for member in [main, *(n for n in mixed if name or n != main)] if main else mixed:
         ngram = ngram_predictor(primary, member) if member != main else None
         if ngram is not None:
             members[member] = ngram
@@ -268,5 +268,6 @@ def describe(adaptation: Mapping[str, Mapping[str, Any] | None]) -> str:
     return " ".join(
         f"--{kind}-{name.replace('_', '-')} {value!r}"
         for kind, settings in adaptation.items()
-        for name, value in (settings or {}).items()
+        if isinstance(settings, Mapping)  # else there is none, or a hand has spoilt it
+        for name, value in settings.items()
     )

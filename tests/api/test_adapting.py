@@ -114,34 +114,36 @@ def test_adapting_is_deterministic_and_leaves_the_weights_as_they_are(checkpoint
 
 
 def test_where_nothing_was_tuned_the_default_settings_serve(checkpoint):
-    assert remembered(checkpoint, {}, None) == Adaptation(dynamic=DynamicConfig())
-    assert remembered(checkpoint, None, {}) == Adaptation(cache=CacheConfig())
-    assert remembered(checkpoint, None, None) == Adaptation()
+    assert remembered(checkpoint, {}, None, "stream") == Adaptation(dynamic=DynamicConfig())
+    assert remembered(checkpoint, None, {}, "stream") == Adaptation(cache=CacheConfig())
+    assert remembered(checkpoint, None, None, "stream") == Adaptation()
 
 
 def test_settings_that_are_given_come_before_those_that_were_tuned(checkpoint):
-    save_adaptation(checkpoint.folder, "cache", asdict(KINDS[1]))
+    save_adaptation(checkpoint.folder, "cache stream", asdict(KINDS[1]))
 
-    assert remembered(checkpoint, None, {}).cache == CACHE
-    assert remembered(checkpoint, None, {"weight": 0.5}).cache == replace(CACHE, weight=0.5)
+    assert remembered(checkpoint, None, {}, "stream").cache == CACHE
+    assert remembered(checkpoint, None, {"weight": 0.5}, "stream").cache == replace(
+        CACHE, weight=0.5
+    )
 
 
 def test_what_was_tuned_alone_is_not_for_both_together(checkpoint):
-    save_adaptation(checkpoint.folder, "cache", asdict(KINDS[1]))
-    assert remembered(checkpoint, {}, {}) == Adaptation(
+    save_adaptation(checkpoint.folder, "cache stream", asdict(KINDS[1]))
+    assert remembered(checkpoint, {}, {}, "stream") == Adaptation(
         dynamic=DynamicConfig(), cache=CacheConfig()
     )
 
-    save_adaptation(checkpoint.folder, "dynamic+cache", asdict(KINDS[2]))
-    assert remembered(checkpoint, {}, {}) == KINDS[2]
+    save_adaptation(checkpoint.folder, "dynamic+cache stream", asdict(KINDS[2]))
+    assert remembered(checkpoint, {}, {}, "stream") == KINDS[2]
 
 
 def test_what_was_tuned_for_other_weights_is_passed_over(checkpoint):
-    save_adaptation(checkpoint.folder, "cache", asdict(KINDS[1]))
+    save_adaptation(checkpoint.folder, "cache stream", asdict(KINDS[1]))
 
     change_weights(checkpoint)
 
-    assert remembered(checkpoint, None, {}).cache == CacheConfig()
+    assert remembered(checkpoint, None, {}, "stream").cache == CacheConfig()
 
 
 @pytest.mark.parametrize(
@@ -150,16 +152,16 @@ def test_what_was_tuned_for_other_weights_is_passed_over(checkpoint):
     ids=str,
 )
 def test_settings_spoilt_by_hand_are_passed_over(checkpoint, by_hand):
-    save_adaptation(checkpoint.folder, "cache", {"dynamic": None, "cache": by_hand})
+    save_adaptation(checkpoint.folder, "cache stream", {"dynamic": None, "cache": by_hand})
 
-    assert remembered(checkpoint, None, {}).cache == CacheConfig()
+    assert remembered(checkpoint, None, {}, "stream").cache == CacheConfig()
 
 
 def test_a_setting_out_of_range_is_a_mistake_whatever_was_tuned(checkpoint):
-    save_adaptation(checkpoint.folder, "cache", asdict(KINDS[1]))
+    save_adaptation(checkpoint.folder, "cache stream", asdict(KINDS[1]))
 
     with pytest.raises(ConfigError, match="weight must be above 0 and below 1"):
-        remembered(checkpoint, None, {"weight": 1.5})
+        remembered(checkpoint, None, {"weight": 1.5}, "stream")
 
 
 # -- gradients --------------------------------------------------------------------------------
@@ -245,15 +247,30 @@ def test_a_model_that_is_trained_frame_by_frame_follows_a_text_too(train):
 
 # -- tuning -----------------------------------------------------------------------------------
 
+WAYS = {"dynamic": ({}, None), "cache": (None, {}), "dynamic+cache": ({}, {})}
+ALL_OF_DYNAMIC = {"learning_rate": 1e-3, "decay": 0.01}
+ALL_OF_CACHE = {"size": 30, "flatness": 0.2, "weight": 0.2}
 
-@pytest.mark.parametrize("start", KINDS, ids=lambda kind: kind.name)
-def test_tuning_finds_settings_at_least_as_good_as_those_it_begins_at(
-    checkpoint, few_tokens, start
-):
+
+@pytest.fixture
+def tuned(checkpoint, few_tokens):
+    """A function from what is given for each way to the trials; the last one is the result."""
+
+    def trials(dynamic, cache, **terms):
+        evaluator = Evaluator(checkpoint, **terms)
+        text = evaluator.split("valid")
+        return list(tune_adaptation(checkpoint, dynamic, cache, text, evaluator.reading))
+
+    return trials
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_tuning_finds_settings_at_least_as_good_as_those_it_begins_at(checkpoint, tuned, name):
     evaluator = Evaluator(checkpoint)
     text = evaluator.split("valid")
+    start = remembered(checkpoint, *WAYS[name], "stream")  # nothing: the default ones
 
-    trials = list(tune_adaptation(checkpoint, start, text, evaluator.reading))
+    trials = tuned(*WAYS[name])
 
     def nats(adaptation):
         tokens = text.tokens[:30]
@@ -261,18 +278,22 @@ def test_tuning_finds_settings_at_least_as_good_as_those_it_begins_at(
 
     best, found = trials[-1]
     assert len(text) > 30
-    assert best.name == start.name
+    assert best.name == start.name == name
     assert found == nats(best)
     assert found <= nats(start)
-    assert found == min(n for trial, n in trials if trial.name == start.name)
+    assert found == min(n for trial, n in trials if trial.name == name)
 
 
-def test_a_cache_is_tuned_on_top_of_the_settled_dynamic_evaluation(checkpoint, few_tokens):
-    evaluator = Evaluator(checkpoint)
+@pytest.mark.parametrize("name", WAYS)
+def test_tuning_begins_at_the_default_settings_whatever_was_tuned_before(tuned, name):
+    first = tuned(*WAYS[name])
 
-    trials = list(
-        tune_adaptation(checkpoint, KINDS[2], evaluator.split("valid"), evaluator.reading)
-    )
+    assert tuned(*WAYS[name]) == first
+    assert first[0][0] in (Adaptation(dynamic=DynamicConfig()), Adaptation(cache=CacheConfig()))
+
+
+def test_a_cache_is_tuned_on_top_of_the_settled_dynamic_evaluation(tuned):
+    trials = tuned({"bptt": 7}, {})
 
     first = [trial for trial in trials if trial[0].cache is None]
     then = trials[len(first) :]
@@ -281,26 +302,95 @@ def test_a_cache_is_tuned_on_top_of_the_settled_dynamic_evaluation(checkpoint, f
     assert all(adaptation.cache for adaptation, _ in then)
 
 
-def test_what_was_tuned_is_used_next_time(checkpoint, few_tokens):
-    evaluator = Evaluator(checkpoint)
+@pytest.mark.parametrize(
+    "given",
+    [
+        ({"learning_rate": 1e-3}, None),
+        ({"decay": 0.25, "bptt": 7}, None),
+        (None, {"size": 40}),
+        (None, {"flatness": 0.0, "weight": 0.3}),
+        ({"bptt": 7}, {"weight": 0.3}),
+    ],
+    ids=str,
+)
+def test_settings_that_are_given_stay_and_the_others_are_tuned(checkpoint, tuned, given):
+    trials = tuned(*given)
 
-    *_, (best, _) = tune_adaptation(
-        checkpoint, KINDS[1], evaluator.split("valid"), evaluator.reading
+    for kind, settings in zip(("dynamic", "cache"), given, strict=True):
+        tried = [asdict(a)[kind] for a, _ in trials if getattr(a, kind) is not None]
+        assert bool(tried) == (settings is not None)
+        for name, value in (settings or {}).items():
+            assert {each[name] for each in tried} == {value}
+        others = {"learning_rate", "decay", "size", "flatness", "weight"} - (settings or {}).keys()
+        for name in others & (tried[0].keys() if tried else set()):
+            assert len({each[name] for each in tried}) > 1
+    assert (
+        remembered(checkpoint, *({} if g is not None else None for g in given), "stream")
+        == (trials[-1][0])
     )
 
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (ALL_OF_DYNAMIC, None),
+        ({**ALL_OF_DYNAMIC, "bptt": 7}, None),
+        (None, ALL_OF_CACHE),
+        (ALL_OF_DYNAMIC, ALL_OF_CACHE),
+    ],
+    ids=str,
+)
+def test_where_all_settings_are_given_there_is_nothing_to_tune(checkpoint, tuned, given):
+    with pytest.raises(ConfigError, match="nothing to tune: all settings are given"):
+        tuned(*given)
+
+    assert not (checkpoint.folder / "adaptation.json").exists()
+
+
+def test_a_way_whose_settings_are_all_given_is_taken_as_it_is(tuned):
+    dynamic = DynamicConfig(**ALL_OF_DYNAMIC)
+    trials = tuned(ALL_OF_DYNAMIC, {})
+    assert {adaptation.dynamic for adaptation, _ in trials} == {dynamic}
+    assert len({adaptation.cache for adaptation, _ in trials}) > 4
+
+    trials = tuned({}, ALL_OF_CACHE)
+    assert {adaptation.cache for adaptation, _ in trials} == {None, CacheConfig(**ALL_OF_CACHE)}
+    assert len({adaptation.dynamic for adaptation, _ in trials}) > 3
+
+
+def test_what_was_tuned_is_used_next_time(checkpoint, tuned):
+    best, _ = tuned(None, {})[-1]
+
     assert best.cache != CacheConfig()
-    assert remembered(checkpoint, None, {}) == best
+    assert remembered(checkpoint, None, {}, "stream") == best
     assert charlm.load(checkpoint.folder, "cpu").with_cache().cache == best.cache
     content = json.loads((checkpoint.folder / "adaptation.json").read_text())
-    assert content["settings"] == {"cache": {"dynamic": None, "cache": asdict(best.cache)}}
+    assert content["settings"] == {"cache stream": {"dynamic": None, "cache": asdict(best.cache)}}
 
 
-def test_one_tuning_leaves_what_another_found(checkpoint, few_tokens):
-    evaluator = Evaluator(checkpoint)
-    for start in KINDS[:2]:
-        list(tune_adaptation(checkpoint, start, evaluator.split("valid"), evaluator.reading))
+def test_what_was_tuned_for_streams_is_not_for_frames(checkpoint, tuned):
+    stream, _ = tuned(None, {})[-1]
+    assert remembered(checkpoint, None, {}, "frame") == Adaptation(cache=CacheConfig())
 
-    assert sorted(read_adaptations(checkpoint.folder)) == ["cache", "dynamic"]
+    frame, _ = tuned(None, {}, context="frame")[-1]
+
+    assert remembered(checkpoint, None, {}, "frame") == frame != stream
+    assert remembered(checkpoint, None, {}, "stream") == stream
+
+
+def test_a_model_that_is_trained_frame_by_frame_writes_with_what_was_tuned_for_frames(train):
+    folder = train(level="word", frame="line", independent_frames=True)
+    save_adaptation(folder, "cache frame", asdict(KINDS[1]))
+    save_adaptation(folder, "cache stream", asdict(Adaptation(cache=replace(CACHE, size=3))))
+
+    assert charlm.load(folder, "cpu").with_cache().cache == CACHE
+
+
+def test_one_tuning_leaves_what_another_found(checkpoint, tuned):
+    tuned(*WAYS["dynamic"]), tuned(*WAYS["cache"]), tuned(*WAYS["cache"], context="frame")
+
+    names = sorted(read_adaptations(checkpoint.folder))
+    assert names == ["cache frame", "cache stream", "dynamic stream"]
 
 
 def test_where_no_settings_work_nothing_is_remembered(checkpoint, few_tokens, monkeypatch):
@@ -311,7 +401,7 @@ def test_where_no_settings_work_nothing_is_remembered(checkpoint, few_tokens, mo
     text = evaluator.split("valid")
     monkeypatch.setattr(adapting, "read_text", runs_away)
 
-    trials = tune_adaptation(checkpoint, KINDS[0], text, evaluator.reading)
+    trials = tune_adaptation(checkpoint, {}, None, text, evaluator.reading)
 
     with pytest.raises(ConfigError, match="no settings of dynamic evaluation work"):
         assert {nats for _, nats in trials} == {math.inf}
@@ -329,7 +419,7 @@ def test_in_a_folder_of_someone_else_the_best_settings_are_told_all_the_same(
 
     with pytest.raises(StorageError, match="cannot write"):
         for trial in tune_adaptation(
-            checkpoint, KINDS[1], evaluator.split("valid"), evaluator.reading
+            checkpoint, None, {}, evaluator.split("valid"), evaluator.reading
         ):
             told.append(trial)
 

@@ -1,6 +1,7 @@
 """Models side by side: what is compared, over what, and whether it may be."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ LEVELS = ["char", "word", "byte", "bpe"]
 
 def bytes_of(text):
     return Path(text.path).read_bytes()
+
+
+def lines_of(text):
+    """With their line breaks; the last one may have none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", bytes_of(text).decode())
 
 
 @pytest.fixture
@@ -117,10 +123,10 @@ def test_models_of_different_tokens_are_compared_by_bits_per_character_over_line
     found = compare(second, first, texts)
 
     figures = [each.together.evaluation.bits_per_char for each in (second, first)]
-    num_breaks = sum(bytes_of(each).count(b"\n") for each in texts)
+    num_lines = sum(len(lines_of(each)) for each in texts)
     assert found.nats_per_token is None
     assert found.bits_per_char.value == pytest.approx(figures[0] - figures[1])
-    assert (found.unit, found.num_units) == ("lines", num_breaks + len(texts))
+    assert (found.unit, found.num_units) == ("lines", num_lines)
     assert (found.comparable, found.same_text) == (False, True)
 
 
@@ -147,8 +153,9 @@ def test_frames_are_drawn_anew_or_blocks_of_tokens_where_frames_are_few(accounts
     assert (by_block.unit, by_block.num_units) == ("blocks of 100 tokens", num_blocks)
 
 
-def test_of_one_line_there_is_no_interval(accounts, tmp_path):
-    (tmp_path / "line.txt").write_text("the fox")
+@pytest.mark.parametrize("content", ["the fox", "the fox\n", "the fox\n" * 9], ids=repr)
+def test_of_fewer_than_ten_lines_there_is_no_interval(accounts, tmp_path, content):
+    (tmp_path / "line.txt").write_text(content)
     line = NamedText(name="line", path=str(tmp_path / "line.txt"))
     first, second = accounts([line], "char", "word")
 
@@ -157,6 +164,18 @@ def test_of_one_line_there_is_no_interval(accounts, tmp_path):
     assert math.isfinite(difference.value)
     assert math.isnan(difference.low) and math.isnan(difference.high)
     assert not difference.is_clear
+
+
+def test_of_ten_lines_there_is_one(accounts, tmp_path):
+    (tmp_path / "lines.txt").write_text("the fox\nsat\n" * 5)
+    lines = NamedText(name="lines", path=str(tmp_path / "lines.txt"))
+    first, second = accounts([lines], "char", "word")
+
+    found = compare(second, first, [lines])
+
+    difference = found.bits_per_char
+    assert found.num_units == 10
+    assert difference.low <= difference.value <= difference.high
 
 
 @pytest.mark.parametrize("terms", [{"context": "frame"}, {"frame": "line"}], ids=str)
@@ -202,12 +221,12 @@ def test_a_lines_nats_are_those_of_its_characters(accounts, text, another_text):
 
     expected, sizes = [], []
     for named, scores in zip([text, another_text], found.scores, strict=True):
-        lines = bytes_of(named).decode().split("\n")
+        lines = lines_of(named)
         left = np.concatenate([part.nats for part in scores]).tolist()
         for line in lines[:-1]:
-            expected.append(sum(left[: len(line) + 1]))
-            left = left[len(line) + 1 :]
-            sizes.append(len(line) + 1)
+            expected.append(sum(left[: len(line)]))
+            left = left[len(line) :]
+            sizes.append(len(line))
         expected.append(sum(left))  # the rest, and <stop>
         sizes.append(len(lines[-1]))
     assert nats == pytest.approx(expected)
@@ -245,6 +264,33 @@ def separate(found, *texts):
     """An account of several texts as one of each."""
     for number, named in enumerate(texts):
         yield account(found.name, found.evaluator, [named]), texts[number]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("content", "sizes"),
+    [
+        ("fox", [3]),
+        ("fox\n", [4]),
+        ("fox\nsat", [4, 3]),
+        ("fox\nsat\n", [4, 4]),
+        ("fox\r\n\r\n", [5, 2]),
+        ("\n\nfox\n\n\n", [1, 1, 4, 1, 1]),
+    ],
+    ids=repr,
+)
+def test_a_line_break_at_the_end_of_a_text_begins_no_other_line(
+    accounts, tmp_path, level, content, sizes
+):
+    (tmp_path / "lines.txt").write_bytes(content.encode())
+    lines = NamedText(name="lines", path=str(tmp_path / "lines.txt"))
+    (found,) = accounts([lines], level)
+
+    nats, lengths = line_units(found, [lines])
+
+    assert lengths.tolist() == sizes
+    assert len(nats) == len(sizes)
+    assert nats.sum() == pytest.approx(found.together.evaluation.total_nats)
 
 
 # -- a split as a text ------------------------------------------------------------------------

@@ -125,8 +125,9 @@ def test_a_split_is_measured_as_its_text_is(evaluator, write, tale):
 
 def test_a_split_has_the_frames_it_was_encoded_with(evaluator):
     assert evaluator("word", frame="paragraph").evaluate_split("test")
-    with pytest.raises(ConfigError, match="--frame has no effect on a split"):
-        evaluator("word", frame="line").evaluate_split("test")
+    for part in ("train", "valid", "test"):
+        with pytest.raises(ConfigError, match=f"named texts only, and the {part} split"):
+            evaluator("word", frame="line").evaluate_split(part)
 
 
 def test_what_was_said_of_each_token_is_kept_where_that_is_asked_for(evaluator, paths):
@@ -137,6 +138,28 @@ def test_what_was_said_of_each_token_is_kept_where_that_is_asked_for(evaluator, 
     assert measured == evaluator("word").evaluate_file(paths[0])
     assert sum(len(part) for part in kept) == measured.evaluation.num_tokens
     assert sum(part.nats.sum() for part in kept) == measured.evaluation.total_nats
+
+
+def test_scores_can_be_followed_as_they_come(trained, paths):
+    followed = []
+
+    def follow(scores, num_tokens, text):
+        parts = []
+        followed.append((text, num_tokens, parts))
+        for part in scores:
+            parts.append(part)
+            yield part
+
+    checkpoint, kept = trained("word").checkpoint, []
+    evaluator = Evaluator(checkpoint, follow=follow)
+    found = evaluator.evaluate_file(paths[0], kept)
+    evaluator.with_predictor(NetworkPredictor(checkpoint.model)).evaluate_split("test")
+
+    (text, num_tokens, parts), (split, _, _) = followed
+    assert found == Evaluator(checkpoint).evaluate_file(paths[0])
+    assert [id(part) for part in parts] == [id(part) for part in kept]
+    assert found.evaluation.num_tokens == sum(map(len, parts)) <= num_tokens
+    assert (text, split) == (paths[0], "its test split")
 
 
 @pytest.mark.parametrize("level", LEVELS)

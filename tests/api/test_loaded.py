@@ -297,7 +297,8 @@ def test_a_cache_is_of_the_copy_and_not_of_the_model(lm):
     ("given", "said"),
     [
         ({"sise": 3}, "unknown settings of the cache: sise."),
-        ({"size": 0}, "size must be 1 to 1,000,000 tokens, not 0"),
+        ({"size": 0}, "size must be 1 to 100,000 tokens, not 0"),
+        ({"size": 100_001}, "size must be 1 to 100,000 tokens, not 100001"),
         ({"size": 2.5}, "size must be a whole number"),
         ({"weight": 1.0}, "weight must be above 0 and below 1, not 1.0"),
         ({"weight": "much"}, "weight must be a number"),

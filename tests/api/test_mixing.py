@@ -87,6 +87,12 @@ def test_an_ngram_model_of_a_text_that_is_gone_cannot_be_made(train, corpus, mon
         train_ngram(given, 2)
 
 
+@pytest.mark.parametrize("order", [0, 31])
+def test_an_ngram_model_has_an_order_from_1_to_30(checkpoint, order):
+    with pytest.raises(ConfigError, match=f"must be between 1 and 30, not {order}"):
+        ngram_predictor(checkpoint(), f"ngram:{order}")
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_token_has_a_name_of_its_own_without_white_space(checkpoint, level):
     tokenizer = checkpoint(level).tokenizer

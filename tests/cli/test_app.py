@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -104,6 +106,40 @@ def test_a_reader_that_has_had_enough_is_no_error(charlm, tmp_path):
     )
 
     assert (done.returncode, len(done.stdout), done.stderr) == (0, 10, "")
+
+
+@pytest.mark.parametrize("command", ["--version", "info", "no-such-command"])
+def test_a_closed_stdout_is_one_line(tmp_path, command):
+    command = f"{sys.executable} -m charlm {command} >&-"
+
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("error: standard output is closed")
+
+
+def test_a_command_that_is_told_to_end_leaves_no_temporary_folder(trained, tmp_path):
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "charlm", "eval", "tale", "-"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        stdin=subprocess.PIPE,  # a text that does not end
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdin.write(b"the fox")
+    process.stdin.flush()
+    while process.poll() is None and not any((tmp_path / "temporary").glob("charlm-*/text")):
+        pass
+
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+
+    assert (process.returncode, out, err) == (143, b"", b"")
+    assert not any((tmp_path / "temporary").glob("charlm-*"))
 
 
 def test_running_out_of_memory_says_what_to_lower(charlm, corpus, monkeypatch):

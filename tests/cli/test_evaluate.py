@@ -23,7 +23,7 @@ KEYS = [
 ]
 SUMS = ["total_nats", "num_tokens", "num_other", "num_words", "num_chars", "num_bytes"]
 TEXTS = {
-    "a.txt": b"The fox sat down.\n\nIt was cold.\n",
+    "a.txt": b"The fox sat down.\n\nIt was cold.\n" * 3,
     "b.txt": b"The hen \xf0\x9f\x98\x80\r\n\r\nsat",
     "c.txt": b"x",
 }
@@ -259,6 +259,39 @@ def test_perplexities_of_several_models_are_a_line_each(charlm, own, here):
     assert found == "".join(alone)
 
 
+@pytest.mark.parametrize(
+    ("names", "compare"),
+    [
+        (["word", "word"], True),
+        (["word"], True),
+        (["word", "--baseline", 2], True),
+        (["char", "word"], False),
+        (["word", "word", "char"], False),
+        (["word", "char", "word"], False),
+    ],
+    ids=str,
+)
+def test_perplexities_that_do_not_compare_come_with_a_note(charlm, own, here, names, compare):
+    own("char"), own("word")
+
+    result = charlm("eval", *names, "--text", "a.txt", "--perplexity")
+
+    assert result.status == 0
+    assert all(float(line) > 1 for line in result.out.splitlines())
+    assert ("these perplexities do not compare" in result.err) == (not compare)
+    assert result.err.count("\n") == (not compare)
+
+
+@pytest.mark.parametrize(("num_lines", "told"), [(9, False), (10, True)])
+def test_a_text_of_few_lines_is_too_short_to_tell(charlm, own, here, num_lines, told):
+    own("char"), own("word")
+    (here / "few.txt").write_text("the fox\n" * num_lines)
+
+    out = charlm("eval", "char", "word", "few.txt").out
+
+    assert ("the text is too short to tell" in out) == (not told)
+
+
 def test_a_file_with_a_checkpoints_name_is_a_text_after_a_checkpoint(charlm, own, here):
     own("char"), own("word")
     (here / "word").write_bytes(TEXTS["a.txt"])
@@ -386,7 +419,18 @@ def test_srilms_lines_have_the_numbers_of_json_a_pair_of_lines_a_text(charlm, mo
     [
         (["--split", "test", "tale.txt"], "--split has no effect"),
         (["--split", "test", "--text", "tale.txt"], "--split has no effect"),
-        (["--frame", "line"], "--frame has no effect on a split"),
+        (["--frame", "line"], "--frame changes named texts only, and the test split"),
+        (["--frame", "line", "--split", "train"], "and the train split of the corpus"),
+        (["--frame", "line", "--cache", "--tune", "tale.txt"], "and the valid split"),
+        (["--frame", "line", "--mix", "ngram:2", "tale.txt"], "and the valid split"),
+        ([""], "a name is empty"),
+        (["tale", ""], "a name is empty"),
+        (["", "tale.txt"], "a name is empty"),
+        (["--text", ""], "a name is empty"),
+        (["-", "-"], "standard input can be only one text"),
+        (["tale", "tale", "-", "tale.txt", "-"], "standard input can be only one text"),
+        (["tale", "--text", "-", "--text", "-"], "standard input can be only one text"),
+        (["--baseline", 31], "must be between 1 and 30, not 31"),
         (["--perplexity", "--json"], "exclude each other"),
         (["--format", "srilm", "--json"], "exclude each other"),
         (["--format", "srilm", "tale", "tale"], "--format srilm shows one model"),

@@ -1,5 +1,6 @@
 """`charlm export`: n-gram models as files."""
 
+import os
 import re
 
 import pytest
@@ -44,11 +45,48 @@ def test_the_newest_model_is_exported_where_none_is_named(trained, tmp_path):
     assert (tmp_path / "m.arpa").exists()
 
 
+def test_a_hyphen_is_stdout(charlm, models, tmp_path):
+    written = charlm("export", models("word"), "--arpa", "m.arpa", "--order", 2)
+    printed = charlm("export", models("word"), "--arpa", "-", "--order", 2)
+
+    assert printed.status == 0
+    assert printed.out == (tmp_path / "m.arpa").read_text()
+    assert printed.err.count("\n") == 1
+    assert printed.err.split(": ")[1] == written.err.split(": ")[1]
+    assert os.listdir(tmp_path) == ["m.arpa"]
+
+
+def test_a_pipe_is_written_to_and_a_link_followed(charlm, models, tmp_path):
+    charlm("export", models("word"), "--arpa", "m.arpa", "--order", 1)
+    content = (tmp_path / "m.arpa").read_bytes()
+    os.mkfifo(tmp_path / "pipe.arpa")
+    (tmp_path / "link.arpa").symlink_to("m.arpa")
+    (tmp_path / "m.arpa").write_text("old")
+    reader = os.open(tmp_path / "pipe.arpa", os.O_RDONLY | os.O_NONBLOCK)
+
+    for name in ("pipe.arpa", "link.arpa"):
+        result = charlm("export", models("word"), "--arpa", name, "--order", 1)
+        assert (result.status, result.out) == (0, "")
+
+    assert os.read(reader, len(content) + 1) == content
+    os.close(reader)
+    assert (tmp_path / "pipe.arpa").is_fifo()
+    assert (tmp_path / "link.arpa").is_symlink()
+    assert (tmp_path / "m.arpa").read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
         (["word"], "say what to write: --arpa FILE"),
-        (["word", "--arpa", "."], ". is a folder; name a file"),
+        (["word", "--arpa", "."], "--arpa needs the name of a file"),
+        (["word", "--arpa", ""], "--arpa needs the name of a file"),
+        (["word", "--arpa", "word"], "word is a folder; name a file"),
+        (["word", "--arpa", "m.arpa.gz"], "would not be packed; write m.arpa, or pipe"),
+        (["word", "--arpa", "m.bz2"], "m.bz2 would not be packed"),
+        (["word", "--arpa", "m.arpa.xz"], "m.arpa.xz would not be packed"),
+        (["word", "--arpa", "m.arpa.zst"], "m.arpa.zst would not be packed"),
+        (["word", "--arpa", "m.arpa", "--order", 31], "must be between 1 and 30, not 31"),
         (["word", "--arpa", "none/m.arpa"], "cannot write none/m.arpa"),
         (["nothing", "--arpa", "m.arpa"], "there is no checkpoint nothing"),
     ],

@@ -782,8 +782,9 @@ def test_each_setting_of_the_cache_has_an_effect_and_only_with_it(generate, sett
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
-        (["--cache-size", 0], "1 to 1,000,000 tokens, not 0"),
-        (["--cache-size", 10**30], "1 to 1,000,000 tokens"),
+        (["--cache-size", 0], "1 to 100,000 tokens, not 0"),
+        (["--cache-size", 100_001], "1 to 100,000 tokens, not 100001"),
+        (["--cache-size", 10**30], "1 to 100,000 tokens"),
         (["--cache-weight", 1], "above 0 and below 1"),
         (["--cache-flatness", -1], "0 or more"),
     ],

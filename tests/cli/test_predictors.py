@@ -124,9 +124,14 @@ def test_models_that_adapt_are_compared(charlm, nats):
         (["--dynamic-learning-rate", 1], "--dynamic-learning-rate has no effect without --dynamic"),
         (["--dynamic-decay", 0, "--cache"], "--dynamic-decay has no effect without --dynamic"),
         (["--dynamic-bptt", 3], "--dynamic-bptt has no effect without --dynamic"),
-        (["--tune"], "--tune has nothing to tune"),
-        (["--cache", "--cache-size", 0], "must be 1 to 1,000,000 tokens, not 0"),
-        (["--cache", "--cache-size", 10**30], "must be 1 to 1,000,000 tokens"),
+        (["--tune"], "--tune has nothing to tune; add --dynamic or --cache"),
+        (
+            ["--tune", "--dynamic", "--dynamic-learning-rate", 1, "--dynamic-decay", 0],
+            "--tune has nothing to tune: all settings are given",
+        ),
+        (["--cache", "--cache-size", 0], "must be 1 to 100,000 tokens, not 0"),
+        (["--cache", "--cache-size", 100_001], "must be 1 to 100,000 tokens, not 100001"),
+        (["--cache", "--cache-size", 10**30], "must be 1 to 100,000 tokens"),
         (["--cache", "--cache-flatness", -1], "must be 0 or more, not -1"),
         (["--cache", "--cache-flatness", "nan"], "must be 0 or more, not nan"),
         (["--cache", "--cache-weight", 1], "above 0 and below 1, not 1"),
@@ -187,7 +192,27 @@ def test_what_was_tuned_is_told_used_and_remembered(charlm, words, nats, flags):
     assert (words / "adaptation.json").exists()
     found = json.loads(tuned.out)["total_nats"]
     assert nats(*flags) == found
-    assert nats(*flags, *told) == pytest.approx(found, rel=1e-3)
+    assert nats(*flags, *told) == found
+
+
+def test_a_setting_that_is_given_stays_when_others_are_tuned(charlm, words, nats):
+    default = nats("--cache", "--cache-size", 40)
+
+    tuned = charlm("eval", "words", "--cache", "--cache-size", 40, "--tune", "--json")
+
+    told = [line.split(" with ")[1] for line in tuned.err.splitlines()]
+    assert len(set(told)) > 5
+    assert all("--cache-size 40 " in line for line in told)
+    assert nats("--cache") == json.loads(tuned.out)["total_nats"] != default
+
+
+def test_what_was_tuned_is_for_texts_that_are_read_so(charlm, words, nats):
+    frames = nats("--cache", "--context", "frame")
+    charlm("eval", "words", "--cache", "--tune")
+    assert nats("--cache", "--context", "frame") == frames
+
+    charlm("eval", "words", "--cache", "--tune", "--context", "frame")
+    assert nats("--cache", "--context", "frame") != frames
 
 
 def test_what_was_tuned_gives_way_to_what_is_given_and_to_new_weights(charlm, words, nats):
@@ -223,6 +248,13 @@ def test_settings_are_told_as_the_command_line_has_them():
     settings = {"dynamic": {"learning_rate": 1e-4, "bptt": 20}, "cache": None}
 
     assert describe(settings) == "--dynamic-learning-rate 0.0001 --dynamic-bptt 20"
+
+
+@pytest.mark.parametrize("value", [0.1 * 1.6, 1 / 3, 3e-8, 0.3 * 2.0**5, 1.0])
+def test_settings_are_told_to_the_last_digit(value):
+    flag, told = describe({"dynamic": None, "cache": {"weight": value}}).split()
+
+    assert (flag, float(told)) == ("--cache-weight", value)
 
 
 # --- mixtures
@@ -279,6 +311,36 @@ def test_an_arpa_file_is_the_ngram_model_it_was_written_from(charlm, words, nats
     assert nats("--mix", "ngram=0.5") == nats("--mix", "ngram:5=0.5") != by_name
 
 
+def test_a_model_that_has_all_the_weight_is_measured_alone(charlm, words, nats):
+    charlm("export", "words", "--arpa", "w.arpa", "--order", 2)
+    comparison = charlm("eval", "words", "--baseline", 2, "--json").out
+    expected = json.loads(comparison)["models"][1]["total_nats"]
+
+    # The newest checkpoint, noise, gives the vocabulary, and nothing else.
+    assert nats("--mix", "ngram:2=1", name=None) == pytest.approx(expected)
+    assert nats("--mix", "w.arpa=1", name=None) == pytest.approx(expected, rel=1e-5)
+    both = nats("--mix", "w.arpa=0.5", "--mix", "ngram:2=0.5", name=None)
+    assert both == pytest.approx(expected, rel=1e-5)
+    out = charlm("eval", "--mix", "ngram:2=1").out
+    assert out.startswith("1 ngram:2 on its test split\n")
+    assert nats("--mix", "noise=1", name=None) == pytest.approx(nats(name="noise"))
+
+
+@pytest.mark.parametrize("weights", [("", ""), ("=0.3", "=0.7")], ids=["fitted", "given"])
+def test_a_checkpoint_is_mixed_once_whatever_it_is_called(charlm, words, tmp_path, weights):
+    (tmp_path / "other").symlink_to(words)
+    here, there = (f"{name}{w}" for name, w in zip(("words", "other"), weights, strict=True))
+
+    for arguments in (
+        ["words", "--mix", here],
+        ["words", "--mix", f"checkpoints/{here}"],
+        ["words", "--mix", there],
+        ["--mix", here, "--mix", there],
+        ["noise", "--mix", here.replace("0.3", "0.2"), "--mix", there],
+    ):
+        assert "is in the mix already; name it once" in said(charlm("eval", *arguments))
+
+
 def test_a_mixture_is_measured_as_any_model_is(charlm, words, tmp_path, nats):
     (tmp_path / "a.txt").write_text("The fox sat.\n")
     out = charlm("eval", "words", "--mix", "noise=0.25", "a.txt").out
@@ -309,7 +371,14 @@ def test_a_mixture_is_measured_as_any_model_is(charlm, words, tmp_path, nats):
         (["words", "--mix", "chars"], "different vocabularies"),
         (["words", "--mix", "nothing=0.2"], "there is no checkpoint nothing"),
         (["words", "--mix", "ngram:x"], "must be a whole number"),
-        (["words", "--mix", "ngram:0=0.3"], "must be at least 1"),
+        (["words", "--mix", "ngram:0=0.3"], "must be between 1 and 30, not 0"),
+        (["words", "--mix", "ngram:31=0.3"], "must be between 1 and 30, not 31"),
+        (["words", "--mix", "ngram=1"], "leave nothing for checkpoints/words"),
+        (["--mix", "ngram=1.5"], "leave nothing"),
+        (["words", "--mix", "ngram=abc"], "the weight in 'ngram=abc' must be a number"),
+        (["words", "--mix", "ngram:3="], "the weight in 'ngram:3=' must be a number"),
+        (["words", "--mix", "w.arpa=1/2"], "the weight in 'w.arpa=1/2' must be a number"),
+        (["words", "--mix", "w.arpa.gz=x"], "the weight in 'w.arpa.gz=x' must be a number"),
         (["words", "--mix", "none.arpa"], "none.arpa does not exist"),
         (["words", "--mix", ""], "--mix must be NAME or NAME=WEIGHT"),
         (["words", "--mix", "=0.3"], "--mix must be NAME or NAME=WEIGHT"),

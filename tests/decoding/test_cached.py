@@ -126,6 +126,20 @@ def test_the_logits_are_log_probabilities():
     torch.testing.assert_close(logits.exp().sum(-1), torch.ones(20, 6))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_the_logits_are_of_the_networks_type(dtype):
+    class Typed(LastToken):
+        def step(self, tokens, state):
+            logits, after = super().step(tokens, state)
+            return logits.to(dtype), after
+
+    logits, _ = run(cached(Typed()), [[START, 1, 2, 1]])
+    expected, _ = run(cached(LastToken()), [[START, 1, 2, 1]])
+
+    assert logits.dtype == dtype
+    torch.testing.assert_close(logits, expected.to(dtype))
+
+
 def test_before_anything_can_be_remembered_the_networks_own_probabilities_hold():
     steps = fastest_steps(random_model(), 1)
 

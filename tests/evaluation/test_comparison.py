@@ -101,16 +101,28 @@ def test_equal_seeds_give_equal_intervals():
     assert first.low != another.low
 
 
-def test_one_piece_has_a_difference_but_no_interval():
-    found = paired_bootstrap(np.array([6.0]), np.array([4.0]), np.array([8.0]))
+@pytest.mark.parametrize("num_pieces", [1, 2, 9])
+def test_few_pieces_have_a_difference_but_no_interval(num_pieces):
+    found = paired_bootstrap(*(np.full(num_pieces, value) for value in (6.0, 4.0, 8.0)))
 
     assert found.value == 0.25
     assert math.isnan(found.low) and math.isnan(found.high)
     assert not found.is_clear
 
 
+def test_ten_pieces_have_an_interval():
+    (nats, lengths), (other, _) = draw_pieces(0, 10), draw_pieces(1, 10)
+
+    found = paired_bootstrap(nats, other, lengths)
+
+    assert found.low < found.value < found.high
+
+
 def test_pieces_without_length_are_no_division_by_zero():
-    found = paired_bootstrap(np.array([0.0, 1.0]), np.zeros(2), np.array([0.0, 4.0]))
+    nats, lengths = np.zeros(10), np.zeros(10)
+    nats[3], lengths[3] = 1.0, 4.0  # a third of the draws have none but pieces without length
+
+    found = paired_bootstrap(nats, np.zeros(10), lengths)
 
     assert found.value == 0.25
     assert 0 <= found.low <= found.high <= 0.25

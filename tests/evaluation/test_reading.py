@@ -203,6 +203,18 @@ def test_scores_come_while_the_text_is_being_read(
     assert len(spy.shapes) <= 2
 
 
+@pytest.mark.parametrize("max_rows", [None, 1])
+def test_a_long_frame_is_given_window_by_window(model, random_text, reading, monkeypatch, max_rows):
+    spy, tokens = Spy(NetworkPredictor(model), max_rows=max_rows), random_text(0, (3, 40, 2))
+    set_sizes(monkeypatch, WINDOW=5, BLOCK=4)  # each frame is a block
+
+    scores = read_text(spy, tokens, reading("frame"))
+
+    read = [(len(next(scores)), len(spy.shapes)) for _ in range(4)]
+    assert read == [(4, 1), (5, 2), (5, 3), (5, 4)]
+    assert 14 + 5 + sum(map(len, scores)) == (tokens != START).sum()
+
+
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("tokens", [[], [START], [START, START]])
 def test_nothing_is_said_of_a_text_without_a_token_to_predict(tokens, context, model, reading):

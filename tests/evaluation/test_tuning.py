@@ -152,6 +152,31 @@ def test_what_is_out_of_range_is_not_tried():
     assert best_of(trials).config == start
 
 
+@pytest.mark.parametrize("size", [LARGEST_CACHE + 1, 20_000, 100_000])
+def test_a_cache_that_is_large_already_can_become_smaller_and_its_other_settings_change(size):
+    def measure(config):
+        return (
+            abs(math.log(config.weight / 0.256))
+            + abs(math.log(config.flatness / 1.2))
+            + abs(math.log(config.size / size))
+        )
+
+    trials, _ = walk(measure, CacheConfig(size=size), CACHE_FACTORS)
+
+    best = best_of(trials).config
+    assert best.size == size == max(trial.config.size for trial in trials)
+    assert any(trial.config.size == round(size / 4) for trial in trials)
+    assert best.weight == pytest.approx(0.256)
+    assert best.flatness == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("nats", [1.0, math.inf])
+def test_where_nothing_may_change_the_start_is_the_only_trial(nats):
+    trials, _ = walk(lambda config: nats, START, {})
+
+    assert [(trial.config, trial.nats) for trial in trials] == [(START, nats)]
+
+
 def test_whole_numbers_stay_whole_numbers():
     trials, _ = walk(lambda config: config.size, CacheConfig(size=50), {"size": 4.0})
 

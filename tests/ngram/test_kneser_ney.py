@@ -207,7 +207,15 @@ def test_memory_mapped_ids_give_the_same_model(long_text, tmp_path):
     assert np.array_equal(one.log_probs(long_text), other.log_probs(mapped))
 
 
-@pytest.mark.parametrize("order", [0, -2])
-def test_an_order_below_one_is_refused(order):
-    with pytest.raises(ConfigError, match=f"at least 1, not {order}"):
+@pytest.mark.parametrize("order", [0, -2, 31, 10**9])
+def test_an_order_out_of_range_is_refused(order):
+    with pytest.raises(ConfigError, match=f"between 1 and 30, not {order}"):
         build([START, 0, STOP], order)
+
+
+def test_the_highest_order_is_30(long_text):
+    model = build(long_text[:60], 30)
+
+    log_probs = model.log_probs(long_text[:60])
+    assert model.order == len(model.tables) == 30
+    assert np.isfinite(log_probs[long_text[:60] != START]).all()
