@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, overload
+from typing import Literal, Protocol, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlm.data import Framing, MinimalPair, Source, TextPart
-from charlm.errors import TextError
+from charlm.errors import ConfigError, TextError
 from charlm.evaluation import (
     GroupedPairScores,
     Segment,
@@ -68,8 +68,11 @@ def score_text(scorer: Scorer, text: str, by: By = "token") -> Iterator[Surprisa
     """Surprisal of a text that is at hand.
 
     Raises:
+        ConfigError: there are no such rows as `by` names.
         TextError: it is empty, or holds what is no text for such a model.
     """
+    if by not in get_args(By):
+        raise ConfigError(f"by must be token, word, sentence or line, not {by!r}.")
     if not text:
         raise TextError("the text is empty; there is nothing to score.")
     check_characters(text, any_bytes=scorer.tokenizer.level == "byte")

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,7 +10,7 @@ from charlm.cli import options
 from charlm.cli.evaluate import checkpoint_and_texts
 from charlm.cli.output import dump
 from charlm.cli.prompts import name_of
-from charlm.errors import CheckpointError, ConfigError, TextError
+from charlm.errors import ConfigError, TextError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +82,7 @@ def rescore(
     Printed are utterance, combined score, text, score and log P, best first.
     """
     checkpoint, lists_named = checkpoint_and_texts(names)
-    nbest = the_only_list(checkpoint, lists_named)
+    nbest = the_only_list(lists_named)
     check_sources(nbest, tune, references)
     given = {"scale": scale, "length_bonus": length_bonus}
     settings = {name: value for name, value in given.items() if value is not None}
@@ -95,7 +94,7 @@ def rescore(
     truth = references if tune is None else tune
     if unit is not None and truth is None and length_bonus is None:
         raise ConfigError("--unit has no effect without --length-bonus, --tune or --references.")
-    entries, texts, meant = read_texts(nbest, truth, spaces)
+    entries, texts, truths = read_texts(nbest, truth, spaces)
 
     from charlm.api import load
     from charlm.evaluation import (
@@ -111,6 +110,9 @@ def rescore(
     config = RescoringConfig(**settings)
     lm = load(checkpoint, device)
     unit = unit or ("word" if lm.tokenizer.level == "word" else "char")
+    if lm.tokenizer.pretokenized:
+        texts, truths = without_marks(entries, texts, truths, nbest, truth)
+    meant = None if truths is None else [truths[entry.utterance] for entry in entries]
     errors = None if meant is None else count_errors(texts, meant, unit)
     note_silent(entries, texts, lm.tokenizer, nbest)
     log_probs = lm.log_probs(texts)
@@ -140,11 +142,10 @@ def rescore(
             show_rescoring_errors(measured)
 
 
-def the_only_list(checkpoint: Path | None, names: list[str]) -> str:
+def the_only_list(names: list[str]) -> str:
     """The one n-best list that is named beside the checkpoint.
 
     Raises:
-        CheckpointError: of two names, the first is no checkpoint.
         ConfigError: there is none, or several.
     """
     match names:
@@ -152,10 +153,6 @@ def the_only_list(checkpoint: Path | None, names: list[str]) -> str:
             return name
         case []:
             raise ConfigError("name an n-best list after the checkpoint; `-` is standard input.")
-        case [first, _] if checkpoint is None:
-            raise CheckpointError(
-                f"there is no checkpoint {first}; `charlm list` shows those there are."
-            )
         case _:
             raise ConfigError(f"name one n-best list, not {len(names)}; join them with `cat`.")
 
@@ -174,8 +171,8 @@ def check_sources(nbest: str, tune: str | None, references: str | None) -> None:
 
 def read_texts(
     nbest: str, truth: str | None, spaces: str | None
-) -> tuple[list["NbestEntry"], list[str], list[str] | None]:
-    """The entries, their texts as the model reads them, and what each should have been.
+) -> tuple[list["NbestEntry"], list[str], dict[str, str] | None]:
+    """The entries, their texts as the model reads them, and the true text of each utterance.
 
     Raises:
         ConfigError: the symbol for a space is empty or holds white space.
@@ -195,8 +192,29 @@ def read_texts(
     check_references(entries, references, source.name, reference_source.name)
     numbered = enumerate(references.values(), 1)  # each has a line of its own
     plain = plain_texts(numbered, spaces, reference_source.name)
-    meant = dict(zip(references, plain, strict=True))
-    return entries, texts, [meant[entry.utterance] for entry in entries]
+    return entries, texts, dict(zip(references, plain, strict=True))
+
+
+def without_marks(
+    entries: list["NbestEntry"],
+    texts: list[str],
+    truths: dict[str, str] | None,
+    nbest: str,
+    truth: str | None,
+) -> tuple[list[str], dict[str, str] | None]:
+    """Texts and true texts without the marks of their ends, which such models take for their own.
+
+    Raises:
+        TextError: one holds a mark elsewhere.
+    """
+    from charlm.data import strip_marks
+
+    lines = zip(entries, texts, strict=True)
+    texts = [strip_marks(text, places([entry.line], nbest)) for entry, text in lines]
+    if truths is None or truth is None:
+        return texts, None
+    numbered = enumerate(truths.items(), 1)  # each has a line of its own
+    return texts, {u: strip_marks(text, places([line], truth)) for line, (u, text) in numbered}
 
 
 def note_silent(

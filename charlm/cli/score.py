@@ -27,10 +27,17 @@ NAMES: dict[ByName, tuple[str, ...]] = {
     "sentence": SENTENCE_NAMES,
     "line": ("line_id", *SENTENCE_NAMES),
 }
-ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+BREAKS = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+ESCAPES = {**BREAKS, **str.maketrans({"\\": r"\\"})}
 DIGITS = 9  # after the point, and in all; what is kept of float32 and more
 
 Row = dict[str, str | int | float | None]
+
+
+class Spelling(str):
+    """A token whose backslashes spell bytes and are none of the text's."""
+
+    __slots__ = ()
 
 
 def score(
@@ -77,8 +84,9 @@ def score(
     Rows by word or sentence or line are sums that add up to the same total. A word is a run
     without white space; where tokens are smaller, its end counts as part of it, and the white
     space before it only as far as it was not sure once the last word had ended. Tabs, line breaks
-    and backslashes are written \\t, \\n, \\r and \\\\. Of several texts, sentences are numbered
-    on, characters and lines from each beginning, and a last column names the file.
+    and backslashes of the text are written \\t, \\n, \\r and \\\\; a token's byte that is no
+    character to print is \\xhh. Of several texts, sentences are numbered on, characters and lines
+    from each beginning, and a last column names the file.
     """
     checkpoint, texts = checkpoint_and_texts(names or [])
     check_pairs(
@@ -90,6 +98,7 @@ def score(
             "--jsonl": as_json_lines,
         },
         pairs=pairs is not None,
+        dynamic=dynamic,
         as_json=as_json,
     )
     if pairs is None and not texts:
@@ -106,15 +115,20 @@ def score(
         write_rows(evaluator, texts, by or "token", as_json_lines=as_json_lines)
 
 
-def check_pairs(given: dict[str, bool], *, pairs: bool, as_json: bool) -> None:
+def check_pairs(given: dict[str, bool], *, pairs: bool, dynamic: bool, as_json: bool) -> None:
     """Pairs are scored in one way, texts in others.
 
     Raises:
-        ConfigError: something has no effect.
+        ConfigError: something has no effect, or no meaning.
     """
     for name, there in given.items():
         if pairs and there:
             raise ConfigError(f"{name} has no effect beside --pairs; leave one of them out.")
+    if pairs and dynamic:
+        raise ConfigError(
+            "--dynamic follows a running text, and --pairs judges each sentence by itself; leave "
+            "one of them out."
+        )
     if as_json and not pairs:
         raise ConfigError("--json has no effect without --pairs; --jsonl prints rows as JSON.")
 
@@ -138,7 +152,8 @@ def report_pairs(evaluator: "Evaluator", label: str, name: str, *, as_json: bool
     from charlm.display.pairs import show_pairs
 
     source = Source(name, any_bytes=evaluator.tokenizer.level == "byte")
-    scores = score_minimal_pairs(evaluator, read_pairs(source))
+    pairs = read_pairs(source, pretokenized=evaluator.tokenizer.pretokenized)
+    scores = score_minimal_pairs(evaluator, pairs)
     if as_json:
         print(dump(finite(pairs_record(scores)), 2), end="")
     else:
@@ -191,6 +206,7 @@ def write_rows(
 def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator[Row]:
     """The rows of all texts, by the names of their columns."""
     from charlm.api import score_files, segments
+    from charlm.evaluation import TokenSurprisal
 
     row_of = {"token": token_row, "word": token_row, "sentence": sentence_row, "line": line_row}
     before = 0  # sentences of the texts before
@@ -199,6 +215,8 @@ def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator
         for each in segments(tokens, evaluator.tokenizer, by):
             sentence = each.sentence
             row = row_of[by](each, before + sentence)
+            if isinstance(each, TokenSurprisal) and each.spells_bytes:
+                row["token"] = Spelling(each.text)
             yield {**row, "file": name} if len(texts) > 1 else row
         before += sentence
 
@@ -244,7 +262,7 @@ def tidy(bits: float) -> float:
 def cell(value: str | float | None) -> str:
     """A value in a table parted by tabs."""
     if isinstance(value, str):
-        return value.translate(ESCAPES)
+        return value.translate(BREAKS if isinstance(value, Spelling) else ESCAPES)
     if value is None:
         return ""
     return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)

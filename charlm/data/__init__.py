@@ -19,6 +19,7 @@ from charlm.data.nbest import (
     plain_texts,
     read_nbest,
     read_references,
+    strip_marks,
 )
 from charlm.data.pairs import MinimalPair, read_pairs
 from charlm.data.sources import STDIN, Source, comes_once
@@ -71,5 +72,6 @@ __all__ = [
     "read_pairs",
     "read_references",
     "read_text",
+    "strip_marks",
     "write_token_file",
 ]

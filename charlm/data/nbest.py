@@ -1,17 +1,21 @@
 """N-best lists and their references: what a recogniser heard or read, a hypothesis a line."""
 
-import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from charlm.data.sources import Source
 from charlm.errors import TextError
+from charlm.text import STOP
 
 NBEST_FIELDS = ("utterance", "score", "text")
 REFERENCE_FIELDS = ("utterance", "text")
 LARGEST_SCORE = 1e100  # beyond it, differences of scores overflow
 MAX_SHOWN = 40  # characters of a field that a message quotes
+NUMBER = re.compile(r" *[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)? *")
+BEGIN_MARK = "<s>"
+END_MARKS = ("</s>", "<eos>", STOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +118,32 @@ def is_character(text: str) -> bool:
     return all(unicodedata.category(mark).startswith("M") for mark in text[1:])
 
 
+def strip_marks(text: str, place: str) -> str:
+    """A text without the `<s>` and `</s>` or `<eos>` that decoders leave at its ends.
+
+    For models of pretokenized texts, to which `</s>` is the end that every sentence has anyhow.
+
+    Args:
+        text: without space at either end.
+        place: what messages call the line: file and number.
+
+    Raises:
+        TextError: a mark is elsewhere, where it would end the sentence.
+    """
+    words = text.lower().split()
+    if words[:1] == [BEGIN_MARK]:
+        text, words = text[len(BEGIN_MARK) :].lstrip(), words[1:]
+    if words and words[-1] in END_MARKS:
+        text, words = text[: -len(words[-1])].rstrip(), words[:-1]
+    for word in words:
+        if word in (BEGIN_MARK, *END_MARKS):
+            raise TextError(f"{place}: {word} is an end of a sentence within one; take it out.")
+    return text
+
+
 def read_fields(source: Source, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line with its number; the first is an utterance's id."""
-    lines = "".join(source.texts()).split("\n")
-    if lines[-1] == "":
-        lines.pop()  # what follows the last line break
+    lines = read_lines(source)
     form = f"{', '.join(names[:-1])} and {names[-1]}, parted by tabs"
     if not lines:
         raise TextError(f"{source.name} is empty; write a line of {form}, for each.")
@@ -137,6 +162,40 @@ def read_fields(source: Source, names: Sequence[str]) -> Iterator[tuple[int, lis
         yield number, fields
 
 
+def read_lines(source: Source) -> list[str]:
+    """The lines of a text without their line breaks, which are `\\n` alone.
+
+    Raises:
+        TextError: it cannot be read; where it is not UTF-8, the line is named.
+    """
+    try:
+        lines = "".join(source.texts()).split("\n")
+    except TextError:
+        check_encoding(source)
+        raise
+    if lines[-1] == "":
+        lines.pop()  # what follows the last line break
+    return lines
+
+
+def check_encoding(source: Source) -> None:
+    """Tell the line where a text is not UTF-8.
+
+    Raises:
+        TextError: there is one, or the text cannot be read.
+    """
+    content = b"".join(source.chunks())
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line, byte = content.count(b"\n", 0, error.start) + 1, content[error.start]
+        encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
+        raise TextError(
+            f"{source.name}:{line}: not UTF-8 (0x{byte:02x}); convert the file, for example with "
+            f"`iconv -f {encoding} -t utf-8`."
+        ) from None
+
+
 def check_utterance(utterance: str, place: str) -> None:
     """An id is one word."""
     if not utterance:
@@ -149,15 +208,11 @@ def check_utterance(utterance: str, place: str) -> None:
 
 def parse_score(score: str, place: str) -> float:
     """A finite number."""
-    try:
-        value = float(score)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= LARGEST_SCORE:
+    if not NUMBER.fullmatch(score) or abs(float(score)) > LARGEST_SCORE:
         raise TextError(
             f"{place}: the score must be a finite number, a log-probability, not {shown(score)}."
         )
-    return value
+    return float(score)
 
 
 def shown(field: str) -> str:

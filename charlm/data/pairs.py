@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
+from charlm.data.nbest import read_lines, strip_marks
 from charlm.data.sources import Source
 from charlm.errors import TextError
 
@@ -18,6 +19,7 @@ MAX_SHOWN = 40  # characters of a value that a message quotes
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, or a byte that is no text
 
 Lines = Sequence[tuple[str, str]]  # what messages call a line (file and number), and the line
+Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +31,28 @@ class MinimalPair:
     group: str = ""  # empty: none is named
 
 
-def read_pairs(source: Source) -> list[MinimalPair]:
+def read_pairs(source: Source, *, pretokenized: bool = False) -> list[MinimalPair]:
     """Read a pair a line: fields parted by tabs, or JSON objects; the first line tells which.
 
     Fields are good sentence, bad sentence and, on all lines or on none, group. Where the first
-    line names them, as BLiMP's objects do, they come in any order and among others.
+    line names them, as BLiMP's objects do, they come in any order and among others. Pretokenized
+    sentences come without the marks of their ends, as from `strip_marks`.
 
     Raises:
         TextError: the text cannot be read or is empty, or a line is no such pair.
     """
-    lines = read_lines(source)
+    lines = filled_lines(source)
     is_json = lines[0][1].lstrip().startswith("{")
-    pairs = list(read_objects(lines) if is_json else read_table(lines))
+    rows = read_objects(lines) if is_json else read_table(lines)
+    pairs = [pair_of(*row, pretokenized=pretokenized) for row in rows]
     if not pairs:
         raise TextError(f"{source.name} has a line of names, but no pair; add some.")
     return pairs
 
 
-def read_lines(source: Source) -> Lines:
+def filled_lines(source: Source) -> Lines:
     """The lines of a text, none of them blank."""
-    lines = "".join(source.texts()).split("\n")
-    if lines[-1] == "":
-        lines.pop()  # what follows the last line break
+    lines = read_lines(source)
     if not lines:
         raise TextError(f"{source.name} is empty; write on each line {FORM}.")
     numbered = []
@@ -62,8 +64,8 @@ def read_lines(source: Source) -> Lines:
     return numbered
 
 
-def read_table(lines: Lines) -> Iterator[MinimalPair]:
-    """Lines of fields; the first one may name them."""
+def read_table(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
+    """Lines of fields, with the one that holds the group; the first line may name them."""
     place, first = lines[0]
     names = [SHORT_NAMES.get(name, name) for name in first.split("\t")]
     if GOOD in names or BAD in names:
@@ -81,7 +83,7 @@ def read_table(lines: Lines) -> Iterator[MinimalPair]:
                 f"{place}: expected {counted(len(names))} as on the first line, parted by tabs, "
                 f"but found {len(fields)}."
             )
-        yield pair_of(dict(zip(names, fields, strict=True)), group, place)
+        yield dict(zip(names, fields, strict=True)), group, place
 
 
 def check_names(names: Sequence[str], place: str) -> None:
@@ -92,8 +94,8 @@ def check_names(names: Sequence[str], place: str) -> None:
         raise TextError(f"{place}: a field is named twice; name each by itself.")
 
 
-def read_objects(lines: Lines) -> Iterator[MinimalPair]:
-    """Lines of JSON objects."""
+def read_objects(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
+    """Lines of JSON objects, with the field that holds the group."""
     group: str | None = None
     for index, (place, line) in enumerate(lines):
         try:
@@ -106,7 +108,7 @@ def read_objects(lines: Lines) -> Iterator[MinimalPair]:
             raise TextError(f"{place}: expected JSON in UTF-8, but found part of a character.")
         if index == 0:
             group = group_name(content)
-        yield pair_of(content, group, place)
+        yield content, group, place
 
 
 def group_name(names: Iterable[str]) -> str | None:
@@ -114,7 +116,7 @@ def group_name(names: Iterable[str]) -> str | None:
     return next((name for name in GROUPS if name in names), None)
 
 
-def pair_of(fields: dict[str, Any], group: str | None, place: str) -> MinimalPair:
+def pair_of(fields: Fields, group: str | None, place: str, *, pretokenized: bool) -> MinimalPair:
     """A pair of two sentences that are there and differ."""
     for name in (GOOD, BAD) if group is None else (GOOD, BAD, group):
         value = fields.get(name)
@@ -123,9 +125,12 @@ def pair_of(fields: dict[str, Any], group: str | None, place: str) -> MinimalPai
             raise TextError(f"{place}: expected a text as {name!r}, but {found}.")
         if not value.strip():
             raise TextError(f"{place}: {name} is empty; write it, or remove the line.")
-    if fields[GOOD] == fields[BAD]:
+    good, bad = fields[GOOD], fields[BAD]
+    if pretokenized:
+        good, bad = (strip_marks(sentence.strip(), place) for sentence in (good, bad))
+    if good == bad:
         raise TextError(f"{place}: both sentences are the same; change or remove one.")
-    return MinimalPair(fields[GOOD], fields[BAD], "" if group is None else fields[group])
+    return MinimalPair(good, bad, "" if group is None else fields[group])
 
 
 def counted(number: int) -> str:

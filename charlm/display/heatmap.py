@@ -43,6 +43,7 @@ class Cell:
 
 
 Line = list[Cell]
+LINE_BREAK = Cell("\n", None)
 
 
 def show_heatmap(
@@ -59,9 +60,8 @@ def show_heatmap(
     for name, shades in texts:
         if names:
             console.print(Text(name, style="bold"))
-        for line in lines(shades, bits_per_bar):
-            for row in rows(line, console.width):
-                show_row(row, console)
+        for row in rows(cells(shades, bits_per_bar), console.width):
+            show_row(row, console)
     console.print()
     console.print(legend(bits_per_bar))
 
@@ -84,19 +84,27 @@ def legend(bits_per_bar: float) -> Text:
     return line
 
 
-def lines(shades: Iterable[Shade], bits_per_bar: float) -> Iterator[Line]:
-    """The lines of a text; a line break with a surprisal of its own is seen at the line's end."""
-    line: Line = []
+def cells(shades: Iterable[Shade], bits_per_bar: float) -> Iterator[Cell]:
+    """The cells of a text, as soon as it is sure that no mark comes on them.
+
+    A line break with a surprisal of its own is seen at the line's end.
+    """
+    last: Cell | None = None
     for shade in shades:
         height = None if shade.bits is None else bar_height(shade.bits, bits_per_bar)
         for character in shade.text:
+            if character == "\r" and height is None:  # it is part of a line break
+                continue
+            if last is not None and character != "\n" and joins(last.text, character):
+                last = joined(last, character, height)
+                continue
+            if last is not None:
+                yield last
+            last = None if character == "\n" else make_cell(character, height)
             if character == "\n":
-                yield line if height is None else [*line, Cell("↵", height)]
-                line = []
-            elif character != "\r" or height is not None:  # else it is part of a line break
-                add(line, character, height)
-    if line:
-        yield line
+                yield from [LINE_BREAK] if height is None else [Cell("↵", height), LINE_BREAK]
+    if last is not None:
+        yield last
 
 
 def bar_height(bits: float, bits_per_bar: float) -> int:
@@ -104,17 +112,17 @@ def bar_height(bits: float, bits_per_bar: float) -> int:
     return int(min(max(bits / bits_per_bar, 0), len(BARS) - 1))
 
 
-def add(line: Line, character: str, height: int | None) -> None:
-    """Put one more character at the end of a line."""
+def make_cell(character: str, height: int | None) -> Cell:
+    """A character by itself."""
     shown = as_shown(character)
-    if line and joins(line[-1].text, character):
-        last = line.pop()
-        heights = [h for h in (last.height, height) if h is not None]
-        line.append(Cell(last.text + shown, max(heights, default=None)))
-    elif cell_len(shown) == 0:
-        line.append(Cell("◌" + shown, height))  # a mark with nothing to be on
-    else:
-        line.append(Cell(shown, height))
+    on_nothing = cell_len(shown) == 0  # a mark needs something to be on
+    return Cell("◌" + shown if on_nothing else shown, height)
+
+
+def joined(cell: Cell, character: str, height: int | None) -> Cell:
+    """A cell with one more character, under the higher of both bars."""
+    heights = [h for h in (cell.height, height) if h is not None]
+    return Cell(cell.text + as_shown(character), max(heights, default=None))
 
 
 def as_shown(character: str) -> str:
@@ -145,11 +153,15 @@ def is_flag_letter(text: str) -> bool:
     return len(text) == 1 and "\U0001f1e6" <= text <= "\U0001f1ff"
 
 
-def rows(line: Line, width: int) -> Iterator[Line]:
-    """A line cut into parts that fit, after white space where there is any."""
+def rows(cells: Iterable[Cell], width: int) -> Iterator[Line]:
+    """Lines cut into parts that fit, after white space where there is any, each once it is full."""
     row: Line = []
     used = 0
-    for cell in line:
+    for cell in cells:
+        if cell is LINE_BREAK:
+            yield row
+            row, used = [], 0
+            continue
         while row and used + cell.width > width:
             spaces = [place for place, each in enumerate(row, 1) if each.text.isspace()]
             cut = spaces[-1] if spaces else len(row)
@@ -158,4 +170,5 @@ def rows(line: Line, width: int) -> Iterator[Line]:
             used = sum(each.width for each in row)
         row.append(cell)
         used += cell.width
-    yield row
+    if row:
+        yield row

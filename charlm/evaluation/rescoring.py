@@ -20,6 +20,8 @@ from charlm.data import NbestEntry
 from charlm.errors import ConfigError
 from charlm.evaluation.error_rate import Unit
 
+LARGEST_WEIGHT = 1e100  # beyond it, combined scores overflow; tuning may well go beyond 1e6
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -37,10 +39,13 @@ class RescoringConfig:
     length_bonus: float = 0.0  # nats for each word or character; below 0, a penalty
 
     def __post_init__(self) -> None:
-        if not (self.scale >= 0 and math.isfinite(self.scale)):
-            raise ConfigError(f"scale must be 0 or more, not {self.scale}.")
-        if not math.isfinite(self.length_bonus):
-            raise ConfigError(f"length_bonus must be a number, not {self.length_bonus}.")
+        if not 0 <= self.scale <= LARGEST_WEIGHT:
+            raise ConfigError(f"scale must be from 0 to {LARGEST_WEIGHT:g}, not {self.scale}.")
+        if not abs(self.length_bonus) <= LARGEST_WEIGHT:
+            raise ConfigError(
+                f"length_bonus must be from {-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}, not "
+                f"{self.length_bonus}."
+            )
 
 
 FIRST_PASS = RescoringConfig(scale=0.0)

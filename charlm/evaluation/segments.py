@@ -89,7 +89,7 @@ def by_word(tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[
 
 
 def by_sentence(tokens: Iterable[TokenSurprisal]) -> Iterator[Segment]:
-    """The sentences of a text: all that a frame holds, and its `<stop>`."""
+    """The sentences of a text, each with the `<stop>` that ends it."""
     for sentence, group in groupby(tokens, key=lambda token: token.sentence):
         yield segment(group, sentence)
 

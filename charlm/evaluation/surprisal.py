@@ -1,13 +1,14 @@
 """Surprisal of each token of a text, and where in the text it is."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
 from charlm.data import Piece, batch_pieces
+from charlm.errors import TextError
 from charlm.evaluation.result import BITS_PER_NAT
 from charlm.evaluation.token_scores import TokenScores
 from charlm.text import Spans, TokenIds, Tokenizer
@@ -15,15 +16,17 @@ from charlm.text import Spans, TokenIds, Tokenizer
 WHITE_SPACE = " \t\n\r\v\f"  # what parts words, at every level
 
 ScoreRow = tuple[int, float, float | None, int | None, float | None]
+NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # of no token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenSurprisal:
     """One predicted token: how much it surprised, and where it is.
 
-    A sentence is a frame, what `<start>` and `<stop>` enclose. Characters are code points of the
-    whole text, counted from 0; sentences, places and lines are counted from 1. `<stop>` is an
-    empty place at the end of its sentence, on the line of the last character there.
+    A sentence is what `<stop>` ends: a frame, or less where a pretokenized text writes `<eos>`
+    within one. Characters are code points of the whole text, counted from 0; sentences, places and
+    lines are counted from 1. The `<stop>` of a frame is an empty place at its end, on the line of
+    the last character there.
     """
 
     token: int
@@ -58,6 +61,11 @@ class TokenSurprisal:
         return int(self.is_other)
 
     @property
+    def spells_bytes(self) -> bool:
+        """Whether the backslashes of `text` are none of the text's: `\\xhh` is a byte."""
+        return "\\" in self.text and "\\" not in self.own
+
+    @property
     def skipped(self) -> str:
         """The text before it that belongs to no token: white space between words or frames."""
         return self.source[: len(self.source) - len(self.own)]
@@ -78,17 +86,19 @@ def token_surprisals(
         pieces: of whole frames.
         tokenizer: the one that the scored tokens come from.
         scores: of all tokens of these pieces but `<start>`, in chunks of any size.
+
+    Raises:
+        TextError: the scores are of other tokens, as where the text has changed since.
     """
     texts = [tokenizer.token(token) for token in range(tokenizer.vocab_size)]
     rows = score_rows(scores)
     cursor = Cursor(tokenizer.stop_id)
     for piece, ids, spans in encoded_pieces(pieces, tokenizer):
-        found = cursor.enter(piece, ids, spans)
-        scored = zip(found, islice(rows, len(found)), strict=True)
-        for (token, start, end, line, source), (target, nats, entropy, rank, ending) in scored:
-            assert token == target
+        for token, start, end, line, source in cursor.enter(piece, ids, spans):
+            target, nats, entropy, rank, ending = next(rows, NO_ROW)
+            check_same(target, token)
+            cursor.count(token)
             is_other = token == tokenizer.other_id
-            cursor.place += 1
             yield TokenSurprisal(
                 token=token,
                 text=source[start - end :] if is_other else texts[token],
@@ -106,7 +116,17 @@ def token_surprisals(
                 is_stop=token == tokenizer.stop_id,
             )
         cursor.leave(piece)
-    assert next(rows, None) is None
+    check_same(next(rows, NO_ROW)[0], NO_ROW[0])
+
+
+def check_same(scored: int, read: int) -> None:
+    """A text is read once to be scored, and again to say which token each score is of.
+
+    Raises:
+        TextError: it was not the same.
+    """
+    if scored != read:
+        raise TextError("the text changed while it was read; run it again.")
 
 
 def ending_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -149,12 +169,13 @@ class Cursor:
     """Where in a text its next piece begins."""
 
     def __init__(self, stop_id: int) -> None:
-        self.sentence = 0
+        self.sentence = 1
         self.place = 0  # tokens of the sentence so far
+        self._ended = False  # the sentence is over
         self._stop_id = stop_id
         self._offset = 0  # characters so far
         self._line = 1
-        self._last_line = 1  # that of the last character of the sentence
+        self._last_line = 1  # that of the last character of the frame
         self._skipped = ""  # the text since the last token
 
     def enter(
@@ -164,7 +185,6 @@ class Cursor:
         text = piece.text
         breaks = [match.start() for match in re.finditer("\n", text)]
         if piece.opens:
-            self.sentence, self.place = self.sentence + 1, 0
             self._last_line = self._line
         if text:
             self._last_line = self._line + int(np.searchsorted(breaks, len(text) - 1))
@@ -180,6 +200,13 @@ class Cursor:
         self._skipped += text[ends[-1] if ends else 0 :]
         starts, ends = ([self._offset + at for at in places] for places in (starts, ends))
         return list(zip(tokens, starts, ends, lines, sources, strict=True))
+
+    def count(self, token: int) -> None:
+        """Go on to a token: the next of its sentence, or the first of the next one."""
+        if self._ended:
+            self.sentence, self.place = self.sentence + 1, 0
+        self.place += 1
+        self._ended = token == self._stop_id
 
     def leave(self, piece: Piece) -> None:
         """Go on behind the piece and the gap after it."""

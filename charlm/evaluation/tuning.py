@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from charlm.errors import ConfigError
 from charlm.evaluation.cache import CacheConfig
@@ -85,14 +85,15 @@ def scaled(start: Config, factors: Mapping[str, float], powers: Mapping[str, int
 
     They are computed from the start each time, so that coming back to a place gives the same ones.
     """
-    values = {name: getattr(start, name) * factors[name] ** powers[name] for name in factors}
-    rounded = {
-        name: round(value) if isinstance(getattr(start, name), int) else value
-        for name, value in values.items()
-    }
-    if powers.get("size", 0) > 0 and rounded["size"] > LARGEST_CACHE:
+    moved: dict[str, Any] = {}
+    for name, power in powers.items():
+        value = getattr(start, name) * factors[name] ** power
+        whole = isinstance(getattr(start, name), int)
+        moved[name] = round(value) if whole else float(f"{value:.6g}")  # what can be typed again
+    moved |= {name: getattr(start, name) for name, power in powers.items() if power == 0}
+    if powers.get("size", 0) > 0 and moved["size"] > LARGEST_CACHE:
         return None
     try:
-        return replace(start, **rounded)
+        return replace(start, **moved)
     except ConfigError:
         return None

@@ -1,6 +1,7 @@
 """Scores of texts equal a loop over single tokens, whatever they are summed by."""
 
 import math
+import re
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from charlm.api import (
     shades,
 )
 from charlm.data import MinimalPair
-from charlm.errors import TextError
+from charlm.errors import ConfigError, TextError
 
 LEVELS = ["char", "byte", "bpe", "word"]
 TEXT = 'The fox said: "Öl, 朝!"\r\n\n The  hen\tand the owl 👩‍👧 ate.\n'
@@ -125,6 +126,42 @@ def test_files_are_read_to_the_end_before_the_first_score(trained, tmp_path):
 def test_a_text_that_cannot_be_scored_is_refused_at_once(trained, level, text, said):
     with pytest.raises(TextError, match=said):
         score_text(framed(trained(level)), text)
+
+
+@pytest.mark.parametrize("by", ["foo", "", None, ["word"]])
+def test_rows_that_there_are_not_are_refused_at_once(trained, by):
+    said = f"by must be token, word, sentence or line, not {by!r}."
+
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        score_text(framed(trained("char")), "a", by)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        trained("char").score("a", by=by)
+
+
+@pytest.mark.parametrize("by", ["token", "word", "sentence", "line"])
+def test_a_file_that_grows_while_it_is_scored_is_an_error(trained, tmp_path, by):
+    path = tmp_path / "log"
+    path.write_text("The fox.\n" * 3)
+    evaluator = framed(trained("char"), frame="line")
+    growing = Growing(evaluator, path)
+    ((_, tokens),) = score_files(growing, [str(path)], by)
+
+    with pytest.raises(TextError, match="the text changed while it was read; run it again"):
+        list(segments(tokens, evaluator.tokenizer, by))
+
+
+class Growing:
+    """An evaluator whose file goes on once it is scored."""
+
+    def __init__(self, evaluator, path):
+        self.tokenizer, self.read_file = evaluator.tokenizer, evaluator.read_file
+        self.evaluator, self.path = evaluator, path
+
+    def token_scores(self, text, *, details):
+        scores = list(self.evaluator.token_scores(text, details=details))
+        with self.path.open("a") as file:
+            file.write("The hen.\n")
+        return iter(scores)
 
 
 def test_a_byte_model_scores_any_bytes(trained):

@@ -166,6 +166,75 @@ def test_parted_characters_are_scored_as_the_text_and_printed_as_they_came(resco
     assert "of 7 characters in the references" in result.err
 
 
+MARKED = [
+    ("u1", -1.0, "<s> the fox ate </s>"),
+    ("u1", -1.5, "the hen ate <eos>"),
+    ("u2", -2.0, "<s>"),
+]
+
+
+def without_marks(text):
+    return " ".join(word for word in text.split() if not word.startswith("<"))
+
+
+def test_a_pretokenized_model_is_not_asked_for_the_marks_of_a_sentences_ends(
+    charlm, pretokenized, tmp_path
+):
+    marked = write(tmp_path / "marked.tsv", MARKED)
+    plain = write(tmp_path / "plain.tsv", [(u, s, without_marks(t)) for u, s, t in MARKED])
+    (tmp_path / "marked.txt").write_text("u1\t<s> the hen ate </s>\nu2\t</s>\n")
+    (tmp_path / "plain.txt").write_text("u1\tthe hen ate\nu2\t\n")
+
+    found = charlm("rescore", pretokenized, marked, "--references", "marked.txt", "--json")
+    expected = charlm("rescore", pretokenized, plain, "--references", "plain.txt", "--json")
+
+    assert (found.status, expected.status) == (0, 0)
+    found, expected = json.loads(found.out), json.loads(expected.out)
+    assert found["measured"] == expected["measured"]
+    for one, other in zip(found["utterances"], expected["utterances"], strict=True):
+        assert [h["log_prob"] for h in one["hypotheses"]] == [
+            h["log_prob"] for h in other["hypotheses"]
+        ]
+    printed = {h["text"] for u in found["utterances"] for h in u["hypotheses"]}
+    assert printed == {text for _, _, text in MARKED}
+
+
+def test_to_other_models_marks_are_text(rescore, tmp_path):
+    marked = write(tmp_path / "marked.tsv", [("u1", -1.0, "<s> the fox")])
+    plain = write(tmp_path / "plain.tsv", [("u1", -1.0, "the fox")])
+
+    assert rows_of(rescore(marked).out)[0][4] != rows_of(rescore(plain).out)[0][4]
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "reference", "said"),
+    [
+        ("the </s> fox", "the fox", "bad.tsv:2: </s> is an end of a sentence within one"),
+        ("the fox", "<s> <s> fox", "true.txt:1: <s> is an end of a sentence within one"),
+    ],
+)
+def test_a_mark_within_a_text_is_told_by_its_line(
+    charlm, pretokenized, tmp_path, hypothesis, reference, said
+):
+    (tmp_path / "bad.tsv").write_text(f"u1\t-1\ta\nu1\t-1\t{hypothesis}\n")
+    (tmp_path / "true.txt").write_text(f"u1\t{reference}\n")
+
+    result = charlm("rescore", pretokenized, "bad.tsv", "--references", "true.txt")
+
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert said in result.err
+
+
+@pytest.fixture
+def pretokenized(charlm, tmp_path):
+    """The folder of a small model of pretokenized words."""
+    (tmp_path / "words.txt").write_text("the fox ate\nthe hen ate\n" * 60)
+    small = ("--hidden-size", 8, "--batch-size", 2, "--bptt", 8, "--steps", 3)
+    result = charlm("train", "words.txt", "--level", "word", "--pretokenized", *small)
+    assert result.status == 0, result.err
+    return tmp_path / "checkpoints" / "words"
+
+
 @pytest.fixture
 def fake(monkeypatch):
     """Have the model give these log P, and count how often it was asked."""
@@ -273,14 +342,16 @@ def test_texts_that_say_nothing_are_noted_once(rescore, tmp_path):
         ("u1\t-1\ta\nu 1\t-1\ta\n", [], "bad.tsv:2: the utterance id 'u 1' holds white space"),
         ("u1\t-1\ta\nu1\t-inf\ta\n", [], "bad.tsv:2: the score must be a finite number"),
         ("u1\t-1\tthe\n", ["--spaces", "|"], "bad.tsv:1: expected characters parted by spaces"),
+        ("u1\t-1\ta\nu1\t1_0\ta\n", [], "bad.tsv:2: the score must be a finite number"),
         ("", [], "bad.tsv is empty"),
         ("u1\t-1\ta\nu9\t-1\ta\n", ["--tune", "references.tsv"], "no reference for 'u9'"),
         ("u1\t-1\ta\n", ["--references", "references.tsv"], "no hypothesis for 'u2'"),
         ("u1\t-1\ta\n", ["--tune", "bad.tsv"], "bad.tsv:1: expected utterance and text"),
         ("u1\t-1\ta\n", ["--tune", "missing.tsv"], "missing.tsv does not exist"),
         ("u1\t-1\ta\n", ["--tune", "a", "--references", "a"], "exclude each other"),
-        ("u1\t-1\ta\n", ["--scale", "-1"], "scale must be 0 or more, not -1.0"),
-        ("u1\t-1\ta\n", ["--length-bonus", "nan"], "length_bonus must be a number"),
+        ("u1\t-1\ta\n", ["--scale", "-1"], "scale must be from 0 to 1e+100, not -1.0"),
+        ("u1\t-1\ta\n", ["--scale", "1e308"], "scale must be from 0 to 1e+100, not 1e+308"),
+        ("u1\t-1\ta\n", ["--length-bonus", "nan"], "length_bonus must be from -1e+100 to 1e+100"),
         ("u1\t-1\ta\n", ["--unit", "word"], "--unit has no effect"),
         ("u1\t-1\ta\n", ["--spaces", ""], "--spaces must be a symbol without white space"),
         ("u1\t-1\ta\n", ["bad.tsv"], "name one n-best list, not 2"),
@@ -306,7 +377,7 @@ def test_mistakes_are_one_line_and_nothing_is_printed(
     ("names", "said"),
     [
         (["nosuch"], "nosuch is neither a checkpoint nor a text"),
-        (["nosuch", "nbest.tsv"], "there is no checkpoint nosuch"),
+        (["nosuch", "nbest.tsv"], "nosuch is neither a checkpoint nor a text"),
         (["-", "--tune", "-"], "only one of n-best list and references"),
     ],
 )

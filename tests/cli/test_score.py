@@ -81,6 +81,27 @@ def test_tokens_with_tabs_and_line_breaks_stay_in_their_cells(score):
     assert [int(row["token_id"]) for row in rows] == list(range(1, len(rows) + 1))
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_backslashes_are_doubled_where_they_are_the_texts_and_spell_bytes_otherwise(
+    score, tmp_path, level
+):
+    (tmp_path / "text").write_bytes(b"\\x0a\n\t\xc3\xbe")  # a thorn no model knows
+
+    lines = score("text", level=level).splitlines()[1:-1]
+
+    cells = [line.split("\t")[2] for line in lines]
+    expected = {
+        "char": [r"\\", "x", "0", "a", r"\n", r"\t", "þ"],
+        "byte": [r"\\", "x", "0", "a", r"\x0a", r"\x09", r"\xc3", r"\xbe"],
+        "bpe": [r"\\", "x", "0", "a", r"\n", r"\t", r"\xc3", r"\xbe"],
+        "word": [r"\\", "x0a", "þ"],
+    }
+    assert cells == expected[level]
+    if level in ("byte", "bpe"):
+        last = json.loads(score("text", "--jsonl", level=level).splitlines()[-2])
+        assert last["token"] == r"\xbe"
+
+
 def test_bytes_that_are_no_text_go_through(score, tmp_path):
     (tmp_path / "bytes").write_bytes(b"a\xff b")
 
@@ -180,6 +201,8 @@ def test_pairs_that_a_word_model_cannot_tell_apart_are_ties(score, tmp_path):
         (["--pairs", "pairs.tsv", "--context", "frame"], "--context has no effect"),
         (["--pairs", "pairs.tsv", "--heatmap"], "--heatmap has no effect beside --pairs"),
         (["--pairs", "pairs.tsv", "--jsonl"], "--jsonl has no effect beside --pairs"),
+        (["--pairs", "pairs.tsv", "--dynamic"], "--dynamic follows a running text, and --pairs"),
+        (["--pairs", "bad.txt"], "bad.txt:2: not UTF-8"),
         (["--pairs", "text.txt"], "text.txt:2: the line is blank"),
         (["--pairs", "missing.tsv"], "missing.tsv does not exist"),
     ],

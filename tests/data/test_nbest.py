@@ -15,6 +15,7 @@ from charlm.data import (
     read_nbest,
     read_references,
 )
+from charlm.data.nbest import strip_marks
 from charlm.errors import TextError
 
 IDS = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1, max_size=4)
@@ -91,6 +92,11 @@ def test_packed_lists_are_read_by_name(source):
         ("u1\t-Infinity\ta", "the score must be a finite number"),
         ("u1\t-1e400\ta", "the score must be a finite number"),
         ("u1\t-1e101\ta", "the score must be a finite number"),
+        ("u1\t1_0\ta", "the score must be a finite number"),
+        ("u1\t\u0661\u0662\ta", "the score must be a finite number"),
+        ("u1\t\xa0-1\ta", "the score must be a finite number"),
+        ("u1\t-1.e\ta", "the score must be a finite number"),
+        ("u1\t.\ta", "the score must be a finite number"),
         ("u1\t" + "9" * 400 + "x\ta", "not '" + "9" * 40 + "…'"),
     ],
 )
@@ -104,6 +110,65 @@ def test_a_line_of_another_form_is_told_by_its_number(source, line, said, number
 
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("score", "value"),
+    [("-12", -12), ("+3.", 3), (".5", 0.5), (" -1.5E+2 ", -150), ("2e-3", 0.002), ("007", 7)],
+)
+def test_scores_are_plain_numbers(source, score, value):
+    assert read_nbest(source(f"u1\t{score}\ta"))[0].score == value
+
+
+@pytest.mark.parametrize("read", [read_nbest, read_references])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"u1\t-1\ta\nu1\t-1\tf\xfcr\n", "nbest.tsv:2: not UTF-8 (0xfc); convert the file"),
+        (b"u1\t-1\t\xe6", "nbest.tsv:1: not UTF-8 (0xe6)"),
+        ("u1\t-1\ta\n".encode("utf-16"), "nbest.tsv:1: not UTF-8 (0xff); convert the file, for "),
+        (b"u1\t-1\ta\n" * 200_000 + b"\xff", "nbest.tsv:200001: not UTF-8"),
+    ],
+)
+def test_what_is_not_utf_8_is_told_by_its_line(source, read, content, said):
+    with pytest.raises(TextError, match=re.escape(said)) as error:
+        read(source(content))
+
+    encoding = "utf-16" if content[0] == 0xFF else "latin1"
+    assert str(error.value).endswith(f"`iconv -f {encoding} -t utf-8`.")
+
+
+def test_a_list_that_is_not_there_is_said_to_be_so(tmp_path):
+    with pytest.raises(TextError, match=r"missing\.tsv does not exist"):
+        read_nbest(Source(str(tmp_path / "missing.tsv")))
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        ("the  fox", "the  fox"),
+        ("<s> the  fox </s>", "the  fox"),
+        ("<S> The fox", "The fox"),
+        ("the fox <eos>", "the fox"),
+        ("the fox </S>", "the fox"),
+        ("the fox <stop>", "the fox"),
+        ("<s> </s>", ""),
+        ("<s>", ""),
+        ("</s>", ""),
+        ("", ""),
+        ("<s>the fox</s>", "<s>the fox</s>"),
+    ],
+)
+def test_marks_at_the_ends_of_a_text_go(text, stripped):
+    assert strip_marks(text, "nbest.tsv:7") == stripped
+
+
+@pytest.mark.parametrize(
+    "text", ["a </s> b", "<s> <s> a", "a <eos> </s>", "a <s>", "</s> a", "a <STOP> b"]
+)
+def test_marks_elsewhere_are_told_by_their_line(text):
+    with pytest.raises(TextError, match=r"^nbest\.tsv:7: <\S+> is an end of a sentence within one"):
+        strip_marks(text, "nbest.tsv:7")
 
 
 @pytest.mark.parametrize("read", [read_nbest, read_references])

@@ -13,10 +13,10 @@ def read(tmp_path, monkeypatch):
     """Read pairs from the content of a file `pairs`."""
     monkeypatch.chdir(tmp_path)
 
-    def read(content, **source):
+    def read(content, pretokenized=False, **source):
         content = content if isinstance(content, bytes) else content.encode()
         (tmp_path / "pairs").write_bytes(content)
-        return read_pairs(Source("pairs", **source))
+        return read_pairs(Source("pairs", **source), pretokenized=pretokenized)
 
     return read
 
@@ -79,6 +79,25 @@ def test_a_byte_model_reads_any_bytes(read):
     assert pair.good == "a\udcff"
 
 
+def test_pretokenized_pairs_come_without_the_marks_of_their_ends(read):
+    content = "<s> a fox </s>\tan fox <eos>\n"
+
+    assert read(content, pretokenized=True) == [MinimalPair("a fox", "an fox")]
+    assert read(content) == [MinimalPair("<s> a fox </s>", "an fox <eos>")]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a </s> fox\tan fox", "pairs:2: </s> is an end of a sentence within one"),
+        ("<s> a fox\ta fox </s>", "pairs:2: both sentences are the same"),
+    ],
+)
+def test_marks_of_pretokenized_pairs_that_say_nothing_good_are_told_by_their_line(read, line, said):
+    with pytest.raises(TextError, match=said):
+        read(f"a\tb\n{line}\n", pretokenized=True)
+
+
 OBJECT = '{"sentence_good": "A fox.", "sentence_bad": "An fox.", "UID": "a"}\n'
 
 
@@ -110,7 +129,7 @@ OBJECT = '{"sentence_good": "A fox.", "sentence_bad": "An fox.", "UID": "a"}\n'
         (OBJECT.replace("A fox.", " "), "pairs:1: sentence_good is empty"),
         (OBJECT.replace("An fox.", "A fox."), "pairs:1: both sentences are the same"),
         (OBJECT.replace("A fox", r"A \ud83d fox"), "pairs:1: .*part of a character"),
-        (b"a\xff\tb\n", "pairs is not UTF-8 at byte 1"),
+        (b"a\tb\na\xff\tb\n", r"pairs:2: not UTF-8 \(0xff\); convert the file, .*-t utf-8`\.$"),
     ],
 )
 def test_mistakes_are_told_with_file_and_line(read, content, said):

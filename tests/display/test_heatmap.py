@@ -11,10 +11,11 @@ from rich.text import Text
 from charlm.api import Shade
 from charlm.display.heatmap import (
     BARS,
+    LINE_BREAK,
     STYLES,
     bar_height,
+    cells,
     legend,
-    lines,
     rows,
     show_heatmap,
 )
@@ -110,6 +111,32 @@ def test_long_lines_are_broken_between_words_and_their_bars_with_them(paint):
     assert paint([Shade("abcdef", 0.0)], columns=4)[:4] == ["abcd", "▁▁▁▁", "ef", "▁▁"]
 
 
+def test_rows_of_an_endless_line_come_as_soon_as_they_are_full():
+    read = []
+
+    def endless():
+        while True:
+            read.append(None)
+            yield Shade("fox ", 1.0)
+
+    found = rows(cells(endless(), 1), 20)
+
+    for number in range(1, 6):
+        assert "".join(cell.text for cell in next(found)) == "fox " * 5
+        assert len(read) == 5 * number + 1
+
+
+def test_blank_lines_are_rows_and_a_line_that_just_fits_has_no_second_one(paint):
+    assert [len(row) for row in rows(cells([Shade("\n\nabcd\n", None)], 1), 4)] == [0, 0, 4]
+
+
+def test_a_pipes_lines_are_cut_as_wide_as_its_tables_are(capsys):
+    show_heatmap([("a", [Shade("fox " * 100, 1.0)])], bits_per_bar=1)
+
+    text, bars, *_ = capsys.readouterr().out.split("\n")
+    assert (text, bars) == ("fox " * 40, "▂" * 160)
+
+
 def test_a_text_is_named_where_there_are_several(paint):
     assert paint([Shade("a", 0.0)], names=True)[0] == "a.txt"
 
@@ -117,17 +144,16 @@ def test_a_text_is_named_where_there_are_several(paint):
 @given(shades=shade_lists, width=st.integers(8, 40))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_rows_fit_the_terminal_and_bars_are_as_wide_as_the_text(shades, width):
-    for line in lines(shades, 1):
-        parts = list(rows(line, width))
-        assert [cell for part in parts for cell in part] == line
-        for part in parts:
-            text = "".join(cell.text for cell in part)
-            bars = "".join(cell.bar for cell in part)
-            assert cell_len(bars) == sum(cell.width for cell in part) <= width or len(part) == 1
-            assert "\n" not in text
-            assert all(
-                c.isprintable() or c in " \xa0\u3000\u200c\u200d" or cell_len(c) for c in text
-            )
+    found = list(cells(shades, 1))
+    parts = list(rows(found, width))
+
+    assert [cell for part in parts for cell in part] == [c for c in found if c is not LINE_BREAK]
+    for part in parts:
+        text = "".join(cell.text for cell in part)
+        bars = "".join(cell.bar for cell in part)
+        assert cell_len(bars) == sum(cell.width for cell in part) <= width or len(part) == 1
+        assert "\n" not in text
+        assert all(c.isprintable() or c in " \xa0\u3000\u200c\u200d" or cell_len(c) for c in text)
 
 
 @given(shades=shade_lists)
@@ -135,7 +161,7 @@ def test_rows_fit_the_terminal_and_bars_are_as_wide_as_the_text(shades, width):
 def test_every_line_of_the_text_is_a_line(shades):
     text = "".join(shade.text for shade in shades)
 
-    found = list(lines(shades, 1))
+    found = list(rows(cells(shades, 1), 10**6))
 
     assert len(found) - text.count("\n") in (0, 1)
     assert bool(text.rpartition("\n")[2].strip("\r")) <= len(found) - text.count("\n")

@@ -1,6 +1,7 @@
 """Ranking by two models: order, ties, and the errors that it makes."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from charlm.evaluation import (
     RescoringErrors,
     make_lists,
     measure_rankings,
+    minimize_errors,
 )
 
 # Small whole numbers, so that there are ties.
@@ -96,16 +98,37 @@ def test_a_combined_score_weighs_log_p_and_length():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"scale": -0.1}, "scale must be 0 or more, not -0.1"),
-        ({"scale": math.nan}, "scale must be 0 or more, not nan"),
-        ({"scale": math.inf}, "scale must be 0 or more, not inf"),
-        ({"length_bonus": math.nan}, "length_bonus must be a number, not nan"),
-        ({"length_bonus": -math.inf}, "length_bonus must be a number, not -inf"),
+        ({"scale": -0.1}, "scale must be from 0 to 1e+100, not -0.1"),
+        ({"scale": math.nan}, "scale must be from 0 to 1e+100, not nan"),
+        ({"scale": math.inf}, "scale must be from 0 to 1e+100, not inf"),
+        ({"scale": 1e308}, "scale must be from 0 to 1e+100, not 1e+308"),
+        ({"length_bonus": math.nan}, "length_bonus must be from -1e+100 to 1e+100, not nan"),
+        ({"length_bonus": -math.inf}, "length_bonus must be from -1e+100 to 1e+100, not -inf"),
+        ({"length_bonus": -1e308}, "length_bonus must be from -1e+100 to 1e+100, not -1e+308"),
     ],
 )
 def test_settings_out_of_range_are_errors(settings, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
         RescoringConfig(**settings)
+
+
+@pytest.mark.parametrize("bonus", [1e100, -1e100])
+def test_the_largest_settings_and_scores_do_not_overflow(bonus):
+    lists, _ = as_lists([[(-1e100, -1e7, 10**6, 0), (1e100, -1.0, 1, 0)]])
+
+    with np.errstate(all="raise"):
+        combined = lists.combined(RescoringConfig(scale=1e100, length_bonus=bonus))
+
+    assert np.isfinite(combined).all()
+
+
+def test_tuning_finds_a_scale_beyond_a_million():
+    lists, errors = as_lists([[(0.0, -1.00001, 1, 1), (-50.0, -1.0, 1, 0)]])
+
+    config = minimize_errors(lists, errors, RescoringConfig())
+
+    assert config.scale > 1e6
+    assert lists.total_errors(errors, config) == 0
 
 
 def test_rankings_are_measured_beside_the_oracle():

@@ -164,6 +164,23 @@ def test_a_written_end_of_a_sentence_is_a_row_of_its_own_within_a_frame(scored):
 
     assert [each.text for each in words] == ["the", "fox", "<stop>", "ate", "it", "<stop>"]
     assert [each.place for each in words] == [1, 2, 3, 1, 2, 3]
+    assert [each.sentence for each in words] == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("frame", ["line", "paragraph", "document"])
+@given(words=st.lists(st.sampled_from(["the", "fox", "<eos>", "</s>", "\n", "\n\n"])))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_words_make_up_the_sentence_whose_number_they_have(scored, frame, words):
+    given = scored("pretokenized", " ".join(words), frame)
+    tokens, rows = given.surprisals(), words_of(given)
+
+    for each in (tokens, rows):
+        places = [(row.sentence, row.place) for row in each]
+        assert len(set(places)) == len(places)
+    for sentence in by_sentence(tokens):
+        own = [row for row in rows if row.sentence == sentence.sentence]
+        assert sum(row.nats for row in own) == pytest.approx(sentence.nats)
+        assert [row.text == "<stop>" for row in own] == [False] * (len(own) - 1) + [True]
 
 
 def test_a_word_is_its_symbols_and_its_end_given_that_the_word_before_has_ended(scored):

@@ -1,12 +1,14 @@
 """Each token with its scores and its place."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.errors import TextError
 from charlm.evaluation import TokenScores, ending_tokens, token_surprisals
 
 FRAGMENTS = ["the", "The", "fox's", "<unk>", "<eos>", " ", "  ", "\n", "\n\n", "\r\n", "\t", "\xa0"]
@@ -101,16 +103,48 @@ def test_lines_are_those_that_tokens_begin_in(scored, name, text, frame):
 def test_sentences_are_numbered_and_so_are_the_tokens_in_each(scored, name, text, frame):
     given = scored(name, text, frame)
 
-    expected = []
-    sentence = 0
-    for piece in given.pieces:
-        sentence += piece.opens
-        ids = given.tokenizer.encode(piece.text)
-        expected += [sentence] * (len(ids) + piece.closes)
     found = given.surprisals()
+    stops = [token.is_stop for token in found]
+    expected = [1 + sum(stops[:number]) for number in range(len(found))]
+    assert not found or stops[-1]
+    assert sum(stops) >= sum(piece.closes for piece in given.pieces)
     assert [token.sentence for token in found] == expected
     places = [expected[: i + 1].count(number) for i, number in enumerate(expected)]
     assert [token.place for token in found] == places
+
+
+def test_a_written_end_of_a_sentence_ends_it_within_its_frame(scored):
+    found = scored("pretokenized", "the fox <eos> </s>\n\nate </s> it", "paragraph").surprisals()
+
+    rows = [(t.sentence, t.place, t.char_start, t.is_stop) for t in found]
+    assert rows == [
+        (1, 1, 0, False),
+        (1, 2, 4, False),
+        (1, 3, 8, True),
+        (2, 1, 14, True),
+        (3, 1, 18, True),
+        (4, 1, 20, False),
+        (4, 2, 24, True),
+        (5, 1, 29, False),
+        (5, 2, 31, True),
+    ]
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+@given(text=texts)
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_backslashes_that_spell_bytes_are_told_from_those_of_the_text(scored, name, text):
+    given = scored(name, text + "\\朝")
+
+    spelt = [token for token in given.surprisals() if token.spells_bytes]
+
+    assert bool(spelt) == (name != "char")
+    for token in spelt:
+        alone = given.tokenizer.decode([token.token])
+        assert re.search(r"\\x[0-9a-f]{2}", token.text)
+        assert "\\" not in alone
+    for token in given.surprisals():
+        assert token.spells_bytes or token.text == "<stop>" or token.text == token.own
 
 
 def test_known_places(scored):
@@ -153,12 +187,10 @@ def test_scores_without_details_leave_them_out(scored):
 def test_scores_of_another_text_are_not_taken(scored):
     given, other = scored("char", "The fox"), scored("char", "The fix")
 
-    with pytest.raises(AssertionError):
-        list(token_surprisals(given.pieces, given.tokenizer, other.chunks))
-    with pytest.raises(AssertionError):
-        list(token_surprisals(given.pieces, given.tokenizer, [*given.chunks, *other.chunks]))
-    with pytest.raises(ValueError, match="shorter"):
-        list(token_surprisals(given.pieces, given.tokenizer, []))
+    fewer = [chunk for chunk in given.chunks if len(chunk)][:-1]
+    for chunks in (other.chunks, [*given.chunks, *other.chunks], fewer, []):
+        with pytest.raises(TextError, match="the text changed while it was read; run it again"):
+            list(token_surprisals(given.pieces, given.tokenizer, chunks))
 
 
 def test_neither_text_nor_scores_are_read_further_than_needed(scored):
