@@ -37,7 +37,7 @@ def main() -> None:
     print(f"charlm            {found.total_nats:.3f} nats  {seconds:.1f} s")
     nats, seconds = timed(lambda: loop(checkpoint, tokens.tokens))
     print(f"single tokens     {nats:.3f} nats  {seconds:.1f} s")
-    for window in (7, 2048):
+    for window in (64, 2048):
         reading.WINDOW = window
         again, seconds = timed(lambda: stream.measure("test", tokens).evaluation)
         print(f"window {window:<10} {again.total_nats:.3f} nats  {seconds:.1f} s")
