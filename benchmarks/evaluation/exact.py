@@ -2,9 +2,9 @@
 
 python benchmarks/evaluation/exact.py CHECKPOINT
 
-CHECKPOINT is a word model of the Penn Treebank. Prints the total surprisal of its test part by charlm, by
-a loop over single tokens and with other windows and batches; seconds of frames read together and
-one by one; and seconds with an untrained LSTM of 2 x 650.
+CHECKPOINT is a word model of the Penn Treebank. Prints the total surprisal of its test part by
+charlm, by a loop over single tokens and with other windows and batches; seconds of frames read
+together and one by one; and seconds with an untrained LSTM of 2 x 650.
 """
 
 import sys
@@ -33,7 +33,8 @@ def main() -> None:
     stream = Evaluator(checkpoint, context="stream")
     tokens = stream.split("test")
     found, seconds = timed(lambda: stream.measure("test", tokens).evaluation)
-    print(f"{found.num_tokens:,} tokens, {found.num_other:,} <other>, perplexity {found.perplexity:.4f}")
+    print(f"{found.num_tokens:,} tokens, {found.num_other:,} <other>")
+    print(f"perplexity {found.perplexity:.4f}")
     print(f"charlm            {found.total_nats:.3f} nats  {seconds:.1f} s")
     nats, seconds = timed(lambda: loop(checkpoint, tokens.tokens))
     print(f"single tokens     {nats:.3f} nats  {seconds:.1f} s")
@@ -48,7 +49,8 @@ def main() -> None:
     single = frames.with_predictor(OneByOne(checkpoint.model))
     apart, slow = timed(lambda: single.measure("test", tokens).evaluation)
     print(f"frames, batched   {together.total_nats:.3f} nats  {fast:.1f} s")
-    print(f"frames, singly    {apart.total_nats:.3f} nats  {slow:.1f} s  {slow / fast:.1f} times as long")
+    print(f"frames, singly    {apart.total_nats:.3f} nats  {slow:.1f} s")
+    print(f"                  {slow / fast:.1f} times as long")
 
     sizes = ModelConfig(
         vocab_size=checkpoint.tokenizer.vocab_size,
