@@ -1,6 +1,6 @@
 """Training steps beside a plain PyTorch loop: time, share of the matrix rate, and equal losses.
 
-    python benchmarks/training/step.py FOLDER [--steps 300]
+    python benchmarks/training/step.py FOLDER [--steps 300] [--device cuda]
 
 FOLDER holds tinyshakespeare.txt and ptb/train.txt. The plain loop is what everyone writes:
 nn.Embedding, nn.LSTM, nn.Linear (tied), cross_entropy, AdamW, float32; then the same under autocast
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.data import Epochs, make_epochs
+from charlm.device import choose_device, synchronize
 from charlm.model import LanguageModel, ModelConfig
 from charlm.text import TextConfig, build_tokenizer
 from charlm.training import Learner, TrainingConfig
@@ -70,9 +71,12 @@ def make_problem(
 class PlainLoop:
     """What everyone writes."""
 
-    def __init__(self, problem: Problem, weights: LanguageModel, bfloat16: bool) -> None:
+    def __init__(
+        self, problem: Problem, weights: LanguageModel, bfloat16: bool, device: torch.device
+    ) -> None:
         config = problem.model
         self.windows, self.bfloat16, self.step = problem.windows, bfloat16, 0
+        self.device = device
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.lstm = nn.LSTM(
             config.embedding_size, config.hidden_size, config.num_layers, batch_first=True
@@ -85,17 +89,18 @@ class PlainLoop:
             for index, layer in enumerate(weights.body.stack.recurrent_layers()):
                 for name, weight in layer.cell.named_parameters():
                     getattr(self.lstm, f"{name}_l{index}").copy_(weight)
-        self.modules = nn.ModuleList([self.embedding, self.lstm, self.output])
+        self.modules = nn.ModuleList([self.embedding, self.lstm, self.output]).to(device)
         self.optimizer = torch.optim.AdamW(self.modules.parameters(), lr=RATE, weight_decay=0)
         self.state: tuple[Tensor, ...] | None = None
 
     def advance(self) -> float:
         """One step; its loss."""
         window = self.windows.window(self.step)
-        inputs, targets = torch.from_numpy(window.inputs), torch.from_numpy(window.targets)
+        inputs = torch.from_numpy(window.inputs).to(self.device)
+        targets = torch.from_numpy(window.targets).to(self.device)
         if window.fresh.any():
             self.state = None
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             hidden, state = self.lstm(self.embedding(inputs), self.state)
             logits = self.output(hidden).float()
             loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
@@ -108,7 +113,9 @@ class PlainLoop:
         return loss.item()
 
 
-def charlm_loop(problem: Problem, weights: LanguageModel, precision: str) -> Callable[[], float]:
+def charlm_loop(
+    problem: Problem, weights: LanguageModel, precision: str, device: torch.device
+) -> Callable[[], float]:
     """charlm's step, from the same weights."""
     model = LanguageModel(problem.model)
     model.load_state_dict(weights.state_dict())
@@ -121,30 +128,32 @@ def charlm_loop(problem: Problem, weights: LanguageModel, precision: str) -> Cal
         warmup_steps=0,
         precision=precision,
     )
-    learner = Learner(model, problem.windows, training)
+    learner = Learner(model.to(device), problem.windows, training)
     return lambda: learner.advance().loss
 
 
-def matrix_rate(dtype: torch.dtype) -> float:
-    """The processor's products a second, by torch, of large matrices."""
-    a, b = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
+def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """The device's operations a second, by torch, on large matrices."""
+    a, b = (torch.randn(2048, 2048, dtype=dtype, device=device) for _ in range(2))
     times = []
     for _ in range(12):
+        synchronize(device)
         start = time.perf_counter()
         torch.mm(a, b)
+        synchronize(device)
         times.append(time.perf_counter() - start)
     return 2 * 2048**3 / min(times)
 
 
-def compare(problem: Problem, steps: int) -> None:
+def compare(problem: Problem, steps: int, device: torch.device) -> None:
     """Take the steps in turn, some at a time, and print medians, ratios and last losses."""
     torch.manual_seed(0)
     weights = LanguageModel(problem.model)
     loops = {
-        "plain float32": PlainLoop(problem, weights, bfloat16=False).advance,
-        "plain bfloat16": PlainLoop(problem, weights, bfloat16=True).advance,
-        "charlm float32": charlm_loop(problem, weights, "float32"),
-        "charlm bfloat16": charlm_loop(problem, weights, "bfloat16"),
+        "plain float32": PlainLoop(problem, weights, bfloat16=False, device=device).advance,
+        "plain bfloat16": PlainLoop(problem, weights, bfloat16=True, device=device).advance,
+        "charlm float32": charlm_loop(problem, weights, "float32", device),
+        "charlm bfloat16": charlm_loop(problem, weights, "bfloat16", device),
     }
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     losses: dict[str, list[float]] = {name: [] for name in loops}
@@ -154,7 +163,7 @@ def compare(problem: Problem, steps: int) -> None:
                 start = time.perf_counter()
                 losses[name].append(advance())
                 seconds[name].append(time.perf_counter() - start)
-    rates = {"float32": matrix_rate(torch.float32), "bfloat16": matrix_rate(torch.bfloat16)}
+    rates = {name: matrix_rate(getattr(torch, name), device) for name in ("float32", "bfloat16")}
     tokens = problem.batch_size * problem.bptt
     plain = statistics.median(seconds["plain float32"])
     last = statistics.mean(losses["plain float32"][-50:])
@@ -182,15 +191,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--sizes", action="store_true", help="1x128 to 1x1024 characters too")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    device = choose_device(options.device)
     shakespeare = options.folder / "tinyshakespeare.txt"
     sizes = (128, 256, 1024) if options.sizes else ()
     for size in (512, *sizes):
         name = f"1x{size} characters, 32 x 64"
-        compare(make_problem(name, shakespeare, "char", 32, 64, hidden_size=size), options.steps)
+        compare(
+            make_problem(name, shakespeare, "char", 32, 64, hidden_size=size), options.steps, device
+        )
     words = options.folder / "ptb" / "train.txt"
     shape = {"hidden_size": 650, "num_layers": 2}
-    compare(make_problem("2x650 words, 32 x 35", words, "word", 32, 35, **shape), options.steps)
+    compare(
+        make_problem("2x650 words, 32 x 35", words, "word", 32, 35, **shape), options.steps, device
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Dropout of whole features, whole embeddings and single recurrent weights."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 
@@ -9,8 +11,7 @@ def locked_dropout(x: Tensor, p: float) -> Tensor:
     What stays is scaled by 1 / (1 - p), so the expectation is x (Gal & Ghahramani 2016,
     arXiv:1512.05287; Merity et al. 2018, arXiv:1708.02182, sec. 4.2).
     """
-    mask = x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1 - p).div_(1 - p)
-    return x * mask
+    return keep(x, p, (x.shape[0], 1, x.shape[2]))
 
 
 def embedding_dropout(vectors: Tensor, p: float) -> Tensor:
@@ -19,8 +20,7 @@ def embedding_dropout(vectors: Tensor, p: float) -> Tensor:
     What stays is scaled by 1 / (1 - p) (Gal & Ghahramani 2016, sec. 4.2; Merity et al. 2018,
     sec. 4.3).
     """
-    mask = vectors.new_empty(len(vectors), 1).bernoulli_(1 - p).div_(1 - p)
-    return vectors * mask
+    return keep(vectors, p, (len(vectors), 1))
 
 
 def weight_dropout(weight: Tensor, p: float) -> Tensor:
@@ -29,8 +29,15 @@ def weight_dropout(weight: Tensor, p: float) -> Tensor:
     DropConnect (Wan et al. 2013) on hidden-to-hidden weights, what stays scaled by 1 / (1 - p)
     (Merity et al. 2018, sec. 2). The raw weights receive the gradients of those that stay.
     """
-    mask = weight.new_empty(weight.shape).bernoulli_(1 - p).div_(1 - p)
-    return weight * mask
+    return keep(weight, p, weight.shape)
+
+
+def keep(x: Tensor, p: float, shape: Sequence[int]) -> Tensor:
+    """x where a mask of this shape, broadcast over it, does not drop it; scaled by 1 / (1 - p).
+
+    The scale is no part of the mask, which in bfloat16 would round it.
+    """
+    return x * x.new_empty(shape).bernoulli_(1 - p) / (1 - p)
 
 
 class Dropout(nn.Module):

@@ -12,6 +12,7 @@ from charlm.data.corpus import (
     read_text,
 )
 from charlm.data.epochs import Epochs, make_epochs
+from charlm.data.frame_windows import find_frames
 from charlm.data.frames import Frame, Framing, Piece, frame_pieces
 from charlm.data.made import MADE_CORPORA, made_corpus
 from charlm.data.nbest import (
@@ -33,7 +34,8 @@ from charlm.data.token_file import (
     open_token_file,
     write_token_file,
 )
-from charlm.data.windows import NOT_PREDICTED, Window, Windows, make_windows
+from charlm.data.window import NOT_PREDICTED, Window
+from charlm.data.windows import Windows, make_windows
 
 __all__ = [
     "MADE_CORPORA",
@@ -61,6 +63,7 @@ __all__ = [
     "comes_once",
     "count_tokens",
     "encode_part",
+    "find_frames",
     "find_tokens",
     "frame_pieces",
     "join_frames",

@@ -6,7 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.data.windows import StreamWindows, Window, Windows, make_windows
+from charlm.data.stream_windows import StreamWindows
+from charlm.data.window import Window
+from charlm.data.windows import Windows, make_windows
 from charlm.errors import ConfigError
 
 HALVED = 0.05  # of the windows have half the length: Merity et al. 2018, sec. 4.1

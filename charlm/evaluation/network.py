@@ -14,8 +14,6 @@ from charlm.data import NOT_PREDICTED
 from charlm.evaluation.predictor import Predictions, Predictor, PredictorState
 from charlm.model import LanguageModel, State, select_state
 
-CACHED_LOGITS = 1 << 21  # 8 MiB
-
 
 class HiddenReader(Predictor, Protocol):
     """A predictor that shows the hidden vectors from which it predicts."""
@@ -47,7 +45,7 @@ class NetworkPredictor:
     def predict(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Predictions, State]:
         hidden, state = self._body(inputs, state)
         return Predictions(
-            log_probs=self._log_probs(hidden, targets),
+            log_probs=-self._nats(hidden, targets),
             distribution=lambda: self._head(hidden).log_softmax(-1),
         ), state
 
@@ -61,15 +59,9 @@ class NetworkPredictor:
             logits: Tensor = self.model.head(hidden)
             return logits
 
-    def _log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Of the targets, a few places at a time: their logits stay in the processor's cache."""
-        places = max(1, CACHED_LOGITS // self.model.config.vocab_size)
-        parts = zip(
-            hidden.flatten(0, 1).split(places), targets.flatten().split(places), strict=True
-        )
+    def _nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            nats = torch.cat([self.model.head.nats(part, wanted) for part, wanted in parts])
-        return -nats.view(targets.shape)
+            return self.model.head.nats(hidden, targets)
 
     def select_rows(self, state: State, rows: NDArray[np.int64]) -> State:
         return select_state(state, torch.from_numpy(rows).to(self.model.device))

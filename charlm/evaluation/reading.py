@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlm.data import NOT_PREDICTED, make_windows
+from charlm.data import NOT_PREDICTED, find_frames, make_windows
 from charlm.device import exact_float32
 from charlm.evaluation.predictor import MAX_ROWS, WINDOW, Predictions, Predictor
 from charlm.evaluation.token_scores import TokenScores
@@ -72,14 +72,10 @@ def read_stream(predictor: Predictor, tokens: Tokens, reading: Reading) -> Itera
 
 def read_frames(predictor: Predictor, tokens: Tokens, reading: Reading) -> Iterator[TokenScores]:
     """Each token after what comes before it in its frame."""
-    starts = np.flatnonzero(tokens == reading.start_id)
-    lengths = np.diff(starts, append=len(tokens))
-    for block in blocks(lengths):
-        frames = [
-            tokens[start : start + n]
-            for start, n in zip(starts[block], lengths[block], strict=True)
-        ]
-        yield from read_block(predictor, frames, reading)
+    for starts, ends in find_frames(tokens, reading.start_id):
+        for block in blocks(ends - starts):
+            places = zip(starts[block], ends[block], strict=True)
+            yield from read_block(predictor, [tokens[a:b] for a, b in places], reading)
 
 
 def read_block(

@@ -179,7 +179,6 @@ def write_gradients(
     gradients.hidden.zero_()
     for words in reversed(linear_map.parts):
         if words is not linear_map.parts[-1]:
-            del probs  # before there are others
             probs = linear_map.logits(words).sub_(log_total).exp_()
         column, here = linear_map.find(words)
         errors = probs.scatter_add_(1, column, -here).to(masked)  # the gradient of the logits

@@ -89,6 +89,7 @@ class Body(nn.Module):
         weight = torch.empty(config.vocab_size, config.embedding_size)
         nn.init.uniform_(weight, -0.1, 0.1)  # Merity et al. 2018, sec. 5
         self.embedding: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)
+        self.is_tied = config.tie_embeddings
         between = config.dropout if config.hidden_dropout is None else config.hidden_dropout
         self.stack = RecurrentStack(make_layers(config), between)
         self.embedding_dropout = EmbeddingDropout(config.embedding_dropout)
@@ -120,7 +121,9 @@ class Body(nn.Module):
         distinct, index = tokens.unique(return_inverse=True)
         # A matrix product of a shape never seen is compiled first: let there be few shapes.
         distinct = pad(distinct, (0, -len(distinct) % DISTINCT))
-        return Lookup(self.embedding_dropout(embedding(distinct, weight)), index)
+        # Of a tied weight the head gives a whole gradient; to add a few rows needs no second one.
+        vectors = embedding(distinct, weight, sparse=self.is_tied)
+        return Lookup(self.embedding_dropout(vectors), index)
 
 
 def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead:

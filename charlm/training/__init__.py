@@ -3,13 +3,12 @@
 from charlm.training.config import TrainingConfig
 from charlm.training.given import read_given
 from charlm.training.learner import Learner, Step
-from charlm.training.plan import Plan, make_plan, parse_time
+from charlm.training.pace import parse_time
+from charlm.training.plan import Plan, make_plan
 from charlm.training.prepare import (
     Planned,
     Prepared,
     create_run,
-    find_corpus,
-    find_part,
     plan_run,
     prepare_run,
     resume_run,
@@ -23,6 +22,7 @@ from charlm.training.run import (
     Validated,
     WentBack,
 )
+from charlm.training.texts import find_corpus, find_part
 from charlm.training.verdict import Verdict, judge
 
 __all__ = [

@@ -25,7 +25,7 @@ class WeightAverage:
     - "tail": those of the last `average_share` of all steps count alike.
     - "triggered": all count alike since the first validation that was worse than the best of those
       more than `trigger_interval` validations earlier. With plain SGD this is NT-ASGD (Merity et
-      al. 2018, arXiv:1708.02182, Algorithm 1).
+      al. 2018, arXiv:1708.02182, sec. 3, by the rule of the authors' program).
     """
 
     def __init__(self, config: TrainingConfig) -> None:

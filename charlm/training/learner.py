@@ -1,7 +1,7 @@
 """Everything that changes as a model learns, and the step that changes it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Step:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the step could be taken; if not, the weights are as before."""
+        """Whether the step made sense; if not, it has spoilt the weights."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
@@ -68,29 +68,42 @@ class Learner:
         return len(self.windows) / self.config.accumulation_steps
 
     def advance(self) -> Step:
+        """Take one step."""
+        return self.take_steps(1)[0]
+
+    def take_steps(self, count: int) -> list[Step]:
+        """Take so many steps, then look at what they saw.
+
+        A device that works on its own is waited for once, at the end. So a step that is not finite
+        has been taken too, and has spoilt the weights: go back by `load_tensors`.
+        """
+        taken = [self._take_step() for _ in range(count)]
+        seen = torch.stack([numbers for _, numbers in taken]).tolist()
+        return [
+            replace(step, loss=loss, grad_norm=norm)
+            for (step, _), (loss, norm) in zip(taken, seen, strict=True)
+        ]
+
+    def _take_step(self) -> tuple[Step, Tensor]:
         """Learn from the next windows: forward, backward, clip, update.
 
-        A step that is not finite changes nothing but the random numbers.
+        Loss and norm of gradients are on the device, (2,), and not in the step yet.
         """
-        batches = [self._take(number) for number in self._numbers(self.step)]
+        batches = [self._fetch(number) for number in self._numbers(self.step)]
         rate = self._learning_rate(batches)
         num_tokens = sum(batch.num_tokens for batch in batches)
         self.optimizer.zero_grad()
-        state, losses = self.state, []
+        losses = []
         for batch in batches:
-            loss, state = self._learn(batch, state, batch.num_tokens / max(1, num_tokens))
-            losses.append(loss)
+            losses.append(self._learn(batch, batch.num_tokens / max(1, num_tokens)))
         norm = clip_gradients(self.model, self.config)
-        self._ahead = {number: self._load(number) for number in self._numbers(self.step + 1)}
-        # The only look at the device's numbers: a GPU has worked while the next windows were read.
-        loss, grad_norm = torch.stack([torch.stack(losses).sum(), norm.float()]).tolist()
-        step = Step(self.step + 1, loss, grad_norm, rate, num_tokens)
-        if step.is_finite:
-            self.optimizer.step(rate)
-            self.state = state
-            self.step += 1
-            self.average.take_step(self.model, self.step)
-        return step
+        self.optimizer.step(rate)
+        self.step += 1
+        self.average.take_step(self.model, self.step)
+        # While a GPU works, the next windows are read.
+        self._ahead = {number: self._load(number) for number in self._numbers(self.step)}
+        numbers = torch.stack([torch.stack(losses).sum(), norm.float()])
+        return Step(self.step, math.nan, math.nan, rate, num_tokens), numbers
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, but `step` and `rate_scale`, by name; copies, on their device."""
@@ -130,7 +143,7 @@ class Learner:
         count = self.config.accumulation_steps
         return range(step * count, (step + 1) * count)
 
-    def _take(self, number: int) -> Batch:
+    def _fetch(self, number: int) -> Batch:
         return self._ahead.pop(number, None) or self._load(number)
 
     def _load(self, number: int) -> Batch:
@@ -149,14 +162,14 @@ class Learner:
             rate *= float(np.mean([batch.inputs.shape[1] for batch in batches])) / self.config.bptt
         return rate
 
-    def _learn(self, batch: Batch, state: State | None, share: float) -> tuple[Tensor, State]:
-        """Add the gradients of one window, which has `share` of the step's tokens.
+    def _learn(self, batch: Batch, share: float) -> Tensor:
+        """Add the gradients of one window, which has `share` of the step's tokens, and go past it.
 
-        Returns its share of the step's loss, and the state after it.
+        Returns its share of the step's loss.
         """
         model, config = self.model.train(), self.config
         with autocast(model.device, config.precision):
-            state = model.carry_state(state, batch.window.fresh)
+            state = model.carry_state(self.state, batch.window.fresh)
             if config.activation_penalty or config.temporal_activation_penalty:
                 raw, dropped, state = model.body.activations(batch.inputs, state)
                 loss = model.head.loss(dropped, batch.targets)
@@ -165,4 +178,5 @@ class Learner:
                 loss, state = model.loss(batch.inputs, batch.targets, state)
                 objective = loss
         (objective * share).backward()
-        return loss.detach() * share, detach_state(state)
+        self.state = detach_state(state)
+        return loss.detach() * share

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,12 @@ from charlm.data import (
     Corpus,
     CorpusConfig,
     Epochs,
-    Part,
     TokenFile,
-    Windows,
     encode_part,
-    find_tokens,
-    make_epochs,
-    make_windows,
     read_corpus,
 )
 from charlm.device import free_memory, has_bfloat16
-from charlm.errors import CheckpointError, ConfigError, TextError
+from charlm.errors import CheckpointError, ConfigError
 from charlm.location import RECIPE
 from charlm.model import LanguageModel
 from charlm.settings import pick, setting_names
@@ -40,14 +36,12 @@ from charlm.text import TextConfig, Tokenizer, build_tokenizer
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
-from charlm.training.plan import DEFAULT_TIME, Plan, make_plan, parse_time
+from charlm.training.pace import DEFAULT_TIME, parse_time
+from charlm.training.plan import Plan, make_plan
 from charlm.training.recipe import Recipe
 from charlm.training.rules import Facts
 from charlm.training.run import Progress, TrainingRun
-
-VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
-VALID_STREAMS = 64
-VALID_WINDOW = 256
+from charlm.training.texts import VALID_TOKENS, find_part, train_windows, valid_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +99,7 @@ def plan_run(given: Mapping[str, Any], device: torch.device) -> Planned:
     if len(valid) < 2:
         refuse_validation_settings(given)
 
+    @cache  # those of independent frames are found by going through the text
     def epochs(training: TrainingConfig) -> Epochs:
         return train_windows(train, tokenizer, corpus.config, training)
 
@@ -164,7 +159,7 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
     tensors, settled = load_state(folder)
     kept = json.loads(settled)
     training, progress = read_settled(folder, kept)
-    if progress.stopped or progress.step >= training.steps:
+    if progress.is_finished(training.steps):
         raise CheckpointError(
             f"{folder} is finished, at step {progress.step:,} of {training.steps:,}; to train "
             f"longer, start anew with --recipe {folder / RECIPE} and more --steps."
@@ -213,78 +208,6 @@ def assemble(
         learner=Learner(model, windows, training),
         valid=valid_windows(valid, tokenizer, config.corpus),
     )
-
-
-def train_windows(
-    train: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig, training: TrainingConfig
-) -> Epochs:
-    """The windows of all epochs."""
-    return make_epochs(
-        train.tokens,
-        batch_size=training.batch_size,
-        bptt=training.bptt,
-        start_id=tokenizer.start_id,
-        independent_frames=corpus.independent_frames,
-        variable_bptt=training.variable_bptt,
-        partial_shuffle=training.partial_shuffle,
-        seed=training.seed,
-    )
-
-
-def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) -> Windows | None:
-    """Parallel streams for the estimate while training; None where nothing is held out."""
-    if len(valid) < 2:
-        return None
-    tokens = valid.tokens[:VALID_TOKENS]
-    streams = max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW))
-    return make_windows(
-        tokens,
-        batch_size=streams,
-        bptt=VALID_WINDOW,
-        start_id=tokenizer.start_id,
-        independent_frames=corpus.independent_frames,
-    )
-
-
-def find_part(config: CheckpointConfig, tokenizer: Tokenizer, part: Part) -> TokenFile:
-    """The tokens of one part of the corpus that a checkpoint was trained on.
-
-    The texts themselves are looked at where they still are, so that no other text is taken for
-    them; where they are gone (standard input always is), the kept tokens serve.
-
-    Raises:
-        CheckpointError: the corpus has changed, or was standard input, whose tokens are gone.
-        TextError: the corpus is gone with its tokens.
-    """
-    names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
-    kept = find_tokens(config.corpus, config.corpus_sha256, part, tokenizer)
-    if kept is not None and not all(Path(name).exists() for name in names):
-        return kept
-    return encode_part(find_corpus(config), part, tokenizer)
-
-
-def find_corpus(config: CheckpointConfig) -> Corpus:
-    """The corpus that a checkpoint was trained on.
-
-    Raises:
-        CheckpointError: it has changed, or was standard input.
-        TextError: it is gone.
-    """
-    names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
-    if "-" in names:
-        raise CheckpointError(
-            "this model was trained on standard input, which is no longer there; name the text."
-        )
-    try:
-        corpus = read_corpus(config.corpus, config.text)
-    except TextError as error:
-        raise TextError(f"the text that the model was trained on is needed: {error}") from error
-    if corpus.sha256 != config.corpus_sha256:
-        raise CheckpointError(
-            f"{', '.join(names)} has changed since the model was trained on it; put the old text "
-            "back, or name the text to use."
-        )
-    return corpus
 
 
 def refuse_validation_settings(given: Mapping[str, Any]) -> None:

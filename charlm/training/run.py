@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from charlm.training.schedule import plateau_factor
 SAVE_SECONDS = 60.0  # the most work that a crash can cost
 REPORTS = 200  # lines in metrics.jsonl, validations aside
 MAX_SETBACKS = 3
+AT_ONCE = {"cpu": 1, "cuda": 16, "mps": 16}  # steps before the device is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,17 @@ class Progress:
     unreported_tokens: int = 0
     unreported_seconds: float = 0.0  # of those steps alone
 
-    def take(self, step: Step, seconds: float) -> None:
-        """Take in a step, which took so many seconds."""
-        self.step = step.step
-        self.num_tokens += step.num_tokens
-        self.unreported_nats += step.loss * step.num_tokens
-        self.unreported_tokens += step.num_tokens
+    def is_finished(self, steps: int) -> bool:
+        """Whether no step of so many is left to take."""
+        return self.stopped or self.step >= steps
+
+    def take(self, steps: Sequence[Step], seconds: float) -> None:
+        """Take in steps, which together took so many seconds."""
+        self.step = steps[-1].step
+        for step in steps:
+            self.num_tokens += step.num_tokens
+            self.unreported_nats += step.loss * step.num_tokens
+            self.unreported_tokens += step.num_tokens
         self.unreported_seconds += seconds
 
 
@@ -109,7 +115,7 @@ class TrainingRun:
     @property
     def is_finished(self) -> bool:
         """Whether no step is left to take."""
-        return self.progress.stopped or self.progress.step >= self.learner.config.steps
+        return self.progress.is_finished(self.learner.config.steps)
 
     def events(self) -> Iterator[Event]:
         """Train to the end, or until the caller stops asking; then call `save`.
@@ -133,13 +139,15 @@ class TrainingRun:
             before = self.progress.seconds
             while not self.is_finished:
                 began = time.monotonic()
-                step = self.learner.advance()
+                steps = self.learner.take_steps(self._steps_at_once(report_every))
                 ended = time.monotonic()
                 self.progress.seconds = before + ended - started
-                if not step.is_finite:
-                    yield self._go_back(step, good)
+                bad = next((step for step in steps if not step.is_finite), None)
+                if bad is not None:
+                    yield self._go_back(bad, good)
                     continue
-                self.progress.take(step, ended - began)
+                self.progress.take(steps, ended - began)
+                step = steps[-1]
                 if step.step % report_every == 0 or step.step == config.steps:
                     self._report(step)
                 # Whoever stops at an event finds the run whole: what belongs to the step is done.
@@ -153,7 +161,7 @@ class TrainingRun:
                 elif time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
-                yield step
+                yield from steps
                 yield from tried
 
     def save(self) -> None:
@@ -172,6 +180,13 @@ class TrainingRun:
         self.progress = progress
         self._put_back(tensors, progress)
         forget_metrics_after(self.folder, progress.step)
+
+    def _steps_at_once(self, report_every: int) -> int:
+        """How many to take before looking: nothing else is due before the last of them."""
+        config, done = self.learner.config, self.progress.step
+        at_once = AT_ONCE[self.learner.model.device.type]
+        every = report_every, config.valid_every, config.steps
+        return min(at_once, *(number - done % number for number in every))
 
     def _copy(self) -> tuple[dict[str, Tensor], Progress]:
         return self.learner.tensors(), replace(self.progress)

@@ -146,7 +146,7 @@ def test_running_out_of_memory_says_what_to_lower(charlm, corpus, monkeypatch):
     def hungry(*arguments, **settings):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: 1e15 bytes")
 
-    monkeypatch.setattr("charlm.training.learner.Learner.advance", hungry)
+    monkeypatch.setattr("charlm.training.learner.Learner.take_steps", hungry)
 
     result = charlm("train", corpus, "--steps", 3, "--hidden-size", 8)
 

@@ -89,15 +89,15 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
 
 def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch):
     charlm("train", corpus, *SMALL, "--steps", 20, "-o", "whole")
-    take, taken = Learner.advance, []
+    take, taken = Learner.take_steps, []
 
-    def interrupt_at_step_8(learner):
+    def interrupt_at_step_8(learner, count):
         taken.append(True)
         if len(taken) == 8:
             signal.raise_signal(signal.SIGINT)
-        return take(learner)
+        return take(learner, count)
 
-    monkeypatch.setattr(Learner, "advance", interrupt_at_step_8)
+    monkeypatch.setattr(Learner, "take_steps", interrupt_at_step_8)
     stopped = charlm("train", corpus, *SMALL, "--steps", 20)
     resumed = charlm("train", corpus, "--resume")
 
@@ -171,13 +171,13 @@ def test_mistakes_are_one_line_and_status_1(charlm, corpus, arguments, said, mon
 
 def test_a_run_is_resumed_on_its_own_texts_only(charlm, corpus, tmp_path, monkeypatch):
     (tmp_path / "other.txt").write_text(corpus.read_text())
-    take = Learner.advance
+    take = Learner.take_steps
 
-    def interrupt(learner):
+    def interrupt(learner, count):
         signal.raise_signal(signal.SIGINT)
-        return take(learner)
+        return take(learner, count)
 
-    monkeypatch.setattr(Learner, "advance", interrupt)
+    monkeypatch.setattr(Learner, "take_steps", interrupt)
     charlm("train", corpus, *SMALL, "--steps", 20, "-o", "run")
 
     result = charlm("train", "other.txt", "--resume", "-o", "run")

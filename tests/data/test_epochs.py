@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charlm.data import make_epochs, make_windows
 from charlm.data.epochs import draw_cuts
-from charlm.data.windows import NOT_PREDICTED
+from charlm.data.window import NOT_PREDICTED
 from charlm.errors import ConfigError
 
 START = 0

@@ -1,13 +1,18 @@
 """Windows: every token is a target once, in order, after the tokens that came before it."""
 
 from itertools import accumulate
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.data.windows import NOT_PREDICTED, FrameWindows, StreamWindows, make_windows
+from charlm.data import frame_windows
+from charlm.data.frame_windows import FrameWindows
+from charlm.data.stream_windows import StreamWindows
+from charlm.data.window import NOT_PREDICTED
+from charlm.data.windows import make_windows
 
 START = 0
 frame_lists = st.lists(st.integers(1, 9), max_size=12)
@@ -155,6 +160,33 @@ def test_each_stream_of_frames_ends_as_near_its_share_as_whole_frames_allow(
         used += sum(int(w.fresh[b] and (w.targets[b] != NOT_PREDICTED).any()) for w in windows)
         share = len(tokens) * (b + 1) / batch_size
         assert abs(used - share) == pytest.approx(min(abs(end - share) for end in ends))
+
+
+@given(
+    lengths=frame_lists,
+    batch_size=batch_sizes,
+    bptt=bptts,
+    block=st.integers(1, 4),
+    chunk=st.integers(1, 7),
+)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_frame_windows_are_the_same_however_they_are_looked_for(
+    lengths, batch_size, bptt, block, chunk
+):
+    tokens = tokens_of(lengths)
+    whole = list(by_frame(tokens, batch_size, bptt))
+
+    with mock.patch.multiple(frame_windows, BLOCK=block, CHUNK=chunk):
+        windows = by_frame(tokens, batch_size, bptt)
+        backwards = [windows[index] for index in reversed(range(len(windows)))][::-1]
+
+    assert len(backwards) == len(whole)
+    for one, other in zip(backwards, whole, strict=True):
+        assert (one.inputs.tolist(), one.targets.tolist(), one.fresh.tolist()) == (
+            other.inputs.tolist(),
+            other.targets.tolist(),
+            other.fresh.tolist(),
+        )
 
 
 @pytest.mark.parametrize("kind", [stream, by_frame])

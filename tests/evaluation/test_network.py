@@ -37,7 +37,7 @@ def test_reading_shows_the_hidden_vectors_of_single_steps(cell, small_model, ran
 def test_how_many_logits_are_held_makes_no_difference(
     held, small_model, random_text, looped, said, monkeypatch
 ):
-    monkeypatch.setattr("charlm.evaluation.network.CACHED_LOGITS", held)
+    monkeypatch.setattr("charlm.model.cross_entropy.CPU_LOGITS", held)
     model, tokens = small_model(), random_text()
     rows = np.stack([tokens, tokens]).astype(int)
 

@@ -6,7 +6,8 @@ from charlm.errors import ConfigError, TextError
 from charlm.model import LanguageModel
 from charlm.training import Facts, make_plan, parse_time, rules
 from charlm.training.memory import memory_bytes
-from charlm.training.plan import find_pace, plan_training
+from charlm.training.pace import find_pace
+from charlm.training.settle import plan_training
 
 
 def facts(num_tokens=1_000_000, **changes):
@@ -111,7 +112,7 @@ def test_a_text_seen_often_is_learnt_with_more_dropout(epochs, dropout):
 
 def test_the_time_that_measuring_takes_is_part_of_the_budget(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("charlm.training.plan.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("charlm.training.pace.time.monotonic", lambda: now[0])
 
     def slow(model, training, seconds):
         now[0] += 100

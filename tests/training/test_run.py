@@ -57,17 +57,17 @@ def test_patience_stops_a_run_that_no_longer_improves(prepare):
 
 def test_a_loss_that_is_not_finite_goes_back_with_half_the_rate(prepare, monkeypatch):
     run = prepare(steps=30, valid_every=10).run
-    learner, advance = run.learner, run.learner.advance
+    learner, take_steps = run.learner, run.learner.take_steps
     broken = []
 
-    def advance_once_broken():
+    def once_broken(count):
         if learner.step == 14 and not broken:
             broken.append(True)
             with torch.no_grad():
                 learner.model.head.projection.bias.fill_(math.nan)
-        return advance()
+        return take_steps(count)
 
-    monkeypatch.setattr(learner, "advance", advance_once_broken)
+    monkeypatch.setattr(learner, "take_steps", once_broken)
 
     events = list(run.events())
 
@@ -79,10 +79,30 @@ def test_a_loss_that_is_not_finite_goes_back_with_half_the_rate(prepare, monkeyp
     assert steps == sorted(set(steps))
 
 
+def test_a_device_that_is_seldom_waited_for_trains_the_same(prepare, monkeypatch):
+    monkeypatch.setattr(run_module, "REPORTS", 1)
+    settings = {"steps": 40, "valid_every": 9, "averaging": "ema"}
+    waited = prepare(**settings).run
+    events = list(waited.events())
+
+    monkeypatch.setitem(run_module.AT_ONCE, "cpu", 16)
+    seldom = prepare("seldom", **settings).run
+    take_steps, counts = seldom.learner.take_steps, []
+    monkeypatch.setattr(
+        seldom.learner, "take_steps", lambda count: counts.append(count) or take_steps(count)
+    )
+
+    assert list(seldom.events()) == events
+    assert counts == [9, 9, 9, 9, 4]
+    assert seldom.learner.tensors().keys() == waited.learner.tensors().keys()
+    for name, tensor in seldom.learner.tensors().items():
+        assert torch.equal(tensor, waited.learner.tensors()[name])
+
+
 def test_three_such_losses_in_a_row_end_the_run(prepare, monkeypatch):
     run = prepare(steps=30).run
     bad = Step(1, math.nan, 1.0, 0.1, 4)
-    monkeypatch.setattr(run.learner, "advance", lambda: bad)
+    monkeypatch.setattr(run.learner, "take_steps", lambda count: [bad])
 
     went_back = []
     with pytest.raises(TrainingError, match="not finite 3 times in a row") as error:
@@ -98,15 +118,15 @@ def test_three_such_losses_in_a_row_end_the_run(prepare, monkeypatch):
 def test_weights_that_were_broken_are_not_kept(prepare, monkeypatch):
     run = prepare(steps=30).run
     before = {k: v.clone() for k, v in model_weights(run.learner.model).items()}
-    advance = run.learner.advance
+    take_steps = run.learner.take_steps
 
-    def breaking():
-        step = advance()
+    def breaking(count):
+        steps = take_steps(count)
         with torch.no_grad():
             run.learner.model.body.embedding.weight.fill_(math.nan)
-        return step
+        return steps
 
-    monkeypatch.setattr(run.learner, "advance", breaking)
+    monkeypatch.setattr(run.learner, "take_steps", breaking)
     with pytest.raises(TrainingError):
         list(run.events())
 
@@ -367,17 +387,17 @@ def test_a_plateau_divides_the_rate_where_nothing_is_gained(prepare, monkeypatch
 def test_a_plateau_and_a_setback_work_together(prepare, monkeypatch):
     validations_of(monkeypatch, [3.0, 3.1, 3.2])
     run = prepare(steps=15, valid_every=5, schedule="plateau", warmup_steps=0).run
-    learner, advance = run.learner, run.learner.advance
+    learner, take_steps = run.learner, run.learner.take_steps
     bad = Step(13, math.nan, 1.0, 0.1, 4)
     broken = []
 
-    def advance_once_broken():
+    def once_broken(count):
         if learner.step == 12 and not broken:
             broken.append(True)
-            return bad
-        return advance()
+            return [bad]
+        return take_steps(count)
 
-    monkeypatch.setattr(learner, "advance", advance_once_broken)
+    monkeypatch.setattr(learner, "take_steps", once_broken)
 
     events = list(run.events())
 
@@ -389,15 +409,15 @@ def test_a_plateau_and_a_setback_work_together(prepare, monkeypatch):
 def test_a_setback_forgets_the_steps_that_it_takes_back(prepare, train, monkeypatch):
     monkeypatch.setattr(run_module, "REPORTS", 1)
     run = prepare(steps=20, valid_every=5).run
-    advance = run.learner.advance
+    take_steps = run.learner.take_steps
     taken = []
 
-    def advance_once_broken():
-        step = advance()
+    def once_broken(count):
+        (step,) = take_steps(count)
         taken.append(step)
-        return Step(step.step, math.nan, 1.0, 0.1, 4) if len(taken) == 13 else step
+        return [Step(step.step, math.nan, 1.0, 0.1, 4) if len(taken) == 13 else step]
 
-    monkeypatch.setattr(run.learner, "advance", advance_once_broken)
+    monkeypatch.setattr(run.learner, "take_steps", once_broken)
     list(run.events())
 
     counted = taken[:10] + taken[13:]

@@ -1,0 +1,111 @@
+"""Windows of frames that know nothing of one another.
+
+A text may be a gigabyte of short lines, and where its windows begin would fill more memory than it.
+So only the place of every `BLOCK`th is kept, and those that follow are found again when wanted.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.data.window import NOT_PREDICTED, Window
+
+BLOCK = 1024  # windows
+CHUNK = 1 << 20  # tokens that are looked through at once
+
+
+class FrameWindows:
+    """The text in `batch_size` streams of whole frames, state reset at each `<start>`.
+
+    Frames abc, de, fghi and jk, <start> and <stop> among their letters, with batch_size=2, bptt=2:
+
+        inputs  a b | d .          targets  b c | e .
+                f g | h . | j .             g h | i . | k .
+
+    A frame ends its window; dots are padding. Each stream takes consecutive frames, as equal in
+    tokens as whole frames allow: a frame belongs where its middle falls. Every token but `<start>`
+    is a target.
+    """
+
+    def __init__(
+        self, tokens: NDArray[np.integer], *, batch_size: int, bptt: int, start_id: int
+    ) -> None:
+        self._tokens = tokens
+        self._bptt = bptt
+        self._start_id = start_id
+        counts = np.zeros(batch_size, dtype=np.int64)  # windows of each stream
+        blocks, done = [], 0
+        for starts, ends in find_frames(tokens, start_id):
+            num_windows = -(-(ends - starts - 1) // bptt)
+            np.add.at(counts, (starts + ends) * batch_size // (2 * len(tokens)), num_windows)
+            after = done + num_windows.cumsum()
+            numbers = np.arange(-(-done // BLOCK) * BLOCK, after[-1], BLOCK)
+            frame = after.searchsorted(numbers, side="right")
+            earlier = numbers - (after - num_windows)[frame]  # windows of the same frame
+            blocks.append(starts[frame] + earlier * bptt)
+            done = int(after[-1])
+        # Windows are numbered through all streams, one stream after the other.
+        self._firsts = np.append(0, counts.cumsum())
+        self._blocks = np.concatenate([*blocks, [len(tokens)]])
+        self._num_windows = int(counts.max())
+        self._found: list[tuple[int, NDArray[np.int64]]] = [(-1, NO_PLACES)] * batch_size
+
+    def __len__(self) -> int:
+        return self._num_windows
+
+    def __getitem__(self, index: int) -> Window:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        begins, lengths = np.array([self._place(b, index) for b in range(len(self._found))]).T
+        time = np.arange(max(lengths.max(), 1))
+        padding = time >= lengths[:, None]
+        positions = np.where(padding, 0, begins[:, None] + time)
+        inputs = self._tokens[positions].astype(np.int64)
+        targets = self._tokens[np.where(padding, 0, positions + 1)].astype(np.int64)
+        targets[padding] = NOT_PREDICTED
+        return Window(inputs, targets, inputs[:, 0] == self._start_id)
+
+    def _place(self, stream: int, index: int) -> NDArray[np.int64]:
+        """Begin and length of a window; a stream that has ended has empty ones."""
+        number = self._firsts[stream] + index
+        if number >= self._firsts[stream + 1]:
+            return np.zeros(2, dtype=np.int64)
+        block, within = divmod(int(number), BLOCK)
+        if self._found[stream][0] != block:
+            self._found[stream] = block, self._read_block(block)
+        place: NDArray[np.int64] = self._found[stream][1][within]
+        return place
+
+    def _read_block(self, block: int) -> NDArray[np.int64]:
+        """Begins and lengths of its windows, (up to `BLOCK`, 2)."""
+        begin, end = self._blocks[block : block + 2]
+        inside = begin + 1 + np.flatnonzero(self._tokens[begin + 1 : end] == self._start_id)
+        starts = np.append(begin, inside)
+        lengths = np.diff(starts, append=end)
+        lengths[:-1] -= 1  # the token before a <start> predicts nothing
+        if end == len(self._tokens) or self._tokens[end] == self._start_id:
+            lengths[-1] -= 1
+        num_windows = -(-lengths // self._bptt)
+        frame = np.repeat(np.arange(len(starts)), num_windows)
+        first = num_windows.cumsum() - num_windows
+        done = (np.arange(len(frame)) - first[frame]) * self._bptt
+        return np.stack([starts[frame] + done, np.minimum(lengths[frame] - done, self._bptt)], 1)
+
+
+NO_PLACES = np.zeros((0, 2), dtype=np.int64)
+
+
+def find_frames(
+    tokens: NDArray[np.integer], start_id: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Where frames start, and where the next one does; those found in `CHUNK` tokens at a time."""
+    starts = np.zeros(0, dtype=np.int64)
+    for at in range(0, len(tokens), CHUNK):
+        found = np.flatnonzero(tokens[at : at + CHUNK] == start_id)
+        starts = np.concatenate([starts[-1:], at + found])  # the last frame's end was not seen
+        ends = starts[1:]
+        if len(starts) and at + CHUNK >= len(tokens):
+            ends = np.append(ends, len(tokens))
+        if len(ends):
+            yield starts[: len(ends)], ends

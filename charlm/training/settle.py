@@ -1,0 +1,97 @@
+"""The settings that nobody gave: shape, training and dropout, as `rules` have them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from charlm.errors import ConfigError, TextError
+from charlm.model import DROPOUTS, ModelConfig
+from charlm.settings import pick
+from charlm.training import rules
+from charlm.training.averaging import TRIGGER_INTERVAL
+from charlm.training.config import TrainingConfig
+from charlm.training.rules import Facts
+
+
+def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig:
+    """The model's shape: `size` units wide where no width is given."""
+    width = given.get("hidden_size", size)
+    last = given.get("last_hidden_size", width)
+    embedding_size = given.get("embedding_size", last)
+    defaults = {
+        "hidden_size": width,
+        "embedding_size": embedding_size,
+        "tie_embeddings": embedding_size == last,
+    }
+    if "softmax" not in given and "softmax_cutoffs" not in given:
+        defaults |= rules.softmax(facts)
+    elif given.get("softmax", "adaptive") == "adaptive":
+        defaults |= rules.adaptive_softmax(facts)
+    return ModelConfig(**{**defaults, **pick(ModelConfig, given), "vocab_size": facts.vocab_size})
+
+
+def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) -> TrainingConfig:
+    """All but the number of steps and what follows from it."""
+    bptt = given.get("bptt", rules.bptt(facts))
+    optimizer = given.get("optimizer", "adamw")
+    defaults = {
+        "bptt": bptt,
+        "batch_size": rules.batch_size(facts, bptt),
+        "learning_rate": rules.learning_rate(model, optimizer),
+        "clip_norm": None if "clip_value" in given else rules.clip_norm(optimizer),
+        "precision": rules.precision(facts, model),
+    }
+    training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
+    if facts.num_tokens <= max(training.bptt, training.batch_size):
+        raise TextError(
+            f"the training text has {facts.num_tokens:,} tokens, too few for a window of "
+            f"{training.bptt} in {training.batch_size} streams; name a longer text, or lower "
+            "--bptt and --batch-size."
+        )
+    return training
+
+
+def set_dropout(
+    given: Mapping[str, Any], facts: Facts, model: ModelConfig, num_epochs: float
+) -> ModelConfig:
+    """The same model with the dropouts that so many epochs need.
+
+    Who sets `dropout` has taken it in hand, and gets no other one unasked.
+    """
+    if "dropout" in given:
+        return model
+    own = {name: given[name] for name in DROPOUTS if name in given}
+    return replace(model, **{**rules.regularisation(facts, num_epochs), **own})
+
+
+def set_steps(
+    given: Mapping[str, Any], training: TrainingConfig, steps: int, validations: int
+) -> TrainingConfig:
+    """The same run, `steps` long, with the settings that follow from the length."""
+    defaults = {
+        "warmup_steps": min(100, steps // 20),
+        "valid_every": max(1, math.ceil(steps / validations)),
+    }
+    return replace(training, **{**defaults, **pick(TrainingConfig, given), "steps": steps})
+
+
+def check_validations(training: TrainingConfig) -> None:
+    """What waits for validations must get enough of them.
+
+    Raises:
+        ConfigError: the run has too few.
+    """
+    count = math.ceil(training.steps / training.valid_every)
+    needed = {}
+    if training.patience is not None:
+        needed[f"--patience {training.patience}"] = training.patience + 1
+    if training.averaging == "triggered":
+        interval = training.trigger_interval or TRIGGER_INTERVAL
+        needed["--averaging triggered"] = interval + 2
+    for flag, least in needed.items():
+        if count < least:
+            raise ConfigError(
+                f"{flag} has no effect: it needs {least} validations and the run has {count}; "
+                "lower --valid-every, or train for longer."
+            )
