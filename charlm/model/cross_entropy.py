@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear
 
 IGNORED = -100  # targets that are not predicted: <start> and padding
-CPU_LOGITS = 1 << 22  # held at once: 16 MiB, which caches hold too
+CPU_LOGITS = 1 << 21  # held at once: 8 MiB, which caches hold too
 GPU_LOGITS = 1 << 26  # fewer would leave a GPU idle
 NARROWEST = 64  # words of a stretch, whatever the number of rows
 

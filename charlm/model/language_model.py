@@ -21,6 +21,7 @@ from charlm.cells import (
 from charlm.model.adaptive import AdaptiveHead
 from charlm.model.config import ModelConfig
 from charlm.model.head import SoftmaxHead
+from charlm.model.tied_rows import take_rows
 
 
 class StepModel(Protocol):
@@ -121,8 +122,7 @@ class Body(nn.Module):
         distinct, index = tokens.unique(return_inverse=True)
         # A matrix product of a shape never seen is compiled first: let there be few shapes.
         distinct = pad(distinct, (0, -len(distinct) % DISTINCT))
-        # Of a tied weight the head gives a whole gradient; to add a few rows needs no second one.
-        vectors = embedding(distinct, weight, sparse=self.is_tied)
+        vectors = take_rows(weight, distinct) if self.is_tied else embedding(distinct, weight)
         return Lookup(self.embedding_dropout(vectors), index)
 
 
