@@ -1,6 +1,8 @@
 """Recurrent cells, one readable step each, and the fused layers and stacks built of them."""
 
+from charlm.cells.catalogue import CELLS, CellName, make_cell
 from charlm.cells.cell import LayerState, RecurrentCell
+from charlm.cells.connections import ConnectionName, make_connection
 from charlm.cells.dropout import (
     Dropout,
     EmbeddingDropout,
@@ -10,11 +12,9 @@ from charlm.cells.dropout import (
     locked_dropout,
     weight_dropout,
 )
-from charlm.cells.gru import GRUCell
-from charlm.cells.layer import CELLS, CellName, Lookup, RecurrentLayer, make_cell
-from charlm.cells.lstm import LSTMCell
-from charlm.cells.mogrifier import MogrifierCell
-from charlm.cells.rnn import ReluCell, TanhCell
+from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot
+from charlm.cells.jordan import JordanCell
+from charlm.cells.layer import RecurrentLayer
 from charlm.cells.stack import (
     RecurrentStack,
     State,
@@ -24,30 +24,34 @@ from charlm.cells.stack import (
     reset_state,
     select_state,
 )
+from charlm.cells.transition import Transition
 
 __all__ = [
     "CELLS",
     "CellName",
+    "ConnectionName",
+    "Dense",
     "Dropout",
     "EmbeddingDropout",
-    "GRUCell",
-    "LSTMCell",
+    "Held",
+    "Inputs",
+    "JordanCell",
     "LayerState",
     "LockedDropout",
     "Lookup",
-    "MogrifierCell",
+    "OneHot",
     "RecurrentCell",
     "RecurrentLayer",
     "RecurrentStack",
-    "ReluCell",
     "State",
-    "TanhCell",
+    "Transition",
     "WeightDropout",
     "concat_states",
     "detach_state",
     "embedding_dropout",
     "locked_dropout",
     "make_cell",
+    "make_connection",
     "map_state",
     "reset_state",
     "select_state",

@@ -1,12 +1,11 @@
 """The Mogrifier LSTM."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from charlm.cells.cell import LayerState
+from charlm.cells.inputs import Inputs, dense
 from charlm.cells.lstm import LSTMCell
 
 
@@ -22,19 +21,25 @@ class MogrifierCell(LSTMCell):
 
     def __init__(self, input_size: int, hidden_size: int, num_rounds: int) -> None:
         super().__init__(input_size, hidden_size)
-        bound = 1 / math.sqrt(hidden_size)
         shapes = [(input_size, hidden_size), (hidden_size, input_size)]
         self.mogrifier = nn.ParameterList(
             nn.Parameter(torch.empty(shapes[i % 2])) for i in range(num_rounds)
         )
         for matrix in self.mogrifier:
-            nn.init.uniform_(matrix, -bound, bound)
+            self.draw(matrix)
 
-    def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        hidden, cell = state
+    def project(self, x: Inputs) -> Tensor:
+        """The inputs as they are: what they add depends on the state."""
+        return dense(x).to(self.weight_ih.dtype)
+
+    def step(
+        self, inputs: Tensor, state: LayerState, weight_hh: Tensor
+    ) -> tuple[Tensor, LayerState]:
+        x, (hidden, cell) = inputs, state
         for i, matrix in enumerate(self.mogrifier):
             if i % 2 == 0:
                 x = 2 * linear(hidden, matrix).sigmoid() * x
             else:
                 hidden = 2 * linear(x, matrix).sigmoid() * hidden
-        return super().forward(x, (hidden, cell))
+        gates = linear(x, self.weight_ih, self.bias_ih)
+        return super().step(gates, (hidden, cell), weight_hh)

@@ -1,4 +1,6 @@
-"""The Elman network (Elman 1990)."""
+"""The Elman network (Elman 1990), with three activation functions."""
+
+from abc import abstractmethod
 
 from torch import Tensor
 from torch.nn.functional import linear
@@ -6,24 +8,37 @@ from torch.nn.functional import linear
 from charlm.cells.cell import LayerState, RecurrentCell
 
 
-class TanhCell(RecurrentCell):
+class ElmanCell(RecurrentCell):
+    """h' = activation(W x + b + U h + c)."""
+
+    def step(
+        self, inputs: Tensor, state: LayerState, weight_hh: Tensor
+    ) -> tuple[Tensor, LayerState]:
+        (hidden,) = state
+        hidden = self.activation(inputs + linear(hidden, weight_hh, self.bias_hh))
+        return hidden, (hidden,)
+
+    @abstractmethod
+    def activation(self, x: Tensor) -> Tensor:
+        """Of each unit's sum, its output."""
+
+
+class TanhCell(ElmanCell):
     """h' = tanh(W x + b + U h + c)."""
 
-    def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        (hidden,) = state
-        hidden = pre_activation(self, x, hidden).tanh()
-        return hidden, (hidden,)
+    def activation(self, x: Tensor) -> Tensor:
+        return x.tanh()
 
 
-class ReluCell(RecurrentCell):
+class ReluCell(ElmanCell):
     """h' = max(0, W x + b + U h + c) (Le et al. 2015, arXiv:1504.00941)."""
 
-    def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        (hidden,) = state
-        hidden = pre_activation(self, x, hidden).relu()
-        return hidden, (hidden,)
+    def activation(self, x: Tensor) -> Tensor:
+        return x.relu()
 
 
-def pre_activation(cell: RecurrentCell, x: Tensor, hidden: Tensor) -> Tensor:
-    """W x + b + U h + c, (batch, hidden_size)."""
-    return linear(x, cell.weight_ih, cell.bias_ih) + linear(hidden, cell.weight_hh, cell.bias_hh)
+class SigmoidCell(ElmanCell):
+    """h' = sigmoid(W x + b + U h + c), as in RNNLM (Mikolov et al. 2010)."""
+
+    def activation(self, x: Tensor) -> Tensor:
+        return x.sigmoid()

@@ -1,4 +1,4 @@
-"""A stack of recurrent layers with locked dropout between them."""
+"""A stack of recurrent layers, with locked dropout between them."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from charlm.cells.cell import LayerState
+from charlm.cells.connections import Connection
 from charlm.cells.dropout import LockedDropout
-from charlm.cells.layer import Lookup, RecurrentLayer
+from charlm.cells.inputs import Dense, Inputs, Part, as_inputs
+from charlm.cells.layer import RecurrentLayer
 
 State = tuple[LayerState, ...]
 """State of a stack: one `LayerState` a layer."""
@@ -16,24 +18,45 @@ State = tuple[LayerState, ...]
 class RecurrentStack(nn.Module):
     """Layers, the output of each (with dropout) the input of the next."""
 
-    def __init__(self, layers: Iterable[RecurrentLayer], dropout: float) -> None:
+    def __init__(
+        self,
+        layers: Iterable[RecurrentLayer],
+        dropout: float,
+        connection: Connection | None = None,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.dropout = LockedDropout(dropout)
+        self.connection = connection or Connection()
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros for every layer."""
         return tuple(layer.initial_state(batch_size) for layer in self.recurrent_layers())
 
-    def forward(self, x: Tensor | Lookup, state: State) -> tuple[Tensor, State]:
-        """Advance by a window: (batch, time, input_size) to (batch, time, last hidden_size)."""
-        first, *others = self.recurrent_layers()
-        output, layer_state = first(x, state[0])
-        states: list[LayerState] = [layer_state]
-        for layer, layer_state in zip(others, state[1:], strict=True):
-            output, layer_state = layer(self.dropout(output), layer_state)
+    def forward(self, x: Tensor | Part | Inputs, state: State) -> tuple[Tensor, State]:
+        """Advance by a window: (batch, time, input_size) to (batch, time, output size)."""
+        below, beside = x, self.connection.beside(as_inputs(x))
+        outputs: list[Tensor] = []
+        states: list[LayerState] = []
+        for layer, layer_state in zip(self.recurrent_layers(), state, strict=True):
+            output, layer_state = layer(below, layer_state)
             states.append(layer_state)
-        return output, tuple(states)
+            outputs.append(self._join(output, outputs))
+            hidden = self.dropout(outputs[-1])
+            below = (Dense(hidden), *beside) if beside else hidden
+        return self.connection.top(outputs), tuple(states)
+
+    def output(self, state: State) -> Tensor:
+        """What `forward` gave for the last token before this state, (batch, output size)."""
+        outputs: list[Tensor] = []
+        for layer_state in state:
+            outputs.append(self._join(layer_state[0], outputs))
+        return self.connection.top(outputs)
+
+    def _join(self, output: Tensor, below: Sequence[Tensor]) -> Tensor:
+        if not below:
+            return output
+        return self.connection.join(len(below), output, below[-1])
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
         """The layers, the first above the embedding first."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         load_weights,
         model_weights,
         remove_leftovers,
+        save_recipe,
         save_state,
         save_weights,
     )
@@ -59,6 +60,7 @@ __all__ = [
     "save_adaptation",
     "save_card",
     "save_gradients",
+    "save_recipe",
     "save_state",
     "save_weights",
 ]

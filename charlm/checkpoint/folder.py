@@ -63,6 +63,15 @@ def create_checkpoint(
         shutil.rmtree(nursery, ignore_errors=True)
 
 
+def save_recipe(folder: Path, recipe: str) -> None:
+    """Write recipe.toml anew.
+
+    Raises:
+        StorageError: it cannot be written, and the old one stays.
+    """
+    write_atomically(folder / RECIPE, recipe)
+
+
 def existing_folder(folder: Path) -> StorageError:
     """The error for a run that would overwrite another."""
     return StorageError(

@@ -5,14 +5,84 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charlm.cli import options
+import typer
+
+from charlm.cli import options, settings
 from charlm.cli.predictors import describe
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, ConfigError
 from charlm.location import WEIGHTS, find_checkpoint, list_checkpoints
 
+USUAL_SIZE = 512  # units, where no width is given
 
-def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -> None:
-    """Show a checkpoint: sizes, parameters by part, where it came from, scores."""
+
+def info(
+    context: typer.Context,
+    checkpoint: options.Checkpoint = None,
+    as_json: options.Json = False,
+    vocab_size: settings.CountedSymbols = None,
+    cell: settings.Cell = None,
+    hidden_size: settings.HiddenSize = None,
+    last_hidden_size: settings.LastHiddenSize = None,
+    embedding: settings.Embedding = None,
+    embedding_size: settings.EmbeddingSize = None,
+    num_layers: settings.NumLayers = None,
+    connect: settings.Connect = None,
+    transition_depth: settings.TransitionDepth = None,
+    mogrifier_steps: settings.MogrifierSteps = None,
+    tie_embeddings: settings.TieEmbeddings = None,
+    softmax: settings.Softmax = None,
+    softmax_cutoffs: settings.SoftmaxCutoffs = None,
+) -> None:
+    """Show a checkpoint: sizes, parameters by part, where it came from, scores.
+
+    Or, with --vocab-size, count the weights that a model of such a shape would have: nothing is
+    built.
+    """
+    shape = {k: v for k, v in context.params.items() if k not in NOT_SHAPE and v is not None}
+    if not shape:
+        show_checkpoint(checkpoint, as_json)
+        return
+    if checkpoint is not None:
+        raise ConfigError("name a checkpoint, or the shape of a model; not both.")
+    if "vocab_size" not in shape:
+        raise ConfigError("add --vocab-size: how many weights a model has depends on it.")
+    if softmax_cutoffs is not None:
+        shape["softmax_cutoffs"] = settings.parse_cutoffs(softmax_cutoffs)
+    show_count(shape, as_json)
+
+
+NOT_SHAPE = ("checkpoint", "as_json")
+
+
+def show_count(shape: dict[str, Any], as_json: bool) -> None:
+    """How many weights a model would have, by part, with the formula."""
+    from charlm.display.tables import show_counts
+    from charlm.model import NUM_SPECIALS, count_parameters
+    from charlm.training import model_shape
+
+    symbols = shape.pop("vocab_size")
+    if symbols < 1:
+        raise ConfigError(f"--vocab-size must be at least 1, not {symbols}.")
+    config = model_shape(shape, symbols + NUM_SPECIALS, USUAL_SIZE)
+    parts = count_parameters(config)
+    if as_json:
+        content = {
+            "model": asdict(config),
+            "num_parameters": sum(part.count for part in parts),
+            "parameters": {part.part: part.count for part in parts},
+            "formulas": {part.part: part.formula for part in parts},
+        }
+        print(json.dumps(content, indent=2))
+        return
+    show_counts(
+        f"{config.shape}, {config.vocab_size:,} outputs: {symbols:,} symbols, <start>, <stop> and "
+        "<other>",
+        [(part.part, part.formula, part.count) for part in parts],
+    )
+
+
+def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
+    """All that is known of a checkpoint."""
     import torch
 
     from charlm.checkpoint import load_checkpoint, read_adaptations, read_metrics
@@ -47,9 +117,9 @@ def info(checkpoint: options.Checkpoint = None, as_json: options.Json = False) -
         fields["validation"] = (
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
         )
-    for name, settings in [item for item in adaptations.items() if len(item[0].split()) == 2]:
+    for name, tuned in [item for item in adaptations.items() if len(item[0].split()) == 2]:
         way, context = name.split()
-        fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(settings)}"
+        fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(tuned)}"
     fields["writing"] = (
         "compiled" if load_kernel() else "with torch: charlm was installed without a C compiler"
     )

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from charlm.errors import ConfigError
+
 text = partial(typer.Option, rich_help_panel="Text")
 model = partial(typer.Option, rich_help_panel="Model")
 regularisation = partial(typer.Option, rich_help_panel="Regularisation")
@@ -27,8 +29,49 @@ IndependentFrames = Annotated[
     ),
 ]
 
+CountedSymbols = Annotated[
+    int | None, model("--vocab-size", help="Symbols of the vocabulary; charlm adds three.")
+]
 Cell = Annotated[
-    Literal["rnn", "rnn-relu", "lstm", "gru"] | None, model(help="Recurrent cell. Default: lstm.")
+    Literal[
+        "rnn",
+        "rnn-relu",
+        "rnn-sigmoid",
+        "jordan",
+        "elman-jordan",
+        "leaky",
+        "leaky-learned",
+        "lstm",
+        "lstm-1997",
+        "lstm-coupled",
+        "lstm-peephole",
+        "gru",
+        "gru-2014",
+    ]
+    | None,
+    model(help="Recurrent cell; docs/networks.md has their equations. Default: lstm."),
+]
+Leak = Annotated[
+    float | None, model(help="How much of a leaky unit is new at each step. Default: 0.5.")
+]
+Embedding = Annotated[
+    Literal["learned", "one-hot"] | None,
+    model(help="What stands for a token: a learned vector, or a one-hot code. Default: learned."),
+]
+Embeddings = Annotated[
+    str | None,
+    model(help="Begin with the vectors of a text file, GloVe's or word2vec's.", metavar="FILE"),
+]
+FreezeEmbeddings = Annotated[
+    bool | None, model("--freeze-embeddings", help="Keep them as they are. Default: no.")
+]
+Connect = Annotated[
+    Literal["plain", "residual", "highway", "skip"] | None,
+    model(help="How layers are connected besides one above the other. Default: plain."),
+]
+TransitionDepth = Annotated[
+    int | None,
+    model(help="Layers of computation from one state to the next, in a cell. Default: 1."),
 ]
 HiddenSize = Annotated[int | None, model(help="Units of a layer. Default: planned.")]
 LastHiddenSize = Annotated[
@@ -162,3 +205,15 @@ ValidEvery = Annotated[int | None, validation(help="Steps from one to the next. 
 Patience = Annotated[
     int | None, validation(help="Stop after so many without a new best. Default: never.")
 ]
+
+
+def parse_cutoffs(text: str) -> tuple[int, ...]:
+    """The numbers of `1000,4000`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--softmax-cutoffs must look like 1000,4000, not {text!r}.") from None

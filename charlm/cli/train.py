@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,10 +69,16 @@ def train(
     frame: options.FrameName = None,
     independent_frames: settings.IndependentFrames = None,
     cell: settings.Cell = None,
+    leak: settings.Leak = None,
+    embedding: settings.Embedding = None,
+    embeddings: settings.Embeddings = None,
+    freeze_embeddings: settings.FreezeEmbeddings = None,
     hidden_size: settings.HiddenSize = None,
     last_hidden_size: settings.LastHiddenSize = None,
     embedding_size: settings.EmbeddingSize = None,
     num_layers: settings.NumLayers = None,
+    connect: settings.Connect = None,
+    transition_depth: settings.TransitionDepth = None,
     mogrifier_steps: settings.MogrifierSteps = None,
     tie_embeddings: settings.TieEmbeddings = None,
     softmax: settings.Softmax = None,
@@ -107,6 +114,7 @@ def train(
     seed: options.Seed = None,
 ) -> None:
     """Build a vocabulary, train, and keep the best model in checkpoints/NAME."""
+    began = monotonic()
     from charlm.data import parse_split
     from charlm.device import choose_device
     from charlm.training import plan_run, prepare_run, read_given, resume_run
@@ -119,7 +127,7 @@ def train(
     if split is not None:
         flags["split"] = parse_split(split)
     if softmax_cutoffs is not None:
-        flags["softmax_cutoffs"] = parse_cutoffs(softmax_cutoffs)
+        flags["softmax_cutoffs"] = settings.parse_cutoffs(softmax_cutoffs)
     for flag, asked in (("--tensorboard", tensorboard), ("--output", output is not None)):
         if plan and asked:
             raise ConfigError(f"{flag} has no effect with --plan, which trains nothing.")
@@ -135,10 +143,10 @@ def train(
         given = read_given(recipe, flags)
         folder = output or new_name(given["paths"][0])
         if plan:
-            show_planned(plan_run(given, choose_device(device)), as_json)
+            show_planned(plan_run(given, choose_device(device), began), as_json)
             return
         log = tensorboard_log(folder) if tensorboard else None
-        prepared = prepare_run(given, folder, choose_device(device))
+        prepared = prepare_run(given, folder, choose_device(device), began)
     train_to_end(prepared, log)
 
 
@@ -202,18 +210,6 @@ def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
         show_interrupted(run, resume_command(run))
         raise typer.Exit(INTERRUPTED)
     show_end(run)
-
-
-def parse_cutoffs(text: str) -> tuple[int, ...]:
-    """The numbers of `1000,4000`.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--softmax-cutoffs must look like 1000,4000, not {text!r}.") from None
 
 
 def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> None:

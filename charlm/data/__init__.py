@@ -25,6 +25,7 @@ from charlm.data.nbest import (
 )
 from charlm.data.pairs import MinimalPair, read_pairs
 from charlm.data.sources import STDIN, Source, comes_once
+from charlm.data.tasks import TASKS, Exercise, exercises
 from charlm.data.token_counts import TokenCounts, count_tokens
 from charlm.data.token_file import (
     TextCounts,
@@ -34,6 +35,7 @@ from charlm.data.token_file import (
     open_token_file,
     write_token_file,
 )
+from charlm.data.vectors import Vectors, read_vectors
 from charlm.data.window import NOT_PREDICTED, Window
 from charlm.data.windows import Windows, make_windows
 
@@ -42,9 +44,11 @@ __all__ = [
     "NOT_PREDICTED",
     "PARTS",
     "STDIN",
+    "TASKS",
     "Corpus",
     "CorpusConfig",
     "Epochs",
+    "Exercise",
     "Frame",
     "Framing",
     "MinimalPair",
@@ -56,6 +60,7 @@ __all__ = [
     "TextPart",
     "TokenCounts",
     "TokenFile",
+    "Vectors",
     "Window",
     "Windows",
     "batch_pieces",
@@ -63,6 +68,7 @@ __all__ = [
     "comes_once",
     "count_tokens",
     "encode_part",
+    "exercises",
     "find_frames",
     "find_tokens",
     "frame_pieces",
@@ -78,6 +84,7 @@ __all__ = [
     "read_pairs",
     "read_references",
     "read_text",
+    "read_vectors",
     "strip_marks",
     "write_token_file",
 ]

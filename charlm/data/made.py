@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from charlm.data.tasks import TASKS
 from charlm.errors import ConfigError
 
 SKIPPED = {"site-packages", "dist-packages", "__pycache__", "topics.py"}
@@ -71,5 +72,6 @@ def made_corpus(name: str) -> Iterator[str]:
         ConfigError: there is none of that name.
     """
     if name not in MADE_CORPORA:
-        raise ConfigError(f"there is no corpus {name!r}; there are {', '.join(MADE_CORPORA)}.")
+        known = ", ".join((*MADE_CORPORA, *TASKS))
+        raise ConfigError(f"there is no corpus {name!r}; there are {known}.")
     return MADE_CORPORA[name]()

@@ -61,6 +61,18 @@ def show_fields(title: str, fields: Mapping[str, Any]) -> None:
     data_console().print(table)
 
 
+def show_counts(title: str, rows: Sequence[tuple[str, str, int]]) -> None:
+    """Parts, how many each has by what formula, and all together."""
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    for part, formula, count in rows:
+        table.add_row(part, f"{count:,}", f"= {formula}")
+    table.add_row("all", f"{sum(count for *_, count in rows):,}", "")
+    data_console().print(table)
+
+
 def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
     """All checkpoints, the newest first."""
     table = Table(box=box.SIMPLE_HEAD)

@@ -17,6 +17,7 @@ from charlm.display.tables import show_fields
 from charlm.training import (
     Event,
     Plan,
+    Settled,
     Step,
     StoppedEarly,
     TrainingConfig,
@@ -90,7 +91,6 @@ class TrainingDisplay:
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
-        self._steps = run.learner.config.steps
         self._console = progress_console()
         self._loss: float | None = None
         self._valid = run.progress.best_nats
@@ -105,6 +105,11 @@ class TrainingDisplay:
         )
         self._task = self._progress.add_task("", total=self._steps, completed=run.progress.step)
         self._live = Live(console=self._console, refresh_per_second=4)
+
+    @property
+    def _steps(self) -> int:
+        """In all, as far as is known."""
+        return self._run.learner.config.steps
 
     def wants_sample(self, event: Event) -> bool:
         """Whether the model is new and there is a terminal to show its writing on."""
@@ -138,6 +143,11 @@ class TrainingDisplay:
                     f"learning rate times {event.rate_scale:g}",
                     style="yellow",
                 )
+            case Settled():
+                self._console.print(
+                    f"step {event.step:,}: the learning rate falls from here to step "
+                    f"{event.steps:,}, the last"
+                )
             case StoppedEarly():
                 self._console.print(
                     f"stopped at step {event.step:,}: no new best in {event.patience} validations"
@@ -158,7 +168,12 @@ class TrainingDisplay:
         self._loss = step.loss if self._loss is None else 0.98 * self._loss + 0.02 * step.loss
         if self._run.valid is None and step.step % self._run.learner.config.valid_every == 0:
             self._print_line(step.step)
-        self._progress.update(self._task, completed=step.step, description=self._figures(step.step))
+        self._progress.update(
+            self._task,
+            total=self._steps,
+            completed=step.step,
+            description=self._figures(step.step),
+        )
         self._refresh()
 
     def _refresh(self) -> None:

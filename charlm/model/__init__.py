@@ -11,6 +11,7 @@ from charlm.cells import (
 )
 from charlm.model.clusters import default_cutoffs
 from charlm.model.config import DROPOUTS, NUM_SPECIALS, ModelConfig
+from charlm.model.counting import PartCount, count_parameters
 from charlm.model.language_model import (
     ChunkModel,
     HiddenStepModel,
@@ -27,9 +28,11 @@ __all__ = [
     "HiddenStepModel",
     "LanguageModel",
     "ModelConfig",
+    "PartCount",
     "State",
     "StepModel",
     "concat_states",
+    "count_parameters",
     "default_cutoffs",
     "detach_state",
     "fastest_steps",

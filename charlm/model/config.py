@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from charlm.cells import CellName
+from charlm.cells import CELLS, CellName, ConnectionName, JordanCell
 from charlm.errors import ConfigError
 
+EmbeddingName = Literal["learned", "one-hot"]
 SoftmaxName = Literal["full", "adaptive"]
 DROPOUTS = ("dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "weight_dropout")
 NUM_SPECIALS = 3  # <start>, <stop> and <other> end every vocabulary
@@ -17,10 +18,14 @@ class ModelConfig:
 
     vocab_size: int  # outputs, <start>, <stop> and <other> among them
     cell: CellName = "lstm"
-    embedding_size: int = 512
+    leak: float | None = None  # of cell leaky, in (0, 1]; None: 0.5
+    embedding: EmbeddingName = "learned"
+    embedding_size: int = 512  # of one-hot codes it is vocab_size
     hidden_size: int = 512
     last_hidden_size: int | None = None  # of the last of several layers; None: as the others
     num_layers: int = 1
+    connect: ConnectionName = "plain"  # how layers are connected besides one above the other
+    transition_depth: int = 1  # layers from state to state, in a cell: Pascanu et al. 2014
     mogrifier_steps: int = 0  # rounds of mutual gating before an LSTM: Melis et al. 2020
     tie_embeddings: bool = True  # input and output share their matrix: Press & Wolf 2017
     softmax: SoftmaxName = "full"
@@ -36,44 +41,86 @@ class ModelConfig:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}.")
-        if self.cell not in get_args(CellName):
-            known = ", ".join(get_args(CellName))
-            raise ConfigError(f"cell must be one of {known}, not {self.cell!r}.")
+        choices = {"cell": CellName, "embedding": EmbeddingName, "connect": ConnectionName}
+        for name, known in {**choices, "softmax": SoftmaxName}.items():
+            if getattr(self, name) not in get_args(known):
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(get_args(known))}, not "
+                    f"{getattr(self, name)!r}."
+                )
         for name in DROPOUTS:
             value = getattr(self, name)
             if value is None and name == "hidden_dropout":
                 continue
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise ConfigError(f"{name} must be in [0, 1), not {value!r}.")
+        self._check_cell()
         self._check_layers()
+        self._check_embedding()
         self._check_softmax()
+
+    def _check_cell(self) -> None:
+        if self.leak is not None:
+            if self.cell != "leaky":
+                raise ConfigError(f"leak is for cell leaky, not {self.cell}.")
+            if not 0 < self.leak <= 1:
+                raise ConfigError(f"leak must be above 0 and at most 1, not {self.leak!r}.")
+        for name, least in (("transition_depth", 1), ("mogrifier_steps", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ConfigError(
+                    f"{name} must be a whole number of {least} or more, not {value!r}."
+                )
+        if self.mogrifier_steps and self.cell != "lstm":
+            raise ConfigError(f"mogrifier_steps are for cell lstm, not {self.cell}.")
+        if not issubclass(CELLS[self.cell], JordanCell):
+            return
+        if self.num_layers > 1:
+            raise ConfigError(f"cell {self.cell} feeds the output back, into a single layer.")
+        if self.softmax == "adaptive":
+            raise ConfigError(f"cell {self.cell} feeds all outputs back; use --softmax full.")
+        if self.cell == "jordan" and self.transition_depth > 1:
+            raise ConfigError("transition_depth has no effect on cell jordan: no state feeds back.")
 
     def _check_layers(self) -> None:
         for name in ("last_hidden_size", "hidden_dropout"):
             if getattr(self, name) is not None and self.num_layers == 1:
                 raise ConfigError(f"{name} has no effect on a single layer; add --num-layers 2.")
-        last, rounds = self.last_hidden_size, self.mogrifier_steps
+        if self.connect != "plain" and self.num_layers == 1:
+            raise ConfigError(
+                f"connect {self.connect} has no effect on a single layer; add --num-layers 2."
+            )
+        last = self.last_hidden_size
         if last is not None and (type(last) is not int or last < 1):
             raise ConfigError(
                 f"last_hidden_size must be a whole number of at least 1, not {last!r}."
             )
-        if type(rounds) is not int or rounds < 0:
+        if self.connect in ("residual", "highway") and last not in (None, self.hidden_size):
             raise ConfigError(
-                f"mogrifier_steps must be a whole number of 0 or more, not {rounds!r}."
+                f"connect {self.connect} adds layers up, which must be of one width; leave out "
+                "last_hidden_size."
             )
-        if self.mogrifier_steps and self.cell != "lstm":
-            raise ConfigError(f"mogrifier_steps are for cell lstm, not {self.cell}.")
+
+    def _check_embedding(self) -> None:
+        if self.embedding == "one-hot":
+            if self.tie_embeddings:
+                raise ConfigError("one-hot codes have no matrix to tie; add --no-tie-embeddings.")
+            if self.embedding_size != self.vocab_size:
+                raise ConfigError(
+                    f"one-hot codes are {self.vocab_size} wide; leave out embedding_size."
+                )
+            for name in ("embedding_dropout", "input_dropout", "mogrifier_steps"):
+                if getattr(self, name):
+                    raise ConfigError(f"{name} needs learned embeddings, not one-hot codes.")
         if self.tie_embeddings and self.embedding_size != self.output_size:
             width = "hidden_size" if self.last_hidden_size is None else "last_hidden_size"
+            width = "all layers together" if self.connect == "skip" else width
             raise ConfigError(
                 f"tied embeddings need embedding_size = {width}, not {self.embedding_size} "
                 f"and {self.output_size}; add --no-tie-embeddings or make them equal."
             )
 
     def _check_softmax(self) -> None:
-        if self.softmax not in get_args(SoftmaxName):
-            known = " or ".join(get_args(SoftmaxName))
-            raise ConfigError(f"softmax must be {known}, not {self.softmax!r}.")
         cuts = self.softmax_cutoffs
         if self.softmax == "full" and cuts:
             raise ConfigError("softmax_cutoffs have no effect on a full softmax.")
@@ -89,10 +136,18 @@ class ModelConfig:
     @property
     def shape(self) -> str:
         """In words, such as `2 x 1150 lstm, the last of 400`."""
-        shape = f"{self.num_layers} x {self.hidden_size} {self.cell}"
+        parts = [f"{self.num_layers} x {self.hidden_size} {self.cell}"]
         if self.last_hidden_size is not None:
-            shape += f", the last of {self.last_hidden_size}"
-        return f"{shape}, {self.mogrifier_steps} mogrifier steps" if self.mogrifier_steps else shape
+            parts.append(f"the last of {self.last_hidden_size}")
+        if self.connect != "plain":
+            parts.append(f"{self.connect} connections")
+        if self.transition_depth > 1:
+            parts.append(f"transitions {self.transition_depth} deep")
+        if self.mogrifier_steps:
+            parts.append(f"{self.mogrifier_steps} mogrifier steps")
+        if self.embedding == "one-hot":
+            parts.append("one-hot")
+        return ", ".join(parts)
 
     @property
     def dropouts(self) -> str:
@@ -102,11 +157,20 @@ class ModelConfig:
         return ", ".join(f"{name.replace('_', ' ')} {p:g}" for name, p in acting.items())
 
     @property
-    def output_size(self) -> int:
-        """Units of the last layer, which the softmax sees."""
-        return self.hidden_size if self.last_hidden_size is None else self.last_hidden_size
-
-    @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Units of each layer, the first above the embedding first."""
-        return (self.hidden_size,) * (self.num_layers - 1) + (self.output_size,)
+        last = self.hidden_size if self.last_hidden_size is None else self.last_hidden_size
+        return (self.hidden_size,) * (self.num_layers - 1) + (last,)
+
+    @property
+    def input_sizes(self) -> tuple[int, ...]:
+        """What comes into each layer."""
+        below = (self.embedding_size, *self.layer_sizes[:-1])
+        if self.connect != "skip":
+            return below
+        return (below[0], *(size + self.embedding_size for size in below[1:]))
+
+    @property
+    def output_size(self) -> int:
+        """Units that the softmax sees: of the last layer, or of all."""
+        return sum(self.layer_sizes) if self.connect == "skip" else self.layer_sizes[-1]

@@ -1,5 +1,6 @@
 """A recurrent language model: a body and a head."""
 
+import re
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,12 +11,16 @@ from torch.nn.functional import embedding, pad
 
 from charlm.cells import (
     EmbeddingDropout,
+    JordanCell,
     LockedDropout,
     Lookup,
+    OneHot,
     RecurrentLayer,
     RecurrentStack,
     State,
+    Transition,
     make_cell,
+    make_connection,
     reset_state,
 )
 from charlm.model.adaptive import AdaptiveHead
@@ -76,6 +81,7 @@ class ChunkModel(StepModel, Protocol):
         ...
 
 
+LEAK = 0.5
 FEW = 1024  # tokens: to look all of them up costs no more than to find out which there are
 DISTINCT = 64  # tokens of a window are filled up to a multiple of this
 
@@ -85,14 +91,14 @@ class Body(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        # nn.Embedding by itself would draw normal numbers first, for which a weightless model of
-        # the meta device, as loading begins with, imports a second's worth of torch.
-        weight = torch.empty(config.vocab_size, config.embedding_size)
-        nn.init.uniform_(weight, -0.1, 0.1)  # Merity et al. 2018, sec. 5
-        self.embedding: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)
+        self.vocab_size = config.vocab_size
         self.is_tied = config.tie_embeddings
+        self.embedding: nn.Embedding | None = None  # one-hot codes need none
+        if config.embedding == "learned":
+            self.embedding = make_embedding(config.vocab_size, config.embedding_size)
         between = config.dropout if config.hidden_dropout is None else config.hidden_dropout
-        self.stack = RecurrentStack(make_layers(config), between)
+        connection = make_connection(config.connect, config.hidden_size, config.num_layers)
+        self.stack = RecurrentStack(make_layers(config), between, connection)
         self.embedding_dropout = EmbeddingDropout(config.embedding_dropout)
         self.input_dropout = LockedDropout(config.input_dropout)
         self.output_dropout = LockedDropout(config.dropout)
@@ -107,8 +113,14 @@ class Body(nn.Module):
         raw, state = self.stack(self._embed(tokens), state)
         return raw, self.output_dropout(raw), state
 
-    def _embed(self, tokens: Tensor) -> Tensor | Lookup:
+    def output(self, state: State) -> Tensor:
+        """The output for the last token before a state, (batch, output_size)."""
+        return self.stack.output(state)
+
+    def _embed(self, tokens: Tensor) -> Tensor | Lookup | OneHot:
         """The embeddings of tokens, (batch, time, embedding_size), or few that they share."""
+        if self.embedding is None:
+            return OneHot(tokens, self.vocab_size)
         weight = self.embedding.weight
         shares = self.stack.recurrent_layers()[0].shares_inputs() and not (
             self.input_dropout.is_active  # which gives every row of the batch inputs of its own
@@ -126,6 +138,18 @@ class Body(nn.Module):
         return Lookup(self.embedding_dropout(vectors), index)
 
 
+def make_embedding(vocab_size: int, size: int) -> nn.Embedding:
+    """Uniform within 0.1 of 0 (Merity et al. 2018, sec. 5).
+
+    nn.Embedding by itself would draw normal numbers first, for which a weightless model of the meta
+    device, as loading begins with, imports a second's worth of torch.
+    """
+    weight = torch.empty(vocab_size, size)
+    nn.init.uniform_(weight, -0.1, 0.1)
+    made: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)
+    return made
+
+
 def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead:
     """The softmax that is asked for."""
     if config.softmax == "adaptive":
@@ -135,14 +159,20 @@ def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead:
 
 def make_layers(config: ModelConfig) -> list[RecurrentLayer]:
     """The recurrent layers, the first above the embedding first."""
-    below = (config.embedding_size, *config.layer_sizes)
-    return [
-        RecurrentLayer(
-            make_cell(config.cell, input_size, size, config.mogrifier_steps),
-            config.weight_dropout,
+    layers = []
+    for input_size, size in zip(config.input_sizes, config.layer_sizes, strict=True):
+        cell = make_cell(
+            config.cell,
+            input_size,
+            size,
+            vocab_size=config.vocab_size,
+            leak=LEAK if config.leak is None else config.leak,
+            mogrifier_steps=config.mogrifier_steps,
         )
-        for input_size, size in zip(below, config.layer_sizes, strict=False)
-    ]
+        depth = config.transition_depth
+        transition = Transition(size, depth) if depth > 1 else None
+        layers.append(RecurrentLayer(cell, config.weight_dropout, transition))
+    return layers
 
 
 class LanguageModel(nn.Module):
@@ -154,12 +184,16 @@ class LanguageModel(nn.Module):
         self.body = Body(config)
         self.head = make_head(config)
         if config.tie_embeddings:
+            assert self.body.embedding is not None
             self.head.projection.weight = self.body.embedding.weight
+        for layer in self.body.stack.recurrent_layers():
+            if isinstance(layer.cell, JordanCell):
+                layer.cell.listen(self.head.projection)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.body.embedding.weight.device
+        return self.head.projection.weight.device
 
     def initial_state(self, batch_size: int) -> State:
         return self.body.stack.initial_state(batch_size)
@@ -182,7 +216,7 @@ class LanguageModel(nn.Module):
         return logits.squeeze(1), state
 
     def hidden(self, state: State) -> Tensor:
-        return state[-1][0]
+        return self.body.output(state)
 
     def loss(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Mean nats per predicted target of a window, both (batch, time)."""
@@ -198,10 +232,20 @@ class LanguageModel(nn.Module):
         """How many weights each part holds; tied ones are counted once, as the embedding."""
         parts: dict[str, int] = {}
         for name, parameter in self.named_parameters():
-            part = name.split(".cell.")[0].removesuffix(".weight").removesuffix(".bias")
-            part = part.removeprefix("body.").removeprefix("stack.").replace("layers.", "layer ")
-            part = part.replace("head.projection", "head").replace(
-                "head.cluster_projection", "clusters"
-            )
+            part = part_of(name)
             parts[part] = parts.get(part, 0) + parameter.numel()
         return parts
+
+
+PARTS = {
+    r"body\.embedding\..*": "embedding",
+    r"body\.stack\.layers\.(\d+)\..*": r"layer \1",
+    r"body\.stack\.connection\..*": "connections",
+    r"head\.projection\..*": "head",
+    r"head\.cluster_projection\..*": "clusters",
+}
+
+
+def part_of(name: str) -> str:
+    """The part of a model that a weight belongs to."""
+    return next(re.sub(form, part, name) for form, part in PARTS.items() if re.match(form, name))

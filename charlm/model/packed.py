@@ -16,7 +16,7 @@ from charlm.model.language_model import LanguageModel
 MAX_TABLE_BYTES = 1 << 28
 MIN_TEMPERATURE = 1e-20  # as cold as can be told apart from 0 in float32
 PANEL = 4 * WIDTH  # floats of a panel for each input
-NAMES = {cell: name for name, cell in CELLS.items()}
+NAMES = {cell: name for name, cell in CELLS.items() if name in KINDS}  # that step.c knows
 
 
 class PackedScores:
@@ -31,8 +31,8 @@ class PackedScores:
         self, model: LanguageModel, weight: Tensor, bias: Tensor, num_threads: int
     ) -> None:
         """Pack the model's body and a head of these weights, (outputs, size) and (outputs,)."""
-        kernel = load_kernel()
-        assert kernel is not None and can_pack(model)
+        kernel, embedding = load_kernel(), model.body.embedding
+        assert kernel is not None and embedding is not None and can_pack(model)
         self._step, self._write = kernel.charlm_step, kernel.charlm_write
         self._kept: list[Tensor] = []  # what the addresses point to
         layers: list[KernelLayer] = []
@@ -48,7 +48,7 @@ class PackedScores:
             num_layers=len(layers) - 1,
             state_size=self._state_size,
             layers=(KernelLayer * len(layers))(*layers),
-            embedding=self._keep(model.body.embedding.weight.detach().clone()),
+            embedding=self._keep(embedding.weight.detach().clone()),
         )
         row_size = layers[0].padded_size // units_per_panel(model.config.cell) * PANEL
         if 4 * row_size * self._vocab_size <= MAX_TABLE_BYTES:
@@ -211,8 +211,10 @@ class PackedAdaptiveModel(PackedScores):
 
 
 def can_pack(model: LanguageModel) -> bool:
-    """Whether `kernels/step.c` knows the cells of all layers."""
-    return all(type(layer.cell) in NAMES for layer in model.body.stack.recurrent_layers())
+    """Whether `kernels/step.c` knows the cells of all layers, and how they are connected."""
+    config = model.config
+    plain = (config.embedding, config.connect, config.transition_depth) == ("learned", "plain", 1)
+    return plain and all(type(layer.cell) in NAMES for layer in model.body.stack.recurrent_layers())
 
 
 def close_pool(pool: int, owner: int) -> None:

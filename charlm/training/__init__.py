@@ -17,11 +17,13 @@ from charlm.training.recipe import Recipe, read_recipe
 from charlm.training.rules import Facts
 from charlm.training.run import (
     Event,
+    Settled,
     StoppedEarly,
     TrainingRun,
     Validated,
     WentBack,
 )
+from charlm.training.settle import model_shape
 from charlm.training.texts import find_corpus, find_part
 from charlm.training.verdict import Verdict, judge
 
@@ -33,6 +35,7 @@ __all__ = [
     "Planned",
     "Prepared",
     "Recipe",
+    "Settled",
     "Step",
     "StoppedEarly",
     "TrainingConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "find_part",
     "judge",
     "make_plan",
+    "model_shape",
     "parse_time",
     "plan_run",
     "prepare_run",

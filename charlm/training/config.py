@@ -56,6 +56,8 @@ class TrainingConfig:
     trigger_interval: int | None = None  # validations, for "triggered": averaging.py
     valid_every: int = 100  # steps
     patience: int | None = None  # validations without a new best before stopping
+    embeddings: str | None = None  # a file of vectors to begin with: GloVe's, word2vec's
+    freeze_embeddings: bool = False
     seed: int = 1
     precision: Precision = "float32"
 
@@ -111,6 +113,8 @@ class TrainingConfig:
             raise ConfigError(
                 f"average_share must be above 0 and at most 1, not {self.average_share:g}."
             )
+        if self.freeze_embeddings and self.embeddings is None:
+            raise ConfigError("--freeze-embeddings keeps vectors of a file; add --embeddings FILE.")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be from 0 to 2 ** 63 - 1, not {self.seed}.")
 

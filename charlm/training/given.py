@@ -18,6 +18,10 @@ GIVES_WAY: dict[str, tuple[str, ...]] = {  # of a recipe, what a flag makes poin
     "vocab_size": ("softmax_cutoffs",),
     "hidden_size": ("embedding_size", "tie_embeddings", "learning_rate"),
     "embedding_size": ("tie_embeddings",),
+    "embedding": ("embedding_size", "tie_embeddings", "embeddings", "freeze_embeddings"),
+    "embeddings": ("embedding", "embedding_size", "tie_embeddings"),
+    "connect": ("tie_embeddings",),
+    "cell": ("leak", "mogrifier_steps", "softmax", "softmax_cutoffs"),
     "last_hidden_size": ("embedding_size", "tie_embeddings"),
     "softmax": ("softmax_cutoffs",),
     "softmax_cutoffs": ("softmax",),
@@ -47,6 +51,7 @@ def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     if flags.get("num_layers") == 1:  # what only several layers have
         given.pop("last_hidden_size", None)
         given.pop("hidden_dropout", None)
+        given.pop("connect", None)
     given |= flags
     if not given.get("paths"):
         raise ConfigError("name a text to train on, as in `charlm train corpus.txt`.")

@@ -55,6 +55,8 @@ class Learner:
         self.model = model
         self.windows = windows
         self.config = config
+        if config.freeze_embeddings and model.body.embedding is not None:
+            model.body.embedding.requires_grad_(False)
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(config)
         self.state: State | None = None

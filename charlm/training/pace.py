@@ -19,7 +19,7 @@ DEFAULT_TIME = "5m"
 MAX_VALIDATIONS = 15
 VALID_SHARE = 1 / 3  # cost of a token in validation, of that in training: no backward pass
 FREE_SHARE = 0.8  # of the memory that is free
-MARGIN = 0.97  # of the budget is planned; the rest is for saving and for a slower moment
+MARGIN = 0.97  # of the budget is planned; the rest is for loading and for a slower end
 MEASURE_SHARE = 0.02  # of the budget, for one width
 
 MeasureStep = Callable[[ModelConfig, TrainingConfig, float], float]
@@ -45,6 +45,7 @@ class Pace:
 
     step_seconds: float
     spent_seconds: float  # on reading and measuring
+    seconds: float  # that are left
     valid_seconds: float  # of one validation
     validations: int  # as many as take a tenth of the time
     steps: int  # that fit into the rest; may be none
@@ -102,7 +103,7 @@ def find_pace(
     else:
         validations = max(1, min(MAX_VALIDATIONS, int(0.1 * seconds / valid_seconds)))
         steps = int((seconds - validations * valid_seconds) / step_seconds)
-    return Pace(step_seconds, spent_seconds, valid_seconds, validations, steps)
+    return Pace(step_seconds, spent_seconds, seconds, valid_seconds, validations, steps)
 
 
 def steps_in_time(

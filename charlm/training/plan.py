@@ -11,12 +11,14 @@ from typing import Any
 from charlm.errors import ConfigError
 from charlm.model import ModelConfig
 from charlm.training import rules
+from charlm.training.budget import Budget, level_share
 from charlm.training.config import TrainingConfig
 from charlm.training.memory import memory_bytes, num_parameters
 from charlm.training.pace import (
     MAX_VALIDATIONS,
     MeasureStep,
     fit_to_time,
+    max_steps,
     steps_in_time,
     steps_of_epoch,
 )
@@ -42,6 +44,7 @@ class Plan:
     num_epochs: float
     expected_seconds: float | None  # of training; None where the length was given in steps, epochs
     step_seconds: float | None  # as measured
+    budget: Budget | None  # that the steps will be fitted to as the run goes
     why: str  # that long
     reasons: tuple[str, ...]  # for the rest, a sentence each
 
@@ -86,7 +89,7 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
         raise ConfigError("--time, --epochs and --steps exclude each other; choose one.")
     if not 0 < given.get("epochs", 1) < math.inf:
         raise ConfigError(f"--epochs must be above 0, not {given['epochs']:g}.")
-    step_seconds = seconds = None
+    step_seconds = seconds = budget = None
     reasons: list[str] = []
     if "steps" in given or "epochs" in given:
         model = plan_model(given, facts, min(DEFAULT_SIZE, rules.hidden_sizes(facts)[0]))
@@ -100,6 +103,8 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
         steps, why = steps_in_time(given, facts, training, pace)
         validations, step_seconds = pace.validations, pace.step_seconds
         seconds = steps * step_seconds + validations * pace.valid_seconds
+        if level_share(training) is not None:
+            budget = Budget(pace.seconds, max_steps(facts, training))
     num_epochs = steps / steps_of_epoch(facts, training)
     model = set_dropout(given, facts, model, num_epochs)
     if training.averaging == "triggered":  # goes by validations, of which each epoch has one
@@ -112,6 +117,7 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
         num_epochs=num_epochs,
         expected_seconds=seconds,
         step_seconds=step_seconds,
+        budget=budget,
         why=why,
         reasons=(*reasons, *explain(given, facts, model, training, num_epochs)),
     )

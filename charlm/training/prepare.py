@@ -24,6 +24,7 @@ from charlm.data import (
     CorpusConfig,
     Epochs,
     TokenFile,
+    Vectors,
     encode_part,
     read_corpus,
 )
@@ -38,6 +39,7 @@ from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
 from charlm.training.pace import DEFAULT_TIME, parse_time
 from charlm.training.plan import Plan, make_plan
+from charlm.training.pretrained import begin_with, coverage_note, find_vectors, fit_to_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.rules import Facts
 from charlm.training.run import Progress, TrainingRun
@@ -64,32 +66,36 @@ class Planned:
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
+    vectors: Vectors | None  # for the embedding to begin with
     notes: tuple[str, ...]
 
 
-def prepare_run(given: Mapping[str, Any], folder: Path, device: torch.device) -> Prepared:
+def prepare_run(
+    given: Mapping[str, Any], folder: Path, device: torch.device, began: float | None = None
+) -> Prepared:
     """Read the corpus, build the vocabulary, plan, and make the checkpoint folder.
 
     Args:
         given: settings by name, those of a recipe and of the command line.
         folder: the checkpoint to make.
         device: trains.
+        began: when the time began that the run must keep to, by `time.monotonic`; None: now.
 
     Raises:
         CharlmError: a setting, the corpus or the folder will not do.
     """
     if folder.exists():  # create_checkpoint would say so only after all the work
         raise existing_folder(folder)
-    return create_run(plan_run(given, device), folder, device)
+    return create_run(plan_run(given, device, began), folder, device)
 
 
-def plan_run(given: Mapping[str, Any], device: torch.device) -> Planned:
-    """Read the corpus, build the vocabulary, and plan.
+def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None = None) -> Planned:
+    """Read the corpus, build the vocabulary, and plan; arguments as of `prepare_run`.
 
     Raises:
         CharlmError: a setting or the corpus will not do.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     parse_time(given.get("time", DEFAULT_TIME))
     text = TextConfig(**pick(TextConfig, given))
     corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
@@ -98,6 +104,9 @@ def plan_run(given: Mapping[str, Any], device: torch.device) -> Planned:
     train, valid, _ = (encode_part(corpus, part, tokenizer) for part in PARTS)
     if len(valid) < 2:
         refuse_validation_settings(given)
+    vectors = find_vectors(given, tokenizer)
+    if vectors is not None:
+        given = fit_to_vectors(given, vectors.size)
 
     @cache  # those of independent frames are found by going through the text
     def epochs(training: TrainingConfig) -> Epochs:
@@ -121,7 +130,9 @@ def plan_run(given: Mapping[str, Any], device: torch.device) -> Planned:
         ),
     )
     notes = corpus.notes + vocabulary_notes(text, tokenizer, valid)
-    return Planned(plan, corpus, text, tokenizer, train, valid, notes)
+    if vectors is not None:
+        notes += (coverage_note(vectors, tokenizer, train),)
+    return Planned(plan, corpus, text, tokenizer, train, valid, vectors, notes)
 
 
 def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared:
@@ -140,11 +151,16 @@ def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared
     )
     torch.manual_seed(plan.training.seed)
     model = LanguageModel(plan.model)
+    if planned.vectors is not None:
+        begin_with(model, planned.vectors)
     recipe = Recipe(corpus.config, planned.text, plan.model, plan.training)
     create_checkpoint(folder, config, tokenizer, model, recipe.to_toml())
     model = model.to(device)
     parts = planned.train, planned.valid
     run = assemble(folder, config, tokenizer, model, plan.training, *parts)
+    if plan.budget is not None:
+        run.progress.budget_seconds = plan.budget.seconds
+        run.progress.max_steps = plan.budget.max_steps
     return Prepared(run, tokenizer, plan, planned.notes)
 
 

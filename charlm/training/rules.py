@@ -4,21 +4,22 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from charlm.device import Precision
 from charlm.errors import ConfigError
-from charlm.model import NUM_SPECIALS, ModelConfig, default_cutoffs
+from charlm.model import NUM_SPECIALS, CellName, ModelConfig, default_cutoffs
 from charlm.text import Level
-from charlm.training.config import OptimizerName, TrainingConfig
+from charlm.training.config import OptimizerName, ScheduleName, TrainingConfig
 
 HIDDEN_SIZES = (1024, 768, 512, 256, 128)
-MIN_STEPS, MIN_STEPS_WORDS = 2000, 4000  # a larger model is worth its slower steps if it gets these
+MIN_STEPS, MIN_STEPS_WORDS = 1500, 3000  # a larger model is worth its slower steps if it gets these
 SMALL = 300_000  # tokens; below, a model soon knows the text by heart
 MAX_EPOCHS, MAX_EPOCHS_SMALL, MAX_EPOCHS_SMALL_WORDS = 20, 12, 5
-FEW_EPOCHS, OFTEN_SEEN = 4, 8
+FEW_EPOCHS, OFTEN_SEEN = 4, 8  # of a model of the usual size
+USUAL_SIZE = 512
 FEW_EPOCHS_WORDS, OFTEN_SEEN_WORDS = 1.5, 6  # words are learnt by heart sooner
 RATES = ((640, 5e-3), (768, 4e-3), (math.inf, 3e-3))  # by hidden size
 MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
@@ -51,25 +52,29 @@ def min_steps(facts: Facts) -> int:
     return MIN_STEPS_WORDS if facts.level == "word" else MIN_STEPS
 
 
-def softmax(facts: Facts) -> dict[str, Any]:
-    """Words are many and mostly rare: adaptive softmax pays. Other vocabularies are small."""
-    if facts.level != "word" or facts.vocab_size < MANY_WORDS:
+def softmax(facts: Facts, cell: CellName) -> dict[str, Any]:
+    """Words are many and mostly rare: adaptive softmax pays. Other vocabularies are small.
+
+    What a Jordan network feeds back is all outputs, which only a full softmax computes.
+    """
+    feeds_back = cell in ("jordan", "elman-jordan")
+    if facts.level != "word" or facts.vocab_size < MANY_WORDS or feeds_back:
         return {"softmax": "full"}
-    return adaptive_softmax(facts)
+    return adaptive_softmax(facts.vocab_size)
 
 
-def adaptive_softmax(facts: Facts) -> dict[str, Any]:
+def adaptive_softmax(vocab_size: int) -> dict[str, Any]:
     """Cut where it costs least.
 
     Raises:
         ConfigError: there are too few symbols to cut.
     """
-    if facts.vocab_size < NUM_SPECIALS + 2:
+    if vocab_size < NUM_SPECIALS + 2:
         raise ConfigError(
             f"--softmax adaptive needs at least 2 symbols, and the text has "
-            f"{facts.vocab_size - NUM_SPECIALS}; leave it out."
+            f"{vocab_size - NUM_SPECIALS}; leave it out."
         )
-    return {"softmax": "adaptive", "softmax_cutoffs": default_cutoffs(facts.vocab_size)}
+    return {"softmax": "adaptive", "softmax_cutoffs": default_cutoffs(vocab_size)}
 
 
 def precision(facts: Facts, model: ModelConfig) -> Precision:
@@ -103,14 +108,24 @@ def clip_norm(optimizer: OptimizerName) -> float:
     return 0.25 if optimizer == "sgd" else 1.0
 
 
-def regularisation(facts: Facts, num_epochs: float) -> dict[str, float]:
-    """How strictly: the more often the text will be seen, the more is dropped."""
+def schedule(given: Mapping[str, Any]) -> ScheduleName:
+    """The one that lets the steps be fitted to a time as the run goes, where that is asked for."""
+    by_time = not {"steps", "epochs"} & given.keys()
+    return "constant" if by_time or "decay_share" in given else "cosine"
+
+
+def regularisation(facts: Facts, num_epochs: float, hidden_size: int) -> dict[str, float]:
+    """How strictly: the more often the text will be seen, the more is dropped.
+
+    A wider model knows characters by heart sooner: its epochs count for more.
+    """
     if facts.level == "word":
         if num_epochs < FEW_EPOCHS_WORDS:
             return {"dropout": 0.2}
         if num_epochs < OFTEN_SEEN_WORDS:
             return {"dropout": 0.5}
         return {"dropout": 0.5, "embedding_dropout": 0.1, "weight_dropout": 0.3}
+    num_epochs *= hidden_size / USUAL_SIZE
     if num_epochs < FEW_EPOCHS:
         return {"dropout": 0.2}
     strict = facts.num_tokens < SMALL or num_epochs >= OFTEN_SEEN

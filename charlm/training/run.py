@@ -17,6 +17,7 @@ from charlm.checkpoint import (
     model_card,
     remove_leftovers,
     save_card,
+    save_recipe,
     save_state,
     save_weights,
 )
@@ -24,7 +25,9 @@ from charlm.data import Windows
 from charlm.errors import TrainingError
 from charlm.evaluation import estimate_nats
 from charlm.storage import exclusive_use
+from charlm.training.budget import ROUNDING, Budget, fitting_steps, level_share
 from charlm.training.learner import Learner, Step
+from charlm.training.recipe import Recipe
 from charlm.training.schedule import plateau_factor
 
 SAVE_SECONDS = 60.0  # the most work that a crash can cost
@@ -61,7 +64,15 @@ class StoppedEarly:
     patience: int
 
 
-Event = Step | Validated | WentBack | StoppedEarly
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The learning rate begins to fall: from here on it is known how many steps there will be."""
+
+    step: int
+    steps: int
+
+
+Event = Step | Validated | WentBack | StoppedEarly | Settled
 
 
 @dataclass(slots=True)
@@ -79,9 +90,18 @@ class Progress:
     num_tokens: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    budget_seconds: float | None = None  # that the steps are fitted to, until they are settled
+    max_steps: int | None = None  # that fit into no budget
     unreported_nats: float = 0.0  # of training, since the last report
     unreported_tokens: int = 0
     unreported_seconds: float = 0.0  # of those steps alone
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the steps are fitted to; None: they are settled."""
+        if self.budget_seconds is None or self.max_steps is None:
+            return None
+        return Budget(self.budget_seconds, self.max_steps)
 
     def is_finished(self, steps: int) -> bool:
         """Whether no step of so many is left to take."""
@@ -148,12 +168,13 @@ class TrainingRun:
                     continue
                 self.progress.take(steps, ended - began)
                 step = steps[-1]
-                if step.step % report_every == 0 or step.step == config.steps:
-                    self._report(step)
                 # Whoever stops at an event finds the run whole: what belongs to the step is done.
                 tried: list[Event] = []
-                if step.step % config.valid_every == 0 or step.step == config.steps:
-                    tried = self._validate()
+                if step.step % report_every == 0 or self.is_finished:
+                    self._report(step)
+                    tried += self._fit_to_budget()
+                if step.step % config.valid_every == 0 or self.is_finished:
+                    tried += self._validate()
                     self.progress.setbacks = 0
                     good = self._copy()
                     self.save()
@@ -187,6 +208,26 @@ class TrainingRun:
         at_once = AT_ONCE[self.learner.model.device.type]
         every = report_every, config.valid_every, config.steps
         return min(at_once, *(number - done % number for number in every))
+
+    def _fit_to_budget(self) -> list[Event]:
+        """As many steps as the time holds at the pace so far, until the learning rate falls."""
+        progress, config = self.progress, self.learner.config
+        budget, level = progress.budget, level_share(config)
+        if budget is None or level is None:
+            return []
+        steps = fitting_steps(config, progress.step, progress.seconds, budget)
+        self.learner.config = replace(config, steps=steps)
+        if progress.step / level + ROUNDING < steps:
+            return []
+        progress.budget_seconds = None
+        self.save_recipe()
+        return [Settled(progress.step, steps)]
+
+    def save_recipe(self) -> None:
+        """Keep the settings of the run as they are now."""
+        config = self.config
+        recipe = Recipe(config.corpus, config.text, config.model, self.learner.config)
+        save_recipe(self.folder, recipe.to_toml())
 
     def _copy(self) -> tuple[dict[str, Tensor], Progress]:
         return self.learner.tensors(), replace(self.progress)

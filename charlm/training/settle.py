@@ -16,19 +16,39 @@ from charlm.training.rules import Facts
 
 def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig:
     """The model's shape: `size` units wide where no width is given."""
+    defaults = {}
+    if "softmax" not in given and "softmax_cutoffs" not in given:
+        defaults = rules.softmax(facts, given.get("cell", "lstm"))
+    return model_shape({**defaults, **given}, facts.vocab_size, size)
+
+
+def model_shape(given: Mapping[str, Any], vocab_size: int, size: int) -> ModelConfig:
+    """A model of the given settings, and for the rest of what follows from them.
+
+    Args:
+        given: settings by name.
+        vocab_size: outputs.
+        size: units of a layer where no width is given.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
     width = given.get("hidden_size", size)
     last = given.get("last_hidden_size", width)
-    embedding_size = given.get("embedding_size", last)
+    seen = last  # by the softmax
+    if given.get("connect") == "skip":
+        seen += width * (given.get("num_layers", 1) - 1)
+    one_hot = given.get("embedding") == "one-hot"
+    embedding_size = given.get("embedding_size", vocab_size if one_hot else last)
     defaults = {
         "hidden_size": width,
         "embedding_size": embedding_size,
-        "tie_embeddings": embedding_size == last,
+        "tie_embeddings": embedding_size == seen and not one_hot,
     }
-    if "softmax" not in given and "softmax_cutoffs" not in given:
-        defaults |= rules.softmax(facts)
-    elif given.get("softmax", "adaptive") == "adaptive":
-        defaults |= rules.adaptive_softmax(facts)
-    return ModelConfig(**{**defaults, **pick(ModelConfig, given), "vocab_size": facts.vocab_size})
+    adaptive = "adaptive" if "softmax_cutoffs" in given else "full"
+    if given.get("softmax", adaptive) == "adaptive":
+        defaults |= rules.adaptive_softmax(vocab_size)
+    return ModelConfig(**{**defaults, **pick(ModelConfig, given), "vocab_size": vocab_size})
 
 
 def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) -> TrainingConfig:
@@ -41,6 +61,7 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
         "learning_rate": rules.learning_rate(model, optimizer),
         "clip_norm": None if "clip_value" in given else rules.clip_norm(optimizer),
         "precision": rules.precision(facts, model),
+        "schedule": rules.schedule(given),
     }
     training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
     if facts.num_tokens <= max(training.bptt, training.batch_size):
@@ -62,7 +83,7 @@ def set_dropout(
     if "dropout" in given:
         return model
     own = {name: given[name] for name in DROPOUTS if name in given}
-    return replace(model, **{**rules.regularisation(facts, num_epochs), **own})
+    return replace(model, **{**rules.regularisation(facts, num_epochs, model.hidden_size), **own})
 
 
 def set_steps(

@@ -8,17 +8,30 @@ from torch.func import functional_call
 from charlm.cells import CELLS, RecurrentCell
 
 SHAPES = {
-    "rnn": (7, 1),  # rows of the weights at hidden_size 7, tensors of state
-    "rnn-relu": (7, 1),
-    "lstm": (28, 2),
-    "gru": (21, 1),
+    # rows of the weights at hidden_size 7, tensors of state, and weights of the cell's own
+    "rnn": (7, 1, {}),
+    "rnn-relu": (7, 1, {}),
+    "rnn-sigmoid": (7, 1, {}),
+    "jordan": (7, 1, {"weight_hh": (7, 6)}),
+    "elman-jordan": (7, 1, {"weight_oh": (7, 6)}),
+    "leaky": (7, 1, {}),
+    "leaky-learned": (7, 1, {"leak_logit": (7,)}),
+    "lstm": (28, 2, {}),
+    "lstm-1997": (21, 2, {}),
+    "lstm-coupled": (21, 2, {}),
+    "lstm-peephole": (28, 2, {"weight_ch": (3, 7)}),
+    "gru": (21, 1, {}),
+    "gru-2014": (21, 1, {}),
 }
 
 
+FORGET_GATE = {"lstm": 1, "lstm-peephole": 1, "lstm-coupled": 0}
+
+
 @pytest.mark.parametrize("name", CELLS)
-def test_gradients_equal_finite_differences(name):
+def test_gradients_equal_finite_differences(name, new_cell):
     torch.manual_seed(1)
-    cell = CELLS[name](3, 4).double()
+    cell = new_cell(name, 3, 4).double()
     x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     state = [torch.randn_like(x[:, :1].expand(2, 4)) for _ in range(cell.num_states)]
     state = [s.detach().requires_grad_() for s in state]
@@ -29,15 +42,14 @@ def test_gradients_equal_finite_differences(name):
         output, after = functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
         return output, *after
 
-    assert len(weights) == 4
     assert gradcheck(step, (x, *state, *weights))
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_weights_and_states_have_the_shapes_of_torch(name):
-    rows, num_states = SHAPES[name]
+def test_weights_and_states_have_the_shapes_of_torch(name, new_cell):
+    rows, num_states, own = SHAPES[name]
 
-    cell = CELLS[name](5, 7)
+    cell = new_cell(name, 5, 7)
     output, state = cell(torch.randn(3, 5), cell.initial_state(3))
 
     assert {k: tuple(p.shape) for k, p in cell.named_parameters()} == {
@@ -45,15 +57,16 @@ def test_weights_and_states_have_the_shapes_of_torch(name):
         "weight_hh": (rows, 7),
         "bias_ih": (rows,),
         "bias_hh": (rows,),
+        **own,
     }
     assert output.shape == (3, 7)
     assert [s.shape for s in state] == [(3, 7)] * num_states
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_output_is_the_hidden_state(name):
+def test_the_output_is_the_hidden_state(name, new_cell):
     torch.manual_seed(0)
-    cell = CELLS[name](5, 7)
+    cell = new_cell(name, 5, 7)
 
     output, state = cell(torch.randn(3, 5), cell.initial_state(3))
 
@@ -61,9 +74,9 @@ def test_the_output_is_the_hidden_state(name):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_step_leaves_the_state_it_was_given_alone(name):
+def test_a_step_leaves_the_state_it_was_given_alone(name, new_cell):
     torch.manual_seed(0)
-    cell = CELLS[name](5, 7)
+    cell = new_cell(name, 5, 7)
     state = tuple(torch.randn(3, 7) for _ in range(cell.num_states))
     before = [s.clone() for s in state]
 
@@ -73,8 +86,8 @@ def test_a_step_leaves_the_state_it_was_given_alone(name):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(name):
-    cell = CELLS[name](5, 7).double()
+def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(name, new_cell):
+    cell = new_cell(name, 5, 7).double()
 
     state = cell.initial_state(3)
 
@@ -84,14 +97,17 @@ def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(name):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_weights_start_uniform_within_one_over_the_root_of_the_hidden_size(name):
+def test_weights_start_uniform_within_one_over_the_root_of_the_hidden_size(name, new_cell):
     torch.manual_seed(0)
 
-    cell = CELLS[name](50, 100)
+    cell = new_cell(name, 50, 100)
 
     for key, parameter in cell.named_parameters():
-        if (name, key[:4]) == ("lstm", "bias"):  # its forget biases are set
-            parameter = parameter.view(4, 100)[[0, 2, 3]]
+        if key == "leak_logit":
+            continue
+        if key[:4] == "bias" and name in FORGET_GATE:  # whose biases are set
+            kept = torch.arange(cell.num_gates) != FORGET_GATE[name]
+            parameter = parameter.view(-1, 100)[kept]
         assert parameter.abs().max() <= 0.1
         assert parameter.min() < -0.09
         assert parameter.max() > 0.09

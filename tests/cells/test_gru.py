@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from charlm.cells import GRUCell
+from charlm.cells.gru import GRUCell
 
 
 def sigmoid(a):

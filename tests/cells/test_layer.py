@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from charlm.cells import CELLS, Lookup, RecurrentLayer, make_cell
+from charlm.cells import CELLS, Lookup, RecurrentLayer
 from charlm.kernels import lstm_speed
 
 needs_kernel = pytest.mark.skipif(not lstm_speed(), reason="no compiled kernel for this processor")
@@ -30,9 +30,9 @@ def unroll(cell, x, state):
 @pytest.mark.parametrize("batch_size", [1, 4])
 @pytest.mark.parametrize("time", [1, 6])
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_fused_layer_equals_its_cell_unrolled(cell, time, batch_size):
+def test_the_fused_layer_equals_its_cell_unrolled(cell, time, batch_size, new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(make_cell(cell, 3, 5)).double()
+    layer = RecurrentLayer(new_cell(cell, 3, 5)).double()
     x, state = torch.randn(batch_size, time, 3).double(), random_state(layer, batch_size)
 
     output, last = layer(x, state)
@@ -44,9 +44,9 @@ def test_the_fused_layer_equals_its_cell_unrolled(cell, time, batch_size):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_gradients_of_the_fused_layer_equal_those_of_its_cell_unrolled(cell):
+def test_gradients_of_the_fused_layer_equal_those_of_its_cell_unrolled(cell, new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(make_cell(cell, 3, 5)).double()
+    layer = RecurrentLayer(new_cell(cell, 3, 5)).double()
     x, state = torch.randn(2, 6, 3).double(), random_state(layer, 2)
     weight = torch.randn(2, 6, 5).double()
 
@@ -58,9 +58,9 @@ def test_gradients_of_the_fused_layer_equal_those_of_its_cell_unrolled(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_window_in_two_halves_equals_the_whole(cell):
+def test_a_window_in_two_halves_equals_the_whole(cell, new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(make_cell(cell, 3, 5)).double()
+    layer = RecurrentLayer(new_cell(cell, 3, 5)).double()
     x, state = torch.randn(2, 7, 3).double(), random_state(layer, 2)
 
     whole, last = layer(x, state)
@@ -72,18 +72,18 @@ def test_a_window_in_two_halves_equals_the_whole(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(cell):
-    layer = RecurrentLayer(make_cell(cell, 3, 5)).double()
+def test_the_initial_state_is_zero_in_the_dtype_of_the_weights(cell, new_cell):
+    layer = RecurrentLayer(new_cell(cell, 3, 5)).double()
 
     state = layer.initial_state(2)
 
-    assert len(state) == (2 if cell == "lstm" else 1)
+    assert len(state) == (2 if cell.startswith("lstm") else 1)
     assert all(s.shape == (2, 5) and s.dtype == torch.float64 for s in state)
     assert not any(s.any() for s in state)
 
 
-def test_the_forget_biases_of_an_lstm_sum_to_one_at_the_start():
-    lstm = RecurrentLayer(make_cell("lstm", 3, 5)).cell
+def test_the_forget_biases_of_an_lstm_sum_to_one_at_the_start(new_cell):
+    lstm = RecurrentLayer(new_cell("lstm", 3, 5)).cell
 
     total = lstm.bias_ih + lstm.bias_hh
 
@@ -93,19 +93,19 @@ def test_the_forget_biases_of_an_lstm_sum_to_one_at_the_start():
     assert others.unique().numel() == 15
 
 
-def test_a_layer_remembers_what_it_is_made_of():
-    layer = RecurrentLayer(make_cell("gru", 3, 5))
+def test_a_layer_remembers_what_it_is_made_of(new_cell):
+    layer = RecurrentLayer(new_cell("gru", 3, 5))
 
     assert (layer.input_size, layer.hidden_size) == (3, 5)
     assert isinstance(layer.cell, CELLS["gru"])
 
 
 @pytest.fixture(params=KINDS, ids=str)
-def dropped(request):
+def dropped(request, new_cell):
     """A layer in training that drops half of its recurrent weights; and those it used, in turn."""
     torch.manual_seed(0)
     name, rounds = request.param
-    layer = RecurrentLayer(make_cell(name, 3, 8, rounds), weight_dropout=0.5).double().train()
+    layer = RecurrentLayer(new_cell(name, 3, 8, rounds), weight_dropout=0.5).double().train()
     masked = []
     layer.weight_dropout.register_forward_hook(lambda *call: masked.append(call[-1]))
     return layer, masked
@@ -187,9 +187,9 @@ def test_dropping_weights_adds_none_and_renames_none(dropped):
 
 
 @needs_kernel
-def test_our_own_kernel_drops_weights_as_torch_does():
+def test_our_own_kernel_drops_weights_as_torch_does(new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(make_cell("lstm", 6, 40), weight_dropout=0.5).train()
+    layer = RecurrentLayer(new_cell("lstm", 6, 40), weight_dropout=0.5).train()
     x, state, weight = torch.randn(3, 5, 6), layer.initial_state(3), torch.randn(3, 5, 40)
     outputs, gradients = [], []
     for autocast in (True, False):
@@ -206,9 +206,9 @@ def test_our_own_kernel_drops_weights_as_torch_does():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_lookup_is_the_inputs_it_stands_for_on_torchs_kernels_too(cell):
+def test_a_lookup_is_the_inputs_it_stands_for_on_torchs_kernels_too(cell, new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(make_cell(cell, 3, 5)).double()
+    layer = RecurrentLayer(new_cell(cell, 3, 5)).double()
     vectors, index = torch.randn(4, 3).double(), torch.randint(4, (2, 6))
 
     looked_up = layer(Lookup(vectors, index), layer.initial_state(2))
@@ -217,12 +217,12 @@ def test_a_lookup_is_the_inputs_it_stands_for_on_torchs_kernels_too(cell):
     torch.testing.assert_close(looked_up, layer(rows, layer.initial_state(2)))
 
 
-def test_inputs_are_shared_only_by_an_lstm_where_our_own_kernel_runs(monkeypatch):
+def test_inputs_are_shared_only_by_an_lstm_where_our_own_kernel_runs(monkeypatch, new_cell):
     asked = []
     monkeypatch.setattr(
         "charlm.cells.layer.has_fast_recurrence", lambda weight: asked.append(weight) or True
     )
-    kinds = [RecurrentLayer(make_cell(name, 3, 5, rounds)) for name, rounds in KINDS]
+    kinds = [RecurrentLayer(new_cell(name, 3, 5, rounds)) for name, rounds in KINDS]
 
     assert [layer.shares_inputs() for layer in kinds] == [kind == ("lstm", 0) for kind in KINDS]
     assert len(asked) == 1 and asked[0] is kinds[KINDS.index(("lstm", 0))].cell.weight_hh

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from charlm.cells import LSTMCell
+from charlm.cells.lstm import LSTMCell
 
 
 def sigmoid(a):

@@ -7,7 +7,9 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
-from charlm.cells import LSTMCell, MogrifierCell, RecurrentLayer, make_cell
+from charlm.cells import RecurrentLayer, make_cell
+from charlm.cells.lstm import LSTMCell
+from charlm.cells.mogrifier import MogrifierCell
 
 ROUNDS = [1, 2, 5]
 

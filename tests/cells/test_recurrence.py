@@ -244,7 +244,7 @@ def test_a_lookup_is_the_inputs_it_stands_for():
     state = layer.initial_state(3)
 
     with torch.autocast("cpu", torch.bfloat16):
-        shared, plain = layer(lookup, state)[0], layer(lookup.inputs(), state)[0]
+        shared, plain = layer(lookup, state)[0], layer(lookup.dense(), state)[0]
         gradients = [
             torch.autograd.grad(o.float().square().sum(), [vectors, *layer.parameters()])
             for o in (shared, plain)

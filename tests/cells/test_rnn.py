@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.cells import ReluCell, TanhCell
+from charlm.cells.rnn import ReluCell, TanhCell
 
 KINDS = [(TanhCell, "tanh", np.tanh), (ReluCell, "relu", lambda a: np.maximum(a, 0))]
 

@@ -68,3 +68,45 @@ def test_list_passes_over_a_damaged_checkpoint_and_says_so(trained, tmp_path):
 
 def test_an_empty_list_says_how_to_begin(charlm):
     assert "run `charlm train`" in charlm("list").err
+
+
+SHAPE = ("--vocab-size", 50_000, "--cell", "lstm", "--num-layers", 4, "--hidden-size", 100)
+
+
+def test_info_answers_how_many_weights_without_a_checkpoint(charlm):
+    shape = (*SHAPE, "--embedding", "one-hot")
+
+    out = charlm("info", *shape).out
+    content = json.loads(charlm("info", *shape, "--json").out)
+
+    outputs = 50_000 + 3
+    assert content["parameters"] == {
+        "layer 0": 4 * (outputs + 100 + 2) * 100,
+        **{f"layer {number}": 4 * (100 + 100 + 2) * 100 for number in (1, 2, 3)},
+        "head": outputs * (100 + 1),
+    }
+    assert content["num_parameters"] == sum(content["parameters"].values()) == 25_334_703
+    for said in ("50,003 outputs", "= 4 x 50,105 x 100", "20,042,000", "25,334,703"):
+        assert said in out
+
+
+def test_weights_are_counted_as_train_would_shape_the_model(charlm):
+    content = json.loads(charlm("info", "--vocab-size", 97, "--hidden-size", 8, "--json").out)
+
+    assert content["model"]["tie_embeddings"] and content["model"]["embedding_size"] == 8
+    assert content["parameters"]["head"] == 100
+    adaptive = charlm("info", *SHAPE, "--softmax-cutoffs", "1000,4000", "--json").out
+    assert json.loads(adaptive)["parameters"]["clusters"] == 2 * 101
+
+
+def test_a_shape_that_cannot_be_counted_is_one_line(trained):
+    for given, said in (
+        (("--cell", "gru"), "add --vocab-size"),
+        (("tale", "--vocab-size", 5), "not both"),
+        (("--vocab-size", 0), "--vocab-size must be at least 1, not 0"),
+        (("--vocab-size", 5, "--cell", "jordan", "--num-layers", 2), "single layer"),
+        (("--vocab-size", 5, "--connect", "skip"), "has no effect on a single layer"),
+    ):
+        result = trained("info", *given)
+        assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+        assert said in result.err

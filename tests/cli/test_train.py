@@ -141,8 +141,11 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         (["--input-dropout", "nan"], "input_dropout must be in [0, 1)"),
         (["--activation-penalty", -1], "activation_penalty must be 0 or more"),
         (["--accumulation-steps", 0], "accumulation_steps must be at least 1"),
-        (["--decay-share", 0.1], "--decay-share has no effect with --schedule cosine"),
-        (["--plateau-factor", 2], "--plateau-factor has no effect with --schedule cosine"),
+        (
+            ["--decay-share", 0.1, "--schedule", "cosine"],
+            "--decay-share has no effect with --schedule cosine",
+        ),
+        (["--plateau-factor", 2], "--plateau-factor has no effect with --schedule constant"),
         (["--average-decay", 0.9], "--average-decay has no effect with --averaging none"),
         (["--averaging", "ema", "--average-share", 0.5], "--average-share has no effect"),
         (["--trigger-interval", 3], "--trigger-interval has no effect with --averaging none"),

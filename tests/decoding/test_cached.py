@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.cells import CELLS, concat_states, map_state, select_state
+from charlm.cells import concat_states, map_state, select_state
 from charlm.data import NOT_PREDICTED
 from charlm.decoding import (
     CachedSteps,
@@ -108,7 +108,7 @@ configs = st.builds(
 )
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "lstm", "gru"])
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=1, max_size=25), configs)
 def test_step_by_step_the_distributions_are_those_of_reading(cell, tokens, config):
@@ -182,7 +182,7 @@ def assert_same(actual, expected):
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 16, 33])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "lstm", "gru"])
 def test_a_row_does_not_feel_its_batch(cell, batch_size):
     remembering = CacheConfig(size=33, flatness=0.3, weight=0.4)
     steps = cached(fastest_steps(random_model(cell, size=100), 1), remembering)

@@ -87,11 +87,11 @@ def test_the_structures_numbers_and_names_are_those_of_the_c_source(tmp_path):
     said = said_of(claims, SOURCE, tmp_path) if COMPILER else ""
 
     assert "error" not in said, said
-    assert list(KINDS) == [*sorted(CELLS, key=KINDS.__getitem__), "head"]
+    assert set(KINDS) - set(CELLS) == {"head"}
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [kind for kind in KINDS if kind != "head"])
 def test_what_a_compiler_here_makes_of_it_steps_like_the_model(
     cell, num_threads, compiled, monkeypatch
 ):

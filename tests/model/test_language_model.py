@@ -10,7 +10,12 @@ from charlm.model import LanguageModel, ModelConfig
 from charlm.model.cross_entropy import IGNORED
 from charlm.model.language_model import DISTINCT
 
-NUM_GATES = {"rnn": 1, "rnn-relu": 1, "lstm": 4, "gru": 3}
+OWN_WEIGHTS = {  # of a cell of 6 units with 11 words, besides those of its gates
+    "elman-jordan": 6 * 11,
+    "leaky-learned": 6,
+    "lstm-peephole": 3 * 6,
+}
+SINGLE = ("jordan", "elman-jordan")  # cells that have no layer above them
 needs_kernel = pytest.mark.skipif(not lstm_speed(), reason="no compiled kernel for this processor")
 DROPOUTS = ["dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "weight_dropout"]
 
@@ -18,6 +23,7 @@ DROPOUTS = ["dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "
 def small_model(cell="lstm", *, num_layers=2, dropout=0.0, **settings):
     torch.manual_seed(0)
     sizes = {"vocab_size": 11, "embedding_size": 6, "hidden_size": 6} | settings
+    num_layers = 1 if cell in SINGLE else num_layers
     return LanguageModel(
         ModelConfig(cell=cell, num_layers=num_layers, dropout=dropout, **sizes)
     ).eval()
@@ -116,10 +122,11 @@ def test_parameters_by_part_follow_the_textbook(cell, num_layers, tie_embeddings
     parts = model.parameters_by_part()
 
     expected = {"embedding": vocab_size * embedding_size}
-    for layer in range(num_layers):
+    for layer in range(1 if cell in SINGLE else num_layers):
         input_size = hidden_size if layer else embedding_size
-        gate = input_size * hidden_size + hidden_size**2 + 2 * hidden_size
-        expected[f"layer {layer}"] = NUM_GATES[cell] * gate
+        feeds_back = vocab_size if cell == "jordan" else hidden_size
+        gate = (input_size + feeds_back + 2) * hidden_size
+        expected[f"layer {layer}"] = CELLS[cell].num_gates * gate + OWN_WEIGHTS.get(cell, 0)
     expected["head"] = vocab_size + (0 if tie_embeddings else vocab_size * hidden_size)
     assert list(parts.items()) == list(expected.items())
     assert sum(parts.values()) == sum(p.numel() for p in model.parameters())
@@ -347,7 +354,7 @@ def regularised(**settings):
 def dropped_places(model, seen, tokens):
     """Where the window was not handed on as it was."""
     inputs = seen["vectors"]
-    inputs = inputs.inputs() if isinstance(inputs, Lookup) else inputs
+    inputs = inputs.dense() if isinstance(inputs, Lookup) else inputs
     pairs = {
         "input": (model.body.embedding.weight[tokens], inputs),
         "between": (seen["lower"], seen["upper"]),
@@ -441,7 +448,7 @@ def dropped_words(request):
         model(tokens, model.initial_state(8))
     vectors = seen["vectors"]
     assert isinstance(vectors, Lookup) == autocast
-    return model, vectors.inputs() if autocast else vectors, tokens
+    return model, vectors.dense() if autocast else vectors, tokens
 
 
 def test_a_dropped_word_is_gone_wherever_it_stands_and_the_others_are_scaled(dropped_words):

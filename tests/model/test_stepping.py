@@ -15,6 +15,8 @@ ADAPTIVE = {"softmax": "adaptive", "softmax_cutoffs": (2, 5)}
 def random_model(cell="lstm", **shape):
     torch.manual_seed(0)
     shape = {"vocab_size": 11, "embedding_size": 24, "hidden_size": 24} | shape
+    if cell in ("jordan", "elman-jordan"):  # what goes with no other shape
+        shape |= {"num_layers": 1, "softmax": "full", "softmax_cutoffs": ()}
     return LanguageModel(ModelConfig(cell=cell, dropout=0.5, **shape)).eval()
 
 

@@ -1,4 +1,3 @@
-import shutil
 import signal
 import subprocess
 import sys
@@ -136,21 +135,6 @@ def test_a_byte_order_mark_is_noted(prepare, corpus):
 def test_patience_without_validation_is_refused(prepare):
     with pytest.raises(ConfigError, match="--patience has no effect"):
         prepare(split=(100.0, 0.0, 0.0), patience=2)
-
-
-@pytest.mark.parametrize("level", ["char", "word", "byte", "bpe"])
-@pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "lstm", "gru"])
-def test_every_level_and_cell_trains_loads_and_resumes(prepare, level, cell):
-    run = prepare(level=level, cell=cell, num_layers=2, steps=6, valid_every=2, bptt=8).run
-    for event in run.events():
-        if isinstance(event, Step) and event.step == 3:
-            break
-    run.save()
-
-    finish(run.folder)
-
-    assert load_checkpoint(run.folder, CPU).model.config.cell == cell
-    shutil.rmtree(run.folder)
 
 
 SETTINGS = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 6, "valid_every": 3}

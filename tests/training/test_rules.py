@@ -41,14 +41,21 @@ def test_a_longer_text_teaches_wider_models_the_widest_tried_first(level):
 
 @pytest.mark.parametrize("level", ["char", "byte", "bpe"])
 def test_only_words_are_many_and_mostly_rare(level):
-    assert rules.softmax(facts(level, vocab_size=50_000)) == {"softmax": "full"}
-    assert rules.softmax(facts("word", vocab_size=500)) == {"softmax": "full"}
-    assert rules.softmax(facts("word", vocab_size=50_000))["softmax"] == "adaptive"
+    assert rules.softmax(facts(level, vocab_size=50_000), "lstm") == {"softmax": "full"}
+    assert rules.softmax(facts("word", vocab_size=500), "lstm") == {"softmax": "full"}
+    assert rules.softmax(facts("word", vocab_size=50_000), "lstm")["softmax"] == "adaptive"
+    assert rules.softmax(facts("word", vocab_size=50_000), "jordan") == {"softmax": "full"}
+
+
+def test_the_rate_stays_level_where_the_steps_are_fitted_to_a_time():
+    assert rules.schedule({}) == rules.schedule({"time": "5m"}) == "constant"
+    assert rules.schedule({"steps": 9}) == rules.schedule({"epochs": 2.0}) == "cosine"
+    assert rules.schedule({"steps": 9, "decay_share": 0.1}) == "constant"
 
 
 @given(st.integers(20, 5_000_000))
 def test_the_cuts_of_adaptive_softmax_are_good_ones_for_any_vocabulary(vocab_size):
-    chosen = rules.adaptive_softmax(facts("word", vocab_size=vocab_size))
+    chosen = rules.adaptive_softmax(vocab_size)
 
     config = ModelConfig(vocab_size=vocab_size, **chosen)
 
@@ -91,13 +98,16 @@ def test_a_wider_model_learns_at_no_higher_rate():
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_dropout_rises_with_epochs_and_falls_with_the_length_of_the_text(level):
-    by_epochs = [
-        rules.regularisation(facts(level), epochs)["dropout"] for epochs in (0.1, 1, 5, 13, 100)
-    ]
-    by_length = [rules.regularisation(facts(level, num_tokens=n), 1)["dropout"] for n in SIZES]
+    def dropout(known, epochs, hidden_size=512):
+        return rules.regularisation(known, epochs, hidden_size)["dropout"]
+
+    by_epochs = [dropout(facts(level), epochs) for epochs in (0.1, 1, 5, 13, 100)]
+    by_length = [dropout(facts(level, num_tokens=n), 1) for n in SIZES]
+    by_width = [dropout(facts(level), 5, size) for size in sorted(rules.HIDDEN_SIZES)]
 
     assert by_epochs == sorted(by_epochs)
     assert by_length == sorted(by_length, reverse=True)
+    assert by_width == sorted(by_width)
     assert all(0 <= p < 1 for p in by_epochs + by_length)
 
 
@@ -115,7 +125,7 @@ def test_all_rules_together_make_settings_that_go_with_each_other(level):
         known = facts(level, vocab_size=20_000, num_tokens=num_tokens, has_bfloat16=True)
         bptt = rules.bptt(known)
         for size in rules.hidden_sizes(known):
-            shape = model(size, **rules.regularisation(known, 3.0))
+            shape = model(size, **rules.regularisation(known, 3.0, size))
             TrainingConfig(
                 steps=1,
                 bptt=bptt,

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from charlm.training import TrainingConfig
-from charlm.training.schedule import learning_rate, plateau_factor
+from charlm.training.schedule import DECAY_SHARE, learning_rate, plateau_factor
 
 
 def rates(**settings):
@@ -33,7 +33,7 @@ def test_the_rate_ends_near_zero_and_is_never_zero():
 def test_a_constant_rate_falls_in_a_line_over_the_last_share_of_the_steps(share):
     found = rates(schedule="constant", decay_share=share)
 
-    falling = round(100 * (0.2 if share is None else share))
+    falling = round(100 * (DECAY_SHARE if share is None else share))
     assert found[: 100 - falling] == [2.0] * (100 - falling)
     assert found[100 - falling :] == pytest.approx(
         [2.0 * left / falling for left in range(falling, 0, -1)]

@@ -1,0 +1,78 @@
+"""A model whose embedding begins with vectors from a file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from charlm.data import Source, TokenFile, Vectors, read_vectors
+from charlm.errors import ConfigError, TextError
+from charlm.model import LanguageModel
+from charlm.text import Tokenizer
+
+CHUNK = 1 << 22  # tokens counted at a time
+
+
+def find_vectors(given: Mapping[str, Any], tokenizer: Tokenizer) -> Vectors | None:
+    """The vectors of the vocabulary's symbols in the file that was given, if one was.
+
+    Raises:
+        ConfigError: one-hot codes leave no place for them.
+        TextError: the file cannot be read, or has none for any symbol.
+    """
+    path = given.get("embeddings")
+    if path is None:
+        return None
+    if given.get("embedding") == "one-hot":
+        raise ConfigError("--embeddings has no effect with --embedding one-hot; choose one.")
+    ids = {tokenizer.token(token): token for token in range(tokenizer.num_symbols)}
+    vectors = read_vectors(Source(path), ids)
+    if not len(vectors.ids):
+        raise TextError(
+            f"{path} has a vector for none of the {len(ids):,} symbols of the vocabulary; "
+            "is it of another language, or --level not word?"
+        )
+    return vectors
+
+
+def fit_to_vectors(given: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The settings that vectors of so many numbers ask for, with those that were given.
+
+    Raises:
+        ConfigError: another width was given, or frozen vectors are to be the softmax's too.
+    """
+    asked = given.get("embedding_size", size)
+    if asked != size:
+        raise ConfigError(
+            f"the vectors in {given['embeddings']} are {size} wide, not --embedding-size {asked}; "
+            "leave it out."
+        )
+    settings = {**given, "embedding_size": size}
+    if given.get("freeze_embeddings"):
+        if given.get("tie_embeddings"):
+            raise ConfigError(
+                "--freeze-embeddings would freeze the tied softmax too; leave out --tie-embeddings."
+            )
+        settings["tie_embeddings"] = False
+    return settings
+
+
+@torch.no_grad()
+def begin_with(model: LanguageModel, vectors: Vectors) -> None:
+    """Write the vectors into the embedding; symbols without one keep what they began with."""
+    assert model.body.embedding is not None
+    model.body.embedding.weight[torch.from_numpy(vectors.ids)] = torch.from_numpy(vectors.values)
+
+
+def coverage_note(vectors: Vectors, tokenizer: Tokenizer, train: TokenFile) -> str:
+    """How many symbols have a vector, and how much of the text they are."""
+    counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
+    for at in range(0, len(train), CHUNK):
+        counts += np.bincount(train.tokens[at : at + CHUNK], minlength=len(counts))
+    counts[[tokenizer.start_id, tokenizer.stop_id]] = 0
+    share = counts[vectors.ids].sum() / max(1, counts.sum())
+    return (
+        f"{len(vectors.ids):,} of {tokenizer.num_symbols:,} symbols begin with a vector of the "
+        f"file, {share:.1%} of the training text; the others begin at random."
+    )

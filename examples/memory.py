@@ -1,0 +1,115 @@
+"""What a recurrent network can keep in mind: accuracy by the length of the gap.
+
+    python examples/memory.py copying
+    python examples/memory.py --cells rnn,lstm,gru --plot memory.png     # all exercises
+
+For each exercise of `charlm corpus` and each cell a small model is trained on lines with gaps of 0
+to 20. Then it reads lines whose gaps are all of one length: how often is the likeliest next symbol
+the right one, where the right one can be known?
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+import charlm
+from charlm.data import TASKS, Exercise, exercises
+from charlm.training import prepare_run
+
+GAPS = (0, 2, 5, 10, 20)
+LINES, TESTED = 20_000, 200
+
+
+def train(name: str, cell: str, options: argparse.Namespace, folder: Path) -> charlm.LoadedModel:
+    """A model of this cell that has seen the exercise."""
+    made = exercises(name, seed=1, gap=(0, max(GAPS)))
+    text = folder / f"{name}.txt"
+    lines = [exercise.text for exercise in islice(made, LINES)]
+    text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run = prepare_run(
+        {
+            "paths": (str(text),),
+            "level": "word" if " " in lines[0] else "char",
+            "frame": "line",
+            "independent_frames": True,
+            "split": (95.0, 5.0, 0.0),
+            "cell": cell,
+            "hidden_size": options.hidden_size,
+            "dropout": 0.0,
+            "learning_rate": 3e-3,
+            "batch_size": 32,
+            "bptt": 400,  # a line is one window: what is forgotten is not for want of a gradient
+            "steps": options.steps,
+        },
+        folder / f"{name}-{cell}",
+        torch.device("cpu"),
+    ).run
+    for _ in run.events():
+        pass
+    return charlm.load(run.folder)
+
+
+def accuracy(lm: charlm.LoadedModel, tested: list[Exercise]) -> float:
+    """The share of answers that the model takes for likelier than anything else."""
+    ranks = (token.rank for token in lm.score("\n".join(e.text for e in tested) + "\n"))
+    right = [rank == 1 for rank in answer_ranks(ranks, tested)]
+    return sum(right) / len(right)
+
+
+def answer_ranks(ranks: Iterator[int | None], tested: list[Exercise]) -> Iterator[int | None]:
+    """Of the ranks of all tokens of the lines, each with its `<stop>`, those of the answers."""
+    for exercise in tested:
+        of_line = list(islice(ranks, len(exercise.symbols) + 1))
+        yield from (of_line[place] for place in exercise.answers)
+
+
+def plot(found: dict[str, dict[str, list[float]]], path: Path) -> None:
+    """A panel for each exercise, a curve for each cell."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((3.2 * len(found), 3.0), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for panel, (name, by_cell) in zip(panels, found.items(), strict=True):
+        for cell, values in by_cell.items():
+            panel.plot(GAPS, values, marker="o", label=cell)
+        panel.set(title=name, xlabel="gap", ylim=(0, 1.05))
+        panel.axhline(1, color="grey", linewidth=0.5)
+    panels[0].set_ylabel("accuracy")
+    panels[-1].legend()
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Train, ask, and print a row for each exercise and cell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="EXERCISE", help=", ".join(TASKS))
+    parser.add_argument("--cells", default="rnn,lstm,gru")
+    parser.add_argument("--hidden-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--plot", type=Path, help="write the curves there (needs matplotlib)")
+    options = parser.parse_args()
+    found: dict[str, dict[str, list[float]]] = {}
+    print("| exercise | cell | " + " | ".join(f"gap {gap}" for gap in GAPS) + " |")
+    print("| --- " * (2 + len(GAPS)) + "|", flush=True)
+    for name in options.names or TASKS:
+        found[name] = {}
+        for cell in options.cells.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                lm = train(name, cell, options, Path(folder))
+                values = [
+                    accuracy(lm, list(islice(exercises(name, seed=2, gap=(gap, gap)), TESTED)))
+                    for gap in GAPS
+                ]
+            found[name][cell] = values
+            row = " | ".join(f"{value:.0%}" for value in values)
+            print(f"| {name} | {cell} | {row} |", flush=True)
+    if options.plot:
+        plot(found, options.plot)
+
+
+if __name__ == "__main__":
+    main()
