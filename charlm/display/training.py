@@ -42,7 +42,7 @@ def show_plan(plan: Plan, run: TrainingRun) -> None:
     if plan.expected_seconds is not None:
         until = f", until about {clock(plan.expected_seconds)}"
     console.print(
-        f"{training.steps:,} steps of {tokens_of_step(training)} tokens in "
+        f"{num_steps(plan)} steps of {tokens_of_step(training)} tokens in "
         f"{training.precision}, {plan.num_epochs:.1f} epochs: {plan.why}{until}",
         markup=False,
     )
@@ -58,7 +58,7 @@ def show_whole_plan(plan: Plan) -> None:
         "parameters": f"{plan.num_parameters:,}",
         "memory": f"about {plan.memory_bytes / 2**20:,.0f} MiB beyond the program's own",
         "regularised by": model.dropouts,
-        "steps": f"{training.steps:,} of {tokens_of_step(training)} tokens in "
+        "steps": f"{num_steps(plan)} of {tokens_of_step(training)} tokens in "
         f"{training.precision}: {plan.why}",
         "epochs": f"{plan.num_epochs:.1f}",
         "optimiser": f"{training.optimizer}, learning rate {training.learning_rate:g}, "
@@ -70,6 +70,11 @@ def show_whole_plan(plan: Plan) -> None:
     if plan.reasons:
         fields["why"] = "\n".join(plan.reasons)
     show_fields("plan", fields)
+
+
+def num_steps(plan: Plan) -> str:
+    """How many there will be, or about how many where the clock has a say in it."""
+    return f"{'about ' * (plan.budget is not None)}{plan.training.steps:,}"
 
 
 def tokens_of_step(training: TrainingConfig) -> str:
