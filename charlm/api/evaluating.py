@@ -12,7 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
-from charlm.data import Frame, Framing, Part, TextPart, TokenFile, read_text, write_token_file
+from charlm.data import (
+    Frame,
+    Framing,
+    Part,
+    TextPart,
+    TokenFile,
+    read_text,
+    turn,
+    turned_places,
+    write_token_file,
+    write_turned,
+)
 from charlm.errors import ConfigError, TextError
 from charlm.evaluation import (
     Context,
@@ -23,6 +34,7 @@ from charlm.evaluation import (
     TokenScores,
     ending_tokens,
     evaluate,
+    join_scores,
     sentence_nats,
 )
 from charlm.evaluation import read_text as read_tokens
@@ -87,6 +99,7 @@ class Evaluator:
             context=context or ("frame" if corpus.independent_frames else "stream"),
             device=checkpoint.model.device,
         )
+        self.direction = corpus.direction
         self._follow = follow
         self._reframed = self.framing.frame != corpus.frame
 
@@ -162,7 +175,7 @@ class Evaluator:
         if self._follow is not None:
             scores = self._follow(scores, len(tokens), text)
         if kept is not None:
-            kept += scores
+            kept += self._in_order(scores, tokens)
             scores = iter(kept)
         found = evaluate(scores, tokens.counts, self.tokenizer)
         fingerprint = self.fingerprint([tokens.counts.sha256])
@@ -189,10 +202,19 @@ class Evaluator:
         """
         reading = self.reading
         if details:
-            endings = () if self.tokenizer.level == "word" else ending_tokens(self.tokenizer)
+            needs_no_endings = self.tokenizer.level == "word" or self.direction == "backward"
+            endings = () if needs_no_endings else ending_tokens(self.tokenizer)
             reading = replace(reading, details=True, ending_ids=tuple(endings))
         with self.encoded(text) as tokens:
-            yield from read_tokens(self.predictor, tokens.tokens, reading)
+            yield from self._in_order(read_tokens(self.predictor, tokens.tokens, reading), tokens)
+
+    def _in_order(self, scores: Iterator[TokenScores], tokens: TokenFile) -> Iterator[TokenScores]:
+        """Scores in the order of the text, whichever way it was read."""
+        if self.direction == "forward":
+            return scores
+        text = turn(tokens.tokens, tokens.tokens[:0], self.tokenizer)
+        places = turned_places(text, self.tokenizer)
+        return iter([join_scores(scores).take(np.argsort(places))])
 
     def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Log P in nats of each text as a sentence of its own: (len(texts),).
@@ -214,6 +236,7 @@ class Evaluator:
         start, stop = self.tokenizer.start_id, self.tokenizer.stop_id
         mark = self._line_break
         ends = ([start], [stop]) if mark is None else ([start, mark], [mark])
+        ids = ids[::-1] if self.direction == "backward" else ids
         return np.concatenate([ends[0], ids, ends[1]]).astype(np.int64)
 
     @cached_property
@@ -235,7 +258,10 @@ class Evaluator:
 
     @contextmanager
     def encoded(self, text: TextPart) -> Iterator[TokenFile]:
-        """The tokens of a text, in a temporary file."""
+        """The tokens of a text in the direction of the model, in a temporary file."""
         with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
             path = Path(folder) / "text.tokens"
-            yield write_token_file(path, text.pieces(), self.tokenizer)
+            tokens = write_token_file(path, text.pieces(), self.tokenizer)
+            if self.direction == "backward":
+                tokens = write_turned(Path(folder) / "turned.tokens", tokens, self.tokenizer)
+            yield tokens

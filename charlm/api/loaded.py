@@ -17,7 +17,7 @@ from charlm.api.evaluating import Evaluator
 from charlm.api.scoring import By, Surprisal, score_text
 from charlm.api.writing import Generation, Piece, Writer
 from charlm.checkpoint import Checkpoint, load_checkpoint
-from charlm.data import Part
+from charlm.data import Direction, Part
 from charlm.decoding import CachedSteps, DecodingConfig
 from charlm.device import DeviceName, choose_device
 from charlm.errors import ConfigError
@@ -39,11 +39,17 @@ class LoadedModel:
         self.model: LanguageModel = checkpoint.model
         self.tokenizer: Tokenizer = checkpoint.tokenizer
 
+    @property
+    def direction(self) -> Direction:
+        """Which way the model reads; backward: what it is given to write from comes last."""
+        return self.checkpoint.config.corpus.direction
+
     def generate(self, prompt: str = "", *, seed: int | None = None, **settings: Any) -> str:
         """Write on from `prompt` and return the whole text, the prompt included.
 
         Args:
-            prompt: what the text begins with; characters or words never seen are `<other>`.
+            prompt: what the text begins with, or, of a model that reads backwards, ends with;
+                characters or words never seen are `<other>`.
             seed: the same seed gives the same text; None draws one.
             settings: those of `DecodingConfig`, such as temperature=0.8 or beam=5.
 
@@ -55,7 +61,8 @@ class LoadedModel:
         if config.num_return_sequences > 1:
             raise ConfigError("generate returns one text; use generate_many for several.")
         (generation,) = self.generate_many([prompt], config, seed=seed)
-        return prompt + generation.text
+        backward = self.direction == "backward"
+        return generation.text + prompt if backward else prompt + generation.text
 
     def generate_many(
         self,
@@ -104,7 +111,7 @@ class LoadedModel:
 
     def writer(self, config: DecodingConfig) -> Writer:
         """What writes under a configuration."""
-        return Writer(self._steps, self.tokenizer, config)
+        return Writer(self._steps, self.tokenizer, config, self.direction)
 
     def with_cache(self, **settings: Any) -> "LoadedModel":
         """The same model with a neural cache: what a text holds already comes again more easily.

@@ -1,12 +1,17 @@
 """What a text's settings name in words, as a model's token ids."""
 
+from charlm.data import Direction
 from charlm.decoding import Bans, DecodingConfig, Rules, tokens_with
 from charlm.errors import ConfigError
 from charlm.text import OTHER, START, STOP, Tokenizer
 
 
-def token_rules(config: DecodingConfig, tokenizer: Tokenizer) -> Rules:
+def token_rules(
+    config: DecodingConfig, tokenizer: Tokenizer, direction: Direction = "forward"
+) -> Rules:
     """Bans and biases, which a configuration has as texts, by token id.
+
+    A model that reads backwards writes what is banned from its end to its beginning.
 
     Raises:
         ConfigError: one names what the model does not know.
@@ -31,6 +36,9 @@ def token_rules(config: DecodingConfig, tokenizer: Tokenizer) -> Rules:
             raise ConfigError(f"the bias on {text!r} has no effect: {why}.")
         bias[token] = value
     longer = [string for string in strings if len(string) > 1]
+    if direction == "backward":
+        longer = [string[::-1] for string in longer]
+        spellings = [spelling[::-1] for spelling in spellings]
     return Rules(
         vocab_size=tokenizer.vocab_size,
         stop_id=tokenizer.stop_id,

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.data import Framing, MinimalPair, Source, TextPart
+from charlm.data import Direction, Framing, MinimalPair, Source, TextPart
 from charlm.errors import ConfigError, TextError
 from charlm.evaluation import (
     GroupedPairScores,
@@ -32,6 +32,7 @@ class Scorer(Protocol):
 
     tokenizer: Tokenizer
     framing: Framing
+    direction: Direction
 
     def read_file(self, path: str) -> TextPart:
         """A text by name."""
@@ -97,7 +98,16 @@ def score_files(
 
 
 def surprisals(scorer: Scorer, part: TextPart, by: By) -> Iterator[TokenSurprisal]:
-    """The tokens of a text, with entropies and ranks where single tokens can show them."""
+    """The tokens of a text, with entropies and ranks where single tokens can show them.
+
+    Raises:
+        ConfigError: words are asked for whose beginnings the model cannot know.
+    """
+    if by == "word" and scorer.direction == "backward" and scorer.tokenizer.level != "word":
+        raise ConfigError(
+            "a model that reads backwards knows words only if they are its tokens; score by token, "
+            "sentence or line."
+        )
     scores = scorer.token_scores(part, details=by in ("token", "word"))
     return token_surprisals(part.pieces(), scorer.tokenizer, scores)
 

@@ -1,11 +1,36 @@
 """The text of one continuation as it becomes certain, and the stop strings that end it."""
 
+from collections.abc import Sequence
+from typing import Protocol, Self
+
 from charlm.decoding import DecodingConfig
-from charlm.text import StreamDecoder
+from charlm.text import StreamDecoder, Tokenizer
 
 
-class TextStream:
-    """Follows a continuation token by token; what it releases is never taken back.
+class TextStream(Protocol):
+    """Follows a text token by token; what it releases is never taken back."""
+
+    stopped: bool  # by a stop string
+
+    def push(self, token: int) -> bool:
+        """Take the next token, not `<stop>`; whether a stop string ends the text."""
+        ...
+
+    def finish(self) -> None:
+        """No more tokens come: what is held is text after all."""
+        ...
+
+    def take(self) -> str:
+        """What has become certain since it was last taken."""
+        ...
+
+    def copy(self) -> Self:
+        """Another that has seen the same, with nothing to take."""
+        ...
+
+
+class ForwardStream:
+    """The text that follows a prompt.
 
     A stop string may straddle tokens: what might be the beginning of one is held until it is
     decided. The text ends before the stop string that is complete first, of those that end at the
@@ -22,25 +47,22 @@ class TextStream:
         self.stopped = False  # by a stop string
 
     def push(self, token: int) -> bool:
-        """Take the next token, not `<stop>`; whether a stop string ends the text."""
         self._num_tokens += 1
         self._add(self._decoder.push(token))
         return self.stopped
 
     def finish(self) -> None:
-        """No more tokens come: what is held is text after all."""
         if not self.stopped:
             self._add(self._decoder.finish())
         if not self.stopped:
             self._released, self._held = self._released + self._held, ""
 
     def take(self) -> str:
-        """What has become certain since it was last taken."""
         released, self._released = self._released, ""
         return released
 
-    def copy(self) -> "TextStream":
-        other = object.__new__(TextStream)
+    def copy(self) -> "ForwardStream":
+        other = object.__new__(ForwardStream)
         other.__dict__.update(self.__dict__)
         other._released = ""  # it is this one's to take
         other._decoder = self._decoder.copy()
@@ -61,6 +83,51 @@ class TextStream:
         certain = len(self._held) - undecided(self._held, self._stops)
         self._released += self._held[:certain]
         self._held = self._held[certain:]
+
+
+class BackwardStream:
+    """The text that leads up to an ending, its last token first.
+
+    How a token is written depends on those that stand before it, which come after it: all is
+    released at the end. The text begins after the stop string that is complete first.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, ending: Sequence[int], config: DecodingConfig) -> None:
+        self._tokenizer = tokenizer
+        self._ending = tuple(ending)
+        self._stops = config.stop
+        self._min_tokens = config.min_new_tokens
+        self._tokens: tuple[int, ...] = ()  # as they came
+        self._released = ""
+        self.stopped = False
+
+    def push(self, token: int) -> bool:
+        self._tokens += (token,)
+        if self._stops and len(self._tokens) >= self._min_tokens:
+            text = self._text()
+            found = [(text.rfind(stop), len(stop)) for stop in self._stops]
+            if (begin := max(found))[0] >= 0:
+                self._released, self.stopped = text[sum(begin) :], True
+        return self.stopped
+
+    def finish(self) -> None:
+        if not self.stopped:
+            self._released = self._text()
+
+    def take(self) -> str:
+        released, self._released = self._released, ""
+        return released
+
+    def copy(self) -> "BackwardStream":
+        other = object.__new__(BackwardStream)
+        other.__dict__.update(self.__dict__)
+        other._released = ""
+        return other
+
+    def _text(self) -> str:
+        decode = self._tokenizer.decode
+        whole = decode((*reversed(self._tokens), *self._ending))
+        return whole.removesuffix(decode(self._ending))
 
 
 def undecided(text: str, stops: tuple[str, ...]) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from charlm.api.rules import token_rules
-from charlm.api.streams import TextStream
+from charlm.api.streams import BackwardStream, ForwardStream, TextStream
+from charlm.data import Direction
 from charlm.decoding import (
     BeamStep,
     DecodingConfig,
@@ -43,8 +44,8 @@ class Choice:
 class Generation:
     """One text written by a model."""
 
-    prompt: str
-    text: str  # what follows the prompt
+    prompt: str  # or the ending, of a model that reads backwards
+    text: str  # what follows the prompt, or comes before the ending
     tokens: tuple[int, ...]  # of the text, and of the `<stop>` or the stop string that ended it
     end: End
     log_prob: float | None = None  # of a text that was searched for, in nats
@@ -66,13 +67,23 @@ class Piece:
 class Writer:
     """A model's steps and its tokenizer, writing under one configuration.
 
+    A model that reads backwards is given endings for prompts, and writes what leads up to them.
+
     Raises:
         ConfigError: the configuration names tokens that the model does not know.
     """
 
-    def __init__(self, model: StepModel, tokenizer: Tokenizer, config: DecodingConfig) -> None:
+    def __init__(
+        self,
+        model: StepModel,
+        tokenizer: Tokenizer,
+        config: DecodingConfig,
+        direction: Direction = "forward",
+    ) -> None:
         self._model, self._tokenizer, self.config = model, tokenizer, config
-        self._rules = token_rules(config, tokenizer)  # finds mistakes before anything is written
+        self._backward = direction == "backward"
+        # Finds mistakes before anything is written.
+        self._rules = token_rules(config, tokenizer, direction)
         self._searches = config.mode not in ("sampling", "greedy")
 
     def write(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[Generation]:
@@ -143,6 +154,7 @@ class Writer:
         Where a stop string ended the text, its tokens are among them.
         """
         ids, _ = self._read(generation.prompt)
+        assert not self._backward
         spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
         choices: list[Choice] = []
         with arithmetic():
@@ -199,8 +211,10 @@ class Writer:
 
     def _read(self, prompt: str) -> tuple[list[int], TextStream]:
         """The prompt's ids, and the stream of what follows it."""
-        ids = [self._tokenizer.start_id, *self._tokenizer.encode(prompt)]
-        return ids, TextStream(self._tokenizer.decoder_after(prompt), self.config)
+        start, ids = self._tokenizer.start_id, self._tokenizer.encode(prompt)
+        if self._backward:
+            return [start, *reversed(ids)], BackwardStream(self._tokenizer, ids, self.config)
+        return [start, *ids], ForwardStream(self._tokenizer.decoder_after(prompt), self.config)
 
     def _read_hypothesis(self, prompt: str, stream: TextStream, found: Hypothesis) -> Generation:
         text, tokens = read_tokens(stream.copy(), found.tokens), found.tokens
@@ -263,10 +277,15 @@ def collect(pieces: Iterable[Piece]) -> Iterator[Generation]:
 
 
 def sample_text(
-    model: StepModel, tokenizer: Tokenizer, config: DecodingConfig, *, seed: int
+    model: StepModel,
+    tokenizer: Tokenizer,
+    config: DecodingConfig,
+    direction: Direction,
+    *,
+    seed: int,
 ) -> str:
     """One text by a model as it is at the moment, without a prompt."""
-    pieces = Writer(model, tokenizer, config).sample([""], seed, 1)
+    pieces = Writer(model, tokenizer, config, direction).sample([""], seed, 1)
     return "".join(piece.text for piece in pieces)
 
 

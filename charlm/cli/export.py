@@ -32,6 +32,10 @@ def export(
     from charlm.ngram import arpa_lines, write_arpa
 
     loaded = load(checkpoint, "cpu").checkpoint
+    if loaded.config.corpus.direction == "backward":
+        raise ConfigError(
+            f"{loaded.folder} reads backwards, other programs do not; name a forward model."
+        )
     model, words = train_ngram(loaded, order), arpa_words(loaded.tokenizer)
     if arpa == Path("-"):
         sys.stdout.writelines(arpa_lines(model, words))

@@ -1,6 +1,7 @@
 """`charlm generate`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,7 +20,7 @@ SEARCHING, LIMITS, OUTPUT = "Searching", "What may be written", "Output"
 NUM_ALTERNATIVES = 5
 MAX_SHOWN = 20
 NOT_SETTINGS = (
-    *("checkpoint", "prompt", "prompts", "seed", "batch_size", "device"),
+    *("checkpoint", "prompt", "prompts", "ending", "seed", "batch_size", "device"),
     *("cache", "cache_size", "cache_flatness", "cache_weight"),
     *("output", "show", "logprobs", "as_json", "as_json_lines"),
 )
@@ -36,6 +37,13 @@ def generate(
     ] = None,
     prompts: Annotated[
         str | None, typer.Option(metavar="FILE", help="Many prompts, one a line.")
+    ] = None,
+    ending: Annotated[
+        str | None,
+        typer.Option(
+            help="What the text ends with, for a model that reads backwards: a text, @FILE, or - "
+            "for stdin."
+        ),
     ] = None,
     max_new_tokens: options.MaxNewTokens = None,
     min_new_tokens: Annotated[
@@ -203,7 +211,16 @@ def generate(
     lm = load(checkpoint, device)
     if "cache" in remembering:
         lm = lm.with_cache(**remembering["cache"])
-    texts = find_prompts(prompt, prompts, lm.tokenizer)
+    if lm.direction == "backward":
+        check_backward(lm.checkpoint.folder, prompt or prompts, show, logprobs=logprobs)
+        texts = find_prompts(ending, None, lm.tokenizer)
+    else:
+        if ending is not None:
+            raise ConfigError(
+                f"{lm.checkpoint.folder} reads forwards and writes on from a --prompt; for an "
+                "--ending, train with --direction backward."
+            )
+        texts = find_prompts(prompt, prompts, lm.tokenizer)
     note_unknown(texts, lm.tokenizer)
     if seed is None:
         seed = draw_seed()
@@ -227,10 +244,24 @@ def generate(
         write(
             lm.generate_many(texts, config, seed=seed, alternatives=alternatives, **batch),
             output,
+            lm.direction,
             seed=seed if "sampling" in config.mode else None,
         )
     else:
-        write_texts(lm.pieces(texts, config, seed=seed, **batch), output)
+        write_texts(lm.pieces(texts, config, seed=seed, **batch), output, lm.direction)
+
+
+def check_backward(folder: Path, prompt: str | None, show: str | None, *, logprobs: bool) -> None:
+    """What makes sense only in the order of reading.
+
+    Raises:
+        ConfigError: it is asked of a model that reads backwards.
+    """
+    if prompt is not None:
+        raise ConfigError(f"{folder} reads backwards: give what the text ends with, --ending.")
+    if show or logprobs:
+        flag = "--show" if show else "--logprobs"
+        raise ConfigError(f"{flag} needs a model that reads forwards, not {folder}.")
 
 
 def check_output(

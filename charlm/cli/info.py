@@ -108,6 +108,7 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
         "corpus": ", ".join(config.corpus.paths),
         "tokens": f"{config.text.level}, {config.model.vocab_size:,} in the vocabulary",
         "frame": config.corpus.frame,
+        "read": config.corpus.direction,
         "model": config.model.shape,
         "softmax": config.model.softmax,
         "regularised by": config.model.dropouts,

@@ -16,14 +16,17 @@ from charlm.storage import make_folder, storage_errors
 
 if TYPE_CHECKING:
     from charlm.api import Generation, Piece
+    from charlm.data import Direction
 
 Item = TypeVar("Item")
 
 FLUSH_SECONDS = 0.02  # the eye does not see that text comes in such steps
 
 
-def write_texts(pieces: Iterable["Piece"], output: str | None) -> None:
-    """Each text after its prompt, as it comes, in order.
+def write_texts(
+    pieces: Iterable["Piece"], output: str | None, direction: "Direction" = "forward"
+) -> None:
+    """Each text after its prompt, as it comes, in order; or before its ending.
 
     In one file, a blank line stands between two; in a folder, each has its own.
 
@@ -36,7 +39,7 @@ def write_texts(pieces: Iterable["Piece"], output: str | None) -> None:
         for text in by_text(pieces):
             first = next(text)
             with open_output(str(Path(output) / f"{first.index + 1:04}.txt")) as file:
-                write_text(first, text, file)
+                write_text(first, text, file, direction)
         return
     texts = by_text(begun(pieces))
     with open_output(output) as file:
@@ -44,11 +47,20 @@ def write_texts(pieces: Iterable["Piece"], output: str | None) -> None:
             first = next(text)
             if first.index > 0:
                 file.write("\n")
-            write_text(first, text, file)
+            write_text(first, text, file, direction)
 
 
-def write_text(first: "Piece", rest: Iterable["Piece"], file: TextIO) -> None:
-    """A prompt and what follows it, shown as it comes, and a line break."""
+def write_text(
+    first: "Piece", rest: Iterable["Piece"], file: TextIO, direction: "Direction"
+) -> None:
+    """A prompt and what follows it, shown as it comes, and a line break.
+
+    What leads up to an ending comes as a whole, and the ending after it.
+    """
+    if direction == "backward":
+        text = "".join(piece.text for piece in chain([first], rest))
+        file.write(f"{text}{first.prompt}\n")
+        return
     file.write(first.prompt)
     flushed = 0.0
     try:
@@ -78,7 +90,11 @@ def by_text(pieces: Iterable["Piece"]) -> Iterator[Iterator["Piece"]]:
 
 
 def write_json(
-    generations: Iterable["Generation"], output: str | None, *, seed: int | None
+    generations: Iterable["Generation"],
+    output: str | None,
+    direction: "Direction" = "forward",
+    *,
+    seed: int | None,
 ) -> None:
     """One object that holds all texts; an interrupted one holds those there are.
 
@@ -91,13 +107,17 @@ def write_json(
         try:
             for index, generation in enumerate(generations):
                 file.write(",\n" if index else "\n")
-                file.write(indent(dump(record(generation), 2).rstrip("\n"), "    "))
+                file.write(indent(dump(record(generation, direction), 2).rstrip("\n"), "    "))
         finally:
             file.write("\n  ]\n}\n")
 
 
 def write_json_lines(
-    generations: Iterable["Generation"], output: str | None, *, seed: int | None
+    generations: Iterable["Generation"],
+    output: str | None,
+    direction: "Direction" = "forward",
+    *,
+    seed: int | None,
 ) -> None:
     """An object a line for each text, as soon as it is complete.
 
@@ -107,7 +127,7 @@ def write_json_lines(
     generations = begun(generations)
     with open_output(output) as file:
         for generation in generations:
-            content = {**record(generation), "seed": seed}
+            content = {**record(generation, direction), "seed": seed}
             file.write(dump(content))
             file.flush()
 
@@ -118,10 +138,10 @@ def dump(content: Any, spaces: int | None = None) -> str:
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def record(generation: "Generation") -> dict[str, Any]:
+def record(generation: "Generation", direction: "Direction" = "forward") -> dict[str, Any]:
     """A text as JSON has it."""
     content: dict[str, Any] = {
-        "prompt": generation.prompt,
+        "prompt" if direction == "forward" else "ending": generation.prompt,
         "text": generation.text,
         "end": generation.end,
     }

@@ -67,6 +67,11 @@ def play(
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
     )
     lm = load(checkpoint, device)
+    if lm.direction == "backward":
+        raise ConfigError(
+            f"{lm.checkpoint.folder} reads backwards and cannot go on from a text; see "
+            "`charlm generate --ending`."
+        )
     prompt = read_prompt(prompt, lm.tokenizer)
     session = Session(lm, config, draw_seed() if seed is None else seed)
     show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")

@@ -29,6 +29,11 @@ IndependentFrames = Annotated[
     ),
 ]
 
+Direction = Annotated[
+    Literal["forward", "backward"] | None,
+    text(help="backward: predict the past from the future. Default: forward."),
+]
+
 CountedSymbols = Annotated[
     int | None, model("--vocab-size", help="Symbols of the vocabulary; charlm adds three.")
 ]

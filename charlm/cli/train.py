@@ -68,6 +68,7 @@ def train(
     test: settings.Test = None,
     frame: options.FrameName = None,
     independent_frames: settings.IndependentFrames = None,
+    direction: settings.Direction = None,
     cell: settings.Cell = None,
     leak: settings.Leak = None,
     embedding: settings.Embedding = None,
@@ -271,4 +272,6 @@ def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:
     from charlm.decoding import DecodingConfig
 
     config = DecodingConfig(max_new_tokens=SAMPLE_TOKENS, temperature=0.8)
-    return sample_text(run.learner.model.eval(), tokenizer, config, seed=run.progress.step)
+    direction = run.config.corpus.direction
+    model, seed = run.learner.model.eval(), run.progress.step
+    return sample_text(model, tokenizer, config, direction, seed=seed)

@@ -5,6 +5,7 @@ from charlm.data.corpus import (
     PARTS,
     Corpus,
     CorpusConfig,
+    Direction,
     Part,
     TextPart,
     parse_split,
@@ -35,6 +36,7 @@ from charlm.data.token_file import (
     open_token_file,
     write_token_file,
 )
+from charlm.data.turning import turn, turned_places, write_turned
 from charlm.data.vectors import Vectors, read_vectors
 from charlm.data.window import NOT_PREDICTED, Window
 from charlm.data.windows import Windows, make_windows
@@ -47,6 +49,7 @@ __all__ = [
     "TASKS",
     "Corpus",
     "CorpusConfig",
+    "Direction",
     "Epochs",
     "Exercise",
     "Frame",
@@ -86,5 +89,8 @@ __all__ = [
     "read_text",
     "read_vectors",
     "strip_marks",
+    "turn",
+    "turned_places",
     "write_token_file",
+    "write_turned",
 ]

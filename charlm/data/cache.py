@@ -9,10 +9,12 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from charlm.data.corpus import DEFAULT_SPLIT, Corpus, CorpusConfig, Part
 from charlm.data.token_file import TokenFile, open_token_file, write_token_file
+from charlm.data.turning import write_turned
 from charlm.storage import make_folder, storage_errors
 from charlm.text import Tokenizer
 
@@ -27,7 +29,7 @@ def cache_folder() -> Path:
 
 
 def encode_part(corpus: Corpus, part: Part, tokenizer: Tokenizer) -> TokenFile:
-    """The tokens of one part of a corpus, encoded once and then kept.
+    """The tokens of one part of a corpus in its direction, encoded once and then kept.
 
     Raises:
         TextError: a text cannot be read.
@@ -39,6 +41,9 @@ def encode_part(corpus: Corpus, part: Part, tokenizer: Tokenizer) -> TokenFile:
     path = token_path(corpus.config, corpus.sha256, part, tokenizer)
     make_folder(path.parent)
     forget_old_files(path.parent)
+    if corpus.config.direction == "backward":
+        forward = replace(corpus, config=replace(corpus.config, direction="forward"))
+        return write_turned(path, encode_part(forward, part, tokenizer), tokenizer)
     return write_token_file(path, corpus.parts[part].pieces(), tokenizer)
 
 
@@ -60,6 +65,7 @@ def token_path(config: CorpusConfig, sha256: str, part: Part, tokenizer: Tokeniz
     """Where the tokens of one part are kept."""
     named = bool(config.valid or config.test)
     rules = [sha256, named or config.split or DEFAULT_SPLIT, config.frame, part]
+    rules += [config.direction] * (config.direction != "forward")
     key = hashlib.sha256(f"{json.dumps(rules)}\n{tokenizer.to_json()}".encode())
     return cache_folder() / f"{key.hexdigest()[:32]}.tokens"
 

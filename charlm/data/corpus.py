@@ -13,6 +13,7 @@ from charlm.data.sources import STDIN, Source
 from charlm.errors import ConfigError, TextError
 from charlm.text import TextConfig
 
+Direction = Literal["forward", "backward"]
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 DEFAULT_SPLIT = (90.0, 5.0, 5.0)
@@ -33,6 +34,7 @@ class CorpusConfig:
     frame: Frame | None = None  # None: paragraphs for words where there are any, else lines;
     # documents at the other levels
     independent_frames: bool = False
+    direction: Direction = "forward"  # backward: from the end of the text to its beginning
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -53,6 +55,9 @@ class CorpusConfig:
         if self.frame is not None and self.frame not in get_args(Frame):
             known = ", ".join(get_args(Frame))
             raise ConfigError(f"frame must be one of {known}, not {self.frame!r}.")
+        if self.direction not in get_args(Direction):
+            known = " or ".join(get_args(Direction))
+            raise ConfigError(f"direction must be {known}, not {self.direction!r}.")
 
 
 def parse_split(text: str) -> tuple[float, float, float]:

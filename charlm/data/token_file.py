@@ -6,7 +6,7 @@ integer type that holds the vocabulary.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,18 +77,33 @@ def write_token_file(path: Path, pieces: Iterable[Piece], tokenizer: Tokenizer) 
     Raises:
         StorageError: the file cannot be written.
     """
-    dtype = token_dtype(tokenizer.vocab_size)
     counter = TextCounter()
-    num_tokens = 0
-    with atomic_file(path) as file:
-        file.write(bytes(HEADER_BYTES))
+
+    def encoded() -> Iterator[TokenIds]:
         for batch in batch_pieces(pieces):
             for piece in batch:
                 counter.add(piece)
-            tokens = join_frames(batch, tokenizer).astype(dtype)
+            yield join_frames(batch, tokenizer)
+
+    dtype = token_dtype(tokenizer.vocab_size)
+    return write_tokens(path, encoded(), dtype, lambda: counter.counts)
+
+
+def write_tokens(
+    path: Path,
+    batches: Iterable[NDArray[np.unsignedinteger]],
+    dtype: np.dtype[np.unsignedinteger],
+    counts: Callable[[], TextCounts],
+) -> TokenFile:
+    """Write tokens that come in batches; the text's counts are asked for after the last."""
+    num_tokens = 0
+    with atomic_file(path) as file:
+        file.write(bytes(HEADER_BYTES))
+        for batch in batches:
+            tokens = np.ascontiguousarray(batch, dtype)
             num_tokens += len(tokens)
             file.write(tokens.data)
-        header = {"dtype": dtype.name, "num_tokens": num_tokens, "counts": asdict(counter.counts)}
+        header = {"dtype": dtype.name, "num_tokens": num_tokens, "counts": asdict(counts())}
         file.seek(0)
         file.write((MAGIC + json.dumps(header).encode()).ljust(HEADER_BYTES))
     return open_token_file(path)

@@ -36,7 +36,7 @@ from charlm.evaluation.result import BITS_PER_NAT, MEASURES, Evaluation
 from charlm.evaluation.segments import Segment, by_line, by_sentence, by_word
 from charlm.evaluation.sentences import sentence_nats
 from charlm.evaluation.surprisal import TokenSurprisal, ending_tokens, token_surprisals
-from charlm.evaluation.token_scores import TokenScores
+from charlm.evaluation.token_scores import TokenScores, join_scores
 from charlm.evaluation.tuning import CACHE_FACTORS, DYNAMIC_FACTORS, Trial, tune
 
 __all__ = [
@@ -82,6 +82,7 @@ __all__ = [
     "estimate_nats",
     "evaluate",
     "fit_weights",
+    "join_scores",
     "make_lists",
     "measure_gradients",
     "measure_rankings",

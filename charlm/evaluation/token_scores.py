@@ -1,6 +1,8 @@
 """What a predictor said of consecutive tokens of a text, before it saw each."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,3 +23,21 @@ class TokenScores:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def take(self, order: NDArray[np.int64]) -> "TokenScores":
+        """Those at these places, in this order."""
+        arrays: dict[str, Any] = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            arrays[field.name] = None if array is None else array[order]
+        return TokenScores(**arrays)
+
+
+def join_scores(parts: Iterable[TokenScores]) -> TokenScores:
+    """Several one after the other; at least one, all with the same arrays."""
+    found = list(parts)
+    arrays: dict[str, Any] = {}
+    for field in fields(TokenScores):
+        pieces = [getattr(part, field.name) for part in found]
+        arrays[field.name] = None if pieces[0] is None else np.concatenate(pieces)
+    return TokenScores(**arrays)

@@ -81,7 +81,8 @@ VOCAB_SIZE, START, STOP, OTHER = 27, 24, 25, 26  # of the small models
 
 def build_model(cell="lstm", seed=0, **settings):
     torch.manual_seed(seed)
-    sizes = {"embedding_size": 8, "hidden_size": 8, "num_layers": 2} | settings
+    layers = 1 if "jordan" in cell else 2
+    sizes = {"embedding_size": 8, "hidden_size": 8, "num_layers": layers} | settings
     model = LanguageModel(ModelConfig(vocab_size=VOCAB_SIZE, cell=cell, dropout=0.5, **sizes))
     spread = 0.4 if cell == "rnn-relu" else 0.7  # far from uniform, so that context matters
     for parameter in model.parameters():
