@@ -54,7 +54,11 @@ Cell = Annotated[
         "gru-2014",
     ]
     | None,
-    model(help="Recurrent cell; docs/networks.md has their equations. Default: lstm."),
+    model(
+        metavar="NAME",
+        help="rnn, rnn-relu, rnn-sigmoid, jordan, elman-jordan, leaky, leaky-learned, lstm, "
+        "lstm-1997, lstm-coupled, lstm-peephole, gru or gru-2014. Default: lstm.",
+    ),
 ]
 Leak = Annotated[
     float | None, model(help="How much of a leaky unit is new at each step. Default: 0.5.")

@@ -22,15 +22,16 @@ DEPTHS = [
     {"transition_depth": 3},
 ]
 INPUTS = [{}, {"embedding": "one-hot"}]
+DIRECTIONS = ["forward", "backward"]
 SHORT = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "steps": 6, "valid_every": 2, "dropout": 0.3}
 
 
 def networks():
-    """Cells and depths, all with all; levels and inputs come by turns, so that all pairs occur."""
-    turns = itertools.cycle(itertools.product(INPUTS, LEVELS))
+    """Cells and depths, all with all; the rest comes by turns, so that all pairs occur."""
+    turns = itertools.cycle(itertools.product(DIRECTIONS, INPUTS, LEVELS))
     for cell, depth in itertools.product(CELLS, DEPTHS):
-        inputs, level = next(turns)
-        yield {"cell": cell, "level": level, **depth, **inputs}
+        direction, inputs, level = next(turns)
+        yield {"cell": cell, "level": level, "direction": direction, **depth, **inputs}
     for cell, level in itertools.product(("lstm", "gru"), LEVELS):
         yield {"cell": cell, "level": level, "num_layers": 2}
     yield {"cell": "lstm", "mogrifier_steps": 2, "level": "char"}
