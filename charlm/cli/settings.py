@@ -169,11 +169,13 @@ WarmupSteps = Annotated[
 ]
 Schedule = Annotated[
     Literal["cosine", "constant", "plateau"] | None,
-    optimisation(help="How the rate goes on. Default: cosine."),
+    optimisation(
+        help="How the rate goes on. Default: constant, then down, with a time; else cosine."
+    ),
 ]
 DecayShare = Annotated[
     float | None,
-    optimisation(help="Last share of the steps, in which `constant` falls to 0. Default: 0.2."),
+    optimisation(help="Last share of the steps, in which `constant` falls to 0. Default: 0.3."),
 ]
 PlateauFactor = Annotated[
     float | None,

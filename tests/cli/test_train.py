@@ -381,3 +381,16 @@ def test_the_end_says_what_the_run_was_where_something_was_held_out(charlm, corp
 
     assert ("to do better" in result.err) == (said is not None)
     assert said is None or said in result.err
+
+
+def test_a_run_begins_with_vectors_of_a_file_and_says_how_many(charlm, corpus, tmp_path):
+    (tmp_path / "vectors.txt").write_text("the" + " 0.5" * 6 + "\n")
+    settings = ("--level", "word", "--embeddings", "vectors.txt", "--steps", 3)
+
+    trained = charlm("train", corpus, *SMALL, *settings, "--freeze-embeddings")
+    wrong = charlm("train", corpus, *SMALL, *settings, "--embedding-size", 5)
+
+    assert trained.status == 0
+    assert "symbols begin with a vector of the file" in trained.err
+    assert (wrong.status, wrong.err.count("\n")) == (1, 1)
+    assert "are 6 wide, not --embedding-size 5" in wrong.err
