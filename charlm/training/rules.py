@@ -18,7 +18,7 @@ HIDDEN_SIZES = (1024, 768, 512, 256, 128)
 MIN_STEPS, MIN_STEPS_WORDS = 1500, 3000  # a larger model is worth its slower steps if it gets these
 SMALL = 300_000  # tokens; below, a model soon knows the text by heart
 MAX_EPOCHS, MAX_EPOCHS_SMALL, MAX_EPOCHS_SMALL_WORDS = 20, 12, 5
-FEW_EPOCHS, OFTEN_SEEN = 4, 8  # of a model of the usual size
+HARDLY_SEEN, FEW_EPOCHS, OFTEN_SEEN = 2, 4, 8  # epochs of a model of the usual size
 USUAL_SIZE = 512
 FEW_EPOCHS_WORDS, OFTEN_SEEN_WORDS = 1.5, 6  # words are learnt by heart sooner
 RATES = ((640, 5e-3), (768, 4e-3), (math.inf, 3e-3))  # by hidden size
@@ -127,9 +127,9 @@ def regularisation(facts: Facts, num_epochs: float, hidden_size: int) -> dict[st
         return {"dropout": 0.5, "embedding_dropout": 0.1, "weight_dropout": 0.3}
     num_epochs *= hidden_size / USUAL_SIZE
     if num_epochs < FEW_EPOCHS:
-        return {"dropout": 0.2}
+        return {"dropout": 0.0 if num_epochs < HARDLY_SEEN else 0.1}
     strict = facts.num_tokens < SMALL or num_epochs >= OFTEN_SEEN
-    return {"dropout": 0.5 if strict else 0.35}
+    return {"dropout": 0.5 if strict else 0.3}
 
 
 def max_epochs(facts: Facts) -> int:

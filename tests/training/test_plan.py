@@ -104,7 +104,7 @@ def test_what_is_given_wins():
     assert plan.model.embedding_size == 96
 
 
-@pytest.mark.parametrize(("epochs", "dropout"), [(2, 0.2), (5, 0.35), (18, 0.5)])
+@pytest.mark.parametrize(("epochs", "dropout"), [(1, 0.0), (2, 0.1), (5, 0.3), (18, 0.5)])
 def test_a_text_seen_often_is_learnt_with_more_dropout(epochs, dropout):
     assert make_plan({"epochs": epochs}, facts(), never).model.dropout == dropout
     assert make_plan({"epochs": epochs, "dropout": 0.1}, facts(), never).model.dropout == 0.1
