@@ -1,8 +1,12 @@
 """Dropout of whole features, whole embeddings and single recurrent weights."""
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+
+PLACES = 4  # of a mask that are drawn at once
 
 
 def locked_dropout(x: Tensor, p: float) -> Tensor:
@@ -37,7 +41,21 @@ def keep(x: Tensor, p: float, shape: Sequence[int]) -> Tensor:
 
     The scale is no part of the mask, which in bfloat16 would round it.
     """
-    return x * x.new_empty(shape).bernoulli_(1 - p) / (1 - p)
+    return x * draw_mask(shape, p, x.device) / (1 - p)
+
+
+def draw_mask(shape: Sequence[int], p: float, device: torch.device) -> Tensor:
+    """True with probability 1 - p, to a 65,536th, each place by itself.
+
+    On a CPU one draw of 64 bits serves four places, seven times as fast as `bernoulli_`, which for
+    a recurrent matrix takes a third of a step.
+    """
+    if device.type != "cpu":
+        return torch.rand(shape, device=device) >= p
+    count = math.prod(shape)
+    draws = torch.empty(-(-count // PLACES), dtype=torch.int64).random_(-(2**63), None)
+    lowest = min(round(p * 2**16), 2**16 - 1) - 2**15  # of 16 bits, as a signed number
+    return draws.view(torch.int16)[:count].view(*shape) >= lowest
 
 
 class Dropout(nn.Module):

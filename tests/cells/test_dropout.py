@@ -11,6 +11,7 @@ from charlm.cells import (
     locked_dropout,
     weight_dropout,
 )
+from charlm.cells.dropout import draw_mask
 
 KINDS = [LockedDropout, EmbeddingDropout, WeightDropout]
 SHAPES = {LockedDropout: (64, 3, 64), EmbeddingDropout: (4096, 3), WeightDropout: (64, 64)}
@@ -146,3 +147,30 @@ def test_a_module_knows_whether_it_drops(kind, p, training, active):
 
 def test_a_module_shows_its_probability(kind):
     assert repr(kind(0.25)) == f"{kind.__name__}(p=0.25)"
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.97])
+def test_places_that_are_drawn_together_are_dropped_apart(p):
+    torch.manual_seed(0)
+
+    lanes = draw_mask((50_000, 4), p, torch.device("cpu")).double()
+
+    spread = (p * (1 - p) / 50_000) ** 0.5
+    assert (lanes.mean(0) - (1 - p)).abs().max() < 4 * spread
+    correlations = torch.corrcoef(lanes.T) - torch.eye(4)
+    assert correlations.abs().max() < 0.02
+    assert torch.corrcoef(torch.stack([lanes[1:, 0], lanes[:-1, 0]]))[0, 1].abs() < 0.02
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 1, 7), (0,), (4, 4)])
+def test_a_mask_has_any_shape(shape):
+    mask = draw_mask(shape, 0.5, torch.device("cpu"))
+
+    assert mask.shape == shape and mask.dtype == torch.bool
+
+
+def test_the_ends_of_the_range_can_be_drawn():
+    cpu = torch.device("cpu")
+
+    assert draw_mask((1000,), 0.0, cpu).all()
+    assert draw_mask((1000,), 0.9999999, cpu).sum() < 5
