@@ -29,7 +29,7 @@ class WeightAverage:
     """
 
     def __init__(self, config: TrainingConfig) -> None:
-        self._config = config
+        self.config = config
         self._count = 0  # weights in the mean
         self._means: dict[str, Tensor] = {}
         self._validations: list[float] = []  # nats, until they trigger
@@ -46,10 +46,10 @@ class WeightAverage:
 
     def take_validation(self, model: LanguageModel, nats: float) -> None:
         """Take in that the model's own weights were tried, which may trigger averaging."""
-        if self._config.averaging != "triggered" or self.has_begun:
+        if self.config.averaging != "triggered" or self.has_begun:
             return
         nats = nats if math.isfinite(nats) else math.inf
-        interval = self._config.trigger_interval or TRIGGER_INTERVAL
+        interval = self.config.trigger_interval or TRIGGER_INTERVAL
         earlier = self._validations[:-interval]
         self._validations.append(nats)
         if earlier and nats > min(earlier):
@@ -85,11 +85,11 @@ class WeightAverage:
         }
 
     def _begins(self, step: int) -> bool:
-        match self._config.averaging:
+        match self.config.averaging:
             case "ema":
                 return True
             case "tail":
-                share, steps = self._config.average_share or AVERAGE_SHARE, self._config.steps
+                share, steps = self.config.average_share or AVERAGE_SHARE, self.config.steps
                 return step > steps - max(1, round(share * steps))
             case _:
                 return False
@@ -105,7 +105,7 @@ class WeightAverage:
 
     def _newest_share(self) -> float:
         """Of the mean, so that the shares of all that count add up to 1."""
-        if self._config.averaging == "ema":
-            decay = self._config.average_decay or AVERAGE_DECAY
+        if self.config.averaging == "ema":
+            decay = self.config.average_decay or AVERAGE_DECAY
             return (1 - decay) / (1 - decay**self._count)
         return 1 / self._count

@@ -69,6 +69,10 @@ class Learner:
         """Optimiser steps that go once through the text; a mean where windows vary in length."""
         return len(self.windows) / self.config.accumulation_steps
 
+    def plan_steps(self, steps: int) -> None:
+        """So many there will be in all: rates and averages go by it from now on."""
+        self.config = self.average.config = replace(self.config, steps=steps)
+
     def advance(self) -> Step:
         """Take one step."""
         return self.take_steps(1)[0]

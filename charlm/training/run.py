@@ -216,7 +216,7 @@ class TrainingRun:
         if budget is None or level is None:
             return []
         steps = fitting_steps(config, progress.step, progress.seconds, budget)
-        self.learner.config = replace(config, steps=steps)
+        self.learner.plan_steps(steps)
         if progress.step / level + ROUNDING < steps:
             return []
         progress.budget_seconds = None

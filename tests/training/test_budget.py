@@ -76,8 +76,8 @@ def clock(monkeypatch):
     return clock
 
 
-def budgeted(prepare, name, seconds, most=10_000):
-    made = prepare(name, steps=50, valid_every=20, schedule="constant").run
+def budgeted(prepare, name, seconds, most=10_000, **settings):
+    made = prepare(name, steps=50, valid_every=20, schedule="constant", **settings).run
     made.progress.budget_seconds, made.progress.max_steps = seconds, most
     return made
 
@@ -114,8 +114,9 @@ def test_no_text_is_read_more_often_than_it_is_worth(prepare, clock):
     assert made.progress.step == 60
 
 
-def test_the_recipe_has_the_steps_that_were_taken_and_makes_the_same_run(prepare, clock):
-    made = budgeted(prepare, "first", seconds=6.0)
+@pytest.mark.parametrize("averaging", ["none", "ema", "tail"])
+def test_the_recipe_has_the_steps_that_were_taken_and_makes_the_same_run(prepare, clock, averaging):
+    made = budgeted(prepare, "first", seconds=6.0, averaging=averaging)
     rates = [event.learning_rate for event in made.events() if isinstance(event, Step)]
 
     recipe = read_given(made.folder / "recipe.toml", {})
