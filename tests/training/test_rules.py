@@ -94,6 +94,7 @@ def test_a_wider_model_learns_at_no_higher_rate():
     rates = [rules.learning_rate(model(size), "adamw") for size in sorted(rules.HIDDEN_SIZES)]
 
     assert rates == sorted(rates, reverse=True)
+    assert rules.learning_rate(model(512, mogrifier_steps=2), "adamw") < min(rates)
 
 
 @pytest.mark.parametrize("level", LEVELS)
