@@ -162,7 +162,7 @@ AccumulationSteps = Annotated[
 
 Optimizer = Annotated[Literal["adamw", "sgd", "muon"] | None, optimisation(help="Default: adamw.")]
 LearningRate = Annotated[
-    float | None, optimisation(help="At its height. Default: planned; 20 for sgd.")
+    float | None, optimisation(help="At its height. Default: planned; for sgd 20 (words) or 5.")
 ]
 WarmupSteps = Annotated[
     int | None, optimisation(help="Steps in which the rate rises. Default: 100 at most.")
@@ -184,7 +184,8 @@ PlateauFactor = Annotated[
     ),
 ]
 ClipNorm = Annotated[
-    float | None, optimisation(help="Most norm of all gradients. Default: 1; 0.25 for sgd.")
+    float | None,
+    optimisation(help="Most norm of all gradients. Default: 1; for sgd 0.25 (words) or 5."),
 ]
 ClipValue = Annotated[
     float | None, optimisation(help="Most size of each gradient, instead of a norm.")

@@ -97,17 +97,23 @@ def bptt(facts: Facts) -> int:
     return 35 if facts.num_tokens < SMALL else 70
 
 
-def learning_rate(model: ModelConfig, optimizer: OptimizerName) -> float:
+def learning_rate(facts: Facts, model: ModelConfig, optimizer: OptimizerName) -> float:
     """At its height."""
     if optimizer == "sgd":
-        return 20.0  # Zaremba et al. 2014 begin at 1, Merity et al. 2018 at 30
+        # Of words Zaremba et al. 2014 begin at 1, Merity et al. 2018 at 30.
+        return 20.0 if facts.level == "word" else 5.0
     rate = next(rate for size, rate in RATES if model.hidden_size <= size)
     return rate * MOGRIFIED if model.mogrifier_steps else rate
 
 
-def clip_norm(optimizer: OptimizerName) -> float:
-    """Of all gradients together; with SGD's rates it is what bounds a step."""
-    return 0.25 if optimizer == "sgd" else 1.0
+def clip_norm(facts: Facts, optimizer: OptimizerName) -> float:
+    """Of all gradients together; with SGD's rates it is what bounds a step.
+
+    Characters learn nothing but their frequencies while it binds.
+    """
+    if optimizer != "sgd":
+        return 1.0
+    return 0.25 if facts.level == "word" else 5.0
 
 
 def schedule(given: Mapping[str, Any]) -> ScheduleName:

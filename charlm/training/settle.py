@@ -58,8 +58,8 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
     defaults = {
         "bptt": bptt,
         "batch_size": rules.batch_size(facts, bptt),
-        "learning_rate": rules.learning_rate(model, optimizer),
-        "clip_norm": None if "clip_value" in given else rules.clip_norm(optimizer),
+        "learning_rate": rules.learning_rate(facts, model, optimizer),
+        "clip_norm": None if "clip_value" in given else rules.clip_norm(facts, optimizer),
         "precision": rules.precision(facts, model),
         "schedule": rules.schedule(given),
     }

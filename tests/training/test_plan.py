@@ -245,10 +245,10 @@ def test_of_a_width_that_was_given_no_other_is_spoken_of():
 @pytest.mark.parametrize(
     ("given", "learning_rate", "clip_norm"),
     [
-        ({"optimizer": "sgd"}, 20.0, 0.25),
-        ({"optimizer": "sgd", "learning_rate": 1.5}, 1.5, 0.25),
-        ({"optimizer": "sgd", "clip_norm": 5.0}, 20.0, 5.0),
-        ({"optimizer": "sgd", "clip_value": 5.0}, 20.0, None),
+        ({"optimizer": "sgd"}, 5.0, 5.0),
+        ({"optimizer": "sgd", "learning_rate": 1.5}, 1.5, 5.0),
+        ({"optimizer": "sgd", "clip_norm": 0.5}, 5.0, 0.5),
+        ({"optimizer": "sgd", "clip_value": 5.0}, 5.0, None),
     ],
     ids=str,
 )

@@ -81,20 +81,25 @@ def test_streams_are_a_power_of_two_and_give_a_text_some_hundred_steps(num_token
     assert streams == 32 or num_tokens / (2 * streams * bptt) < 100
 
 
-def test_sgd_has_rates_of_its_own_and_is_bounded_by_a_smaller_norm():
+@pytest.mark.parametrize("level", LEVELS)
+def test_sgd_has_rates_and_a_norm_of_its_own(level):
+    known = facts(level)
     for hidden_size in (16, 512, 1024):
         shape = model(hidden_size)
-        adaptive = {rules.learning_rate(shape, name) for name in ("adamw", "muon")}
-        assert 1 <= rules.learning_rate(shape, "sgd") <= 30
+        adaptive = {rules.learning_rate(known, shape, name) for name in ("adamw", "muon")}
+        assert 1 <= rules.learning_rate(known, shape, "sgd") <= 30
         assert all(1e-4 < rate < 0.1 for rate in adaptive)
-    assert rules.clip_norm("sgd") < rules.clip_norm("adamw") == rules.clip_norm("muon")
+    norms = [rules.clip_norm(known, name) for name in ("adamw", "muon", "sgd")]
+    assert norms == [1.0, 1.0, 0.25 if level == "word" else 5.0]
 
 
 def test_a_wider_model_learns_at_no_higher_rate():
-    rates = [rules.learning_rate(model(size), "adamw") for size in sorted(rules.HIDDEN_SIZES)]
+    rates = [
+        rules.learning_rate(facts(), model(size), "adamw") for size in sorted(rules.HIDDEN_SIZES)
+    ]
 
     assert rates == sorted(rates, reverse=True)
-    assert rules.learning_rate(model(512, mogrifier_steps=2), "adamw") < min(rates)
+    assert rules.learning_rate(facts(), model(512, mogrifier_steps=2), "adamw") < min(rates)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -131,7 +136,7 @@ def test_all_rules_together_make_settings_that_go_with_each_other(level):
                 steps=1,
                 bptt=bptt,
                 batch_size=rules.batch_size(known, bptt),
-                learning_rate=rules.learning_rate(shape, "adamw"),
-                clip_norm=rules.clip_norm("adamw"),
+                learning_rate=rules.learning_rate(known, shape, "adamw"),
+                clip_norm=rules.clip_norm(known, "adamw"),
                 precision=rules.precision(known, shape),
             )
