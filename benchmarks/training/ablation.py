@@ -26,7 +26,7 @@ SETTINGS = {
     "mogrifier, 2 rounds": "--mogrifier-steps 2",
     "muon": "--optimizer muon",
     "sgd": "--optimizer sgd",
-    "NT-ASGD": "--optimizer sgd --decay-share 0 --averaging triggered",
+    "NT-ASGD": "--optimizer sgd --decay-share 0 --averaging triggered --valid-every 100",
     "cosine": "--schedule cosine",
     "plateau": "--schedule plateau",
     "ema": "--averaging ema",
