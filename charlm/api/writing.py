@@ -280,7 +280,7 @@ def sample_text(
     model: StepModel,
     tokenizer: Tokenizer,
     config: DecodingConfig,
-    direction: Direction,
+    direction: Direction = "forward",
     *,
     seed: int,
 ) -> str:

@@ -1,6 +1,7 @@
 """Models of all levels, trained once; and one that likes nothing better than a few letters."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 import charlm
 from charlm.api import LoadedModel
 from charlm.checkpoint import Checkpoint
+from charlm.data import CorpusConfig
 from charlm.model import LanguageModel, ModelConfig
 from charlm.text import TextConfig, build_tokenizer
 from charlm.training import prepare_run
@@ -62,6 +64,7 @@ def babbler():
             for token in range(tokenizer.num_symbols):
                 liked = set(tokenizer.token(token)) <= set("abc ")
                 model.head.projection.bias[token] = 8.0 if liked else 0.0
-        return LoadedModel(Checkpoint(None, None, tokenizer, model))
+        config = SimpleNamespace(corpus=CorpusConfig(paths=("babble.txt",)))
+        return LoadedModel(Checkpoint(None, config, tokenizer, model))
 
     return build

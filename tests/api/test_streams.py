@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.api.streams import TextStream, undecided
+from charlm.api.streams import ForwardStream, undecided
 from charlm.decoding import DecodingConfig
 from charlm.text import TextConfig, build_tokenizer
 from charlm.text.chars import CharDecoder
@@ -23,7 +23,7 @@ stop_strings = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_s
 
 def stream_of(pieces, **config):
     """A stream that the tokens 0, 1, .. take through the pieces."""
-    return TextStream(CharDecoder(pieces), DecodingConfig(**config))
+    return ForwardStream(CharDecoder(pieces), DecodingConfig(**config))
 
 
 def text_before(text, stops):
@@ -135,7 +135,7 @@ def test_texts_of_every_level_end_before_their_stop_string(level, data):
     whole = tokenizer.decode(ids)
     a, b = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
     stops = tuple({whole[a:b] or "fox", data.draw(st.sampled_from(["朝", "é!", " ", '"', "🚀\n"]))})
-    stream = TextStream(tokenizer.decoder(), DecodingConfig(stop=stops))
+    stream = ForwardStream(tokenizer.decoder(), DecodingConfig(stop=stops))
 
     released = ""
     for token in ids:
@@ -152,7 +152,7 @@ def test_texts_of_every_level_end_before_their_stop_string(level, data):
 
 
 def test_a_character_in_bytes_is_released_when_it_is_whole():
-    stream = TextStream(TOKENIZERS["byte"].decoder(), DecodingConfig(stop=("é",)))
+    stream = ForwardStream(TOKENIZERS["byte"].decoder(), DecodingConfig(stop=("é",)))
 
     taken = []
     for byte in "a朝éb".encode():
@@ -165,7 +165,7 @@ def test_a_character_in_bytes_is_released_when_it_is_whole():
 
 
 def test_a_stop_string_may_be_complete_only_when_a_broken_character_is_told():
-    stream = TextStream(TOKENIZERS["byte"].decoder(), DecodingConfig(stop=("\udce6",)))
+    stream = ForwardStream(TOKENIZERS["byte"].decoder(), DecodingConfig(stop=("\udce6",)))
     stream.push(ord("a"))
     stream.push(0xE6)
 
@@ -195,7 +195,7 @@ def test_a_copy_goes_on_by_itself(begun, one, other, stops):
 
 
 def test_a_copy_has_the_begun_character_to_itself():
-    stream = TextStream(TOKENIZERS["byte"].decoder(), DecodingConfig())
+    stream = ForwardStream(TOKENIZERS["byte"].decoder(), DecodingConfig())
     first, second = "é".encode()
     stream.push(first)
 

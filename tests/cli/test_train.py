@@ -274,7 +274,7 @@ def test_plan_goes_by_a_recipe_and_by_flags_that_win_over_it(charlm, corpus, tmp
     assert result.status == 0
     assert everything_in(tmp_path) == before
     assert "7 of 4 x 16 tokens" in result.out
-    assert "sgd, learning rate 20, cosine" in " ".join(result.out.split())
+    assert "sgd, learning rate 5, cosine" in " ".join(result.out.split())
 
 
 def test_plan_tells_what_should_be_known_of_the_text_beside_it(charlm, corpus):
