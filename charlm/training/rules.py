@@ -22,7 +22,7 @@ HARDLY_SEEN, FEW_EPOCHS, OFTEN_SEEN = 2, 4, 8  # epochs of a model of the usual 
 USUAL_SIZE = 512
 FEW_EPOCHS_WORDS, OFTEN_SEEN_WORDS = 1.5, 6  # words are learnt by heart sooner
 RATES = ((640, 5e-3), (768, 4e-3), (math.inf, 3e-3))  # by hidden size
-MOGRIFIED = 0.4  # of the rate, where gates multiply one another: the whole of it diverged
+MOGRIFIED = 0.4  # of the rate, where input and state multiply one another
 MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
 MANY_WORDS = 5_000  # outputs from which adaptive softmax is the faster one
 
