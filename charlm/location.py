@@ -14,6 +14,8 @@ METRICS = Path("metrics.jsonl")
 CARD = Path("README.md")
 STATE = Path("state/training.safetensors")
 ADAPTATION = Path("adaptation.json")
+BACKWARD = Path("backward")  # a checkpoint within a checkpoint
+FREQUENCIES = Path("frequencies.safetensors")
 GRADIENTS = Path("gradients.safetensors")
 
 

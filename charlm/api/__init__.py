@@ -1,6 +1,7 @@
 """Text in, text out: a trained model with its tokenizer."""
 
 from charlm.api.adapting import Adaptation, adapt, remembered, tune_adaptation
+from charlm.api.classifying import Classified, Classifier, Confusion
 from charlm.api.comparing import (
     Account,
     Comparison,
@@ -10,6 +11,8 @@ from charlm.api.comparing import (
     split_as_text,
 )
 from charlm.api.evaluating import Evaluator, Measured
+from charlm.api.filling import BLANK, Filling
+from charlm.api.labels import blend_of
 from charlm.api.loaded import LoadedModel, decoding_config, draw_seed, load
 from charlm.api.mixing import (
     arpa_words,
@@ -36,12 +39,17 @@ from charlm.api.session import Session
 from charlm.api.writing import Choice, Generation, Piece, Writer, in_order, sample_text
 
 __all__ = [
+    "BLANK",
     "Account",
     "Adaptation",
     "By",
     "Choice",
+    "Classified",
+    "Classifier",
     "Comparison",
+    "Confusion",
     "Evaluator",
+    "Filling",
     "Generation",
     "LoadedModel",
     "Measured",
@@ -55,6 +63,7 @@ __all__ = [
     "account",
     "adapt",
     "arpa_words",
+    "blend_of",
     "check_same_vocabulary",
     "compare",
     "decoding_config",

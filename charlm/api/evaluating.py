@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.api.labels import check_label
 from charlm.checkpoint import Checkpoint
 from charlm.data import (
     Frame,
@@ -41,6 +42,8 @@ from charlm.evaluation import read_text as read_tokens
 from charlm.training import find_part
 
 RULES = 1  # of counting; a fingerprint names them
+
+Ids = Sequence[int] | NDArray[np.uint32]
 
 Follow = Callable[[Iterator[TokenScores], int, str], Iterator[TokenScores]]
 """Watches scores go by."""
@@ -89,6 +92,9 @@ class Evaluator:
         """
         corpus, text = checkpoint.config.corpus, checkpoint.config.text
         assert corpus.frame is not None
+        check_label(checkpoint)
+        if context == "stream" and checkpoint.config.labels:
+            raise ConfigError("texts with labels are no stream; leave out --context stream.")
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.predictor: Predictor = predictor or NetworkPredictor(checkpoint.model)
@@ -99,7 +105,7 @@ class Evaluator:
             context=context or ("frame" if corpus.independent_frames else "stream"),
             device=checkpoint.model.device,
         )
-        self.direction = corpus.direction
+        self.direction = corpus.reads
         self._follow = follow
         self._reframed = self.framing.frame != corpus.frame
 
@@ -171,7 +177,7 @@ class Evaluator:
         """
         if len(tokens) == 0:
             raise TextError(f"there is no token to predict in {text}; name a longer text.")
-        scores = read_tokens(self.predictor, tokens.tokens, self.reading)
+        scores = self.read(tokens, self.reading)
         if self._follow is not None:
             scores = self._follow(scores, len(tokens), text)
         if kept is not None:
@@ -202,17 +208,26 @@ class Evaluator:
         """
         reading = self.reading
         if details:
-            needs_no_endings = self.tokenizer.level == "word" or self.direction == "backward"
-            endings = () if needs_no_endings else ending_tokens(self.tokenizer)
+            wanted = self.tokenizer.level != "word" and self.knows_word_ends
+            endings = ending_tokens(self.tokenizer) if wanted else ()
             reading = replace(reading, details=True, ending_ids=tuple(endings))
         with self.encoded(text) as tokens:
-            yield from self._in_order(read_tokens(self.predictor, tokens.tokens, reading), tokens)
+            yield from self._in_order(self.read(tokens, reading), tokens)
+
+    def read(self, tokens: TokenFile, reading: Reading) -> Iterator[TokenScores]:
+        """What is said of the tokens, in the order in which they are read."""
+        return read_tokens(self.predictor, tokens.array, reading)
+
+    @property
+    def knows_word_ends(self) -> bool:
+        """Whether it can say how probable it is that a word ends here: by what comes before."""
+        return self.direction == "forward"
 
     def _in_order(self, scores: Iterator[TokenScores], tokens: TokenFile) -> Iterator[TokenScores]:
         """Scores in the order of the text, whichever way it was read."""
         if self.direction == "forward":
             return scores
-        text = turn(tokens.tokens, tokens.tokens[:0], self.tokenizer)
+        text = turn(tokens.array, tokens.array[:0], self.tokenizer)
         places = turned_places(text, self.tokenizer)
         return iter([join_scores(scores).take(np.argsort(places))])
 
@@ -225,34 +240,50 @@ class Evaluator:
         that several texts share are read once.
         """
         distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        sentences = [self._sentence(ids) for ids in self.tokenizer.encode_batch(list(distinct))]
-        given = 0 if self._line_break is None else 1  # the first line break
-        nats = sentence_nats(self.predictor, sentences, self.reading)
-        sums = np.array([float(values[given:].sum()) for values in nats])
-        found: NDArray[np.float64] = -sums[[distinct[text] for text in texts]]
+        sums = self.log_probs_of(self.tokenizer.encode_batch(list(distinct)))
+        found: NDArray[np.float64] = sums[[distinct[text] for text in texts]]
         return found
 
-    def _sentence(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
-        start, stop = self.tokenizer.start_id, self.tokenizer.stop_id
+    def log_probs_of(self, sentences: Sequence[Ids]) -> NDArray[np.float64]:
+        """The same of sentences that are token ids, in the order of the text."""
+        given = len(self.beginning) - 1  # the first line break
+        nats = sentence_nats(self.predictor, [self._sentence(s) for s in sentences], self.reading)
+        return -np.array([float(values[given:].sum()) for values in nats])
+
+    @property
+    def beginning(self) -> tuple[int, ...]:
+        """What is read before a sentence of its own."""
+        start, mark = self.tokenizer.start_id, self._line_break
+        return (start,) if mark is None else (start, mark)
+
+    def _sentence(self, ids: Ids) -> NDArray[np.int64]:
         mark = self._line_break
-        ends = ([start], [stop]) if mark is None else ([start, mark], [mark])
+        end = self.tokenizer.stop_id if mark is None else mark
         ids = ids[::-1] if self.direction == "backward" else ids
-        return np.concatenate([ends[0], ids, ends[1]]).astype(np.int64)
+        return np.concatenate([self.beginning, ids, [end]]).astype(np.int64)
 
     @cached_property
     def _line_break(self) -> int | None:
-        """The token that parts sentences within a document, where frames are documents."""
-        if self.framing.frame != "document":
+        """The token that parts sentences within a document, where frames are documents.
+
+        A text with a label is a whole by itself.
+        """
+        if self.framing.frame != "document" or self.checkpoint.config.labels:
             return None
         ids = self.tokenizer.encode("\n")
         return ids[0] if len(ids) == 1 and ids[0] != self.tokenizer.other_id else None
+
+    @property
+    def context_name(self) -> str:
+        """What a token is predicted from, as fingerprints have it."""
+        return self.reading.context
 
     def fingerprint(self, texts: Sequence[str]) -> str:
         """What a figure's terms are: vocabulary, text and rules. Equal ones can be compared."""
         digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         name = f"{self.tokenizer.level}-{self.tokenizer.vocab_size}"
         vocabulary = self.checkpoint.config.tokenizer_sha256[:8]
-        rules = f"{self.framing.frame}-{self.reading.context}-{RULES}"
+        rules = f"{self.framing.frame}-{self.context_name}-{RULES}"
         text = texts[0] if len(texts) == 1 else digest
         return f"vocabulary:{name}-{vocabulary}|text:{text[:12]}|rules:{rules}"
 

@@ -2,7 +2,7 @@
 
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,19 +13,24 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.api.adapting import Adaptation, adapt, remembered
-from charlm.api.evaluating import Evaluator
+from charlm.api.evaluating import Evaluator, Follow
+from charlm.api.filling import BLANK_TOKENS, Filler, Filling, check_blank
+from charlm.api.labels import check_label, under_labels
 from charlm.api.scoring import By, Surprisal, score_text
+from charlm.api.two_sided import TwoSidedEvaluator
 from charlm.api.writing import Generation, Piece, Writer
 from charlm.checkpoint import Checkpoint, load_checkpoint
-from charlm.data import Direction, Part
-from charlm.decoding import CachedSteps, DecodingConfig
+from charlm.data import Direction, Frame, Part
+from charlm.decoding import CachedSteps, DecodingConfig, FillingConfig
 from charlm.device import DeviceName, choose_device
-from charlm.errors import ConfigError
+from charlm.errors import CheckpointError, ConfigError
 from charlm.evaluation import CacheConfig, Context, Evaluation, Segment, TokenSurprisal
-from charlm.location import find_checkpoint
+from charlm.location import BACKWARD, find_checkpoint
 from charlm.model import LanguageModel, StepModel, fastest_steps
 from charlm.settings import pick, setting_names
 from charlm.text import Tokenizer
+
+ContextName = Context | Literal["both"]
 
 BATCH_SIZE = 64  # texts that are written together
 
@@ -42,7 +47,67 @@ class LoadedModel:
     @property
     def direction(self) -> Direction:
         """Which way the model reads; backward: what it is given to write from comes last."""
-        return self.checkpoint.config.corpus.direction
+        return self.checkpoint.config.corpus.reads
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the model knows, if it was trained with any."""
+        return self.checkpoint.config.labels
+
+    def with_label(self, label: str | Mapping[str, float]) -> "LoadedModel":
+        """The same model, writing and reading under a label, or a blend of labels by weight.
+
+        Raises:
+            ConfigError: it knows no such label, or a weight is not above 0.
+        """
+        weights = {label: 1.0} if isinstance(label, str) else label
+        return LoadedModel(under_labels(self.checkpoint, weights), self.cache)
+
+    @cached_property
+    def backward(self) -> "LoadedModel":
+        """The half that reads backwards, of a model of both directions.
+
+        Raises:
+            CheckpointError: there is none, or it has not been trained yet.
+        """
+        folder = self.checkpoint.folder
+        if self.checkpoint.config.corpus.direction != "both":
+            raise CheckpointError(
+                f"{folder} reads {self.direction}s only; this needs a model trained with "
+                "--direction both."
+            )
+        if not (folder / BACKWARD).exists():
+            raise CheckpointError(
+                f"the backward half of {folder} is not trained yet; go on with `charlm train "
+                f"--resume -o {folder}`."
+            )
+        half = load_checkpoint(folder / BACKWARD, self.model.device)
+        if self.model.blend is not None:
+            half = replace(half, model=half.model.under(self.model.blend))
+        return LoadedModel(half)
+
+    def fill(self, text: str, **settings: Any) -> list[Filling]:
+        """The most probable ways to fill the blanks of a text, `___` each, best first.
+
+        Candidates are proposed from the left and from the right, and ranked by the probability of
+        the whole text, the mean of both directions' log P.
+
+        Args:
+            text: a sentence of its own.
+            settings: those of `FillingConfig`, such as max_blank_tokens=3.
+
+        Raises:
+            CheckpointError: the model does not read in both directions.
+            ConfigError: a setting is unknown, of another type or out of range.
+            TextError: the text has no blank.
+        """
+        check_blank(text)
+        check_known(FillingConfig, settings, "fill")
+        defaults = {"max_blank_tokens": BLANK_TOKENS[self.tokenizer.level]}
+        config = FillingConfig(**{**defaults, **pick(FillingConfig, settings)})
+        halves = self, self.backward
+        steps, evaluators = zip(*((half._steps, half.evaluator()) for half in halves), strict=True)
+        return Filler(steps, evaluators).fill(text, config)
 
     def generate(self, prompt: str = "", *, seed: int | None = None, **settings: Any) -> str:
         """Write on from `prompt` and return the whole text, the prompt included.
@@ -110,7 +175,12 @@ class LoadedModel:
         return self.writer(config).pieces(prompts, seed, batch_size)
 
     def writer(self, config: DecodingConfig) -> Writer:
-        """What writes under a configuration."""
+        """What writes under a configuration.
+
+        Raises:
+            ConfigError: it names tokens that the model does not know, or the model needs a label.
+        """
+        check_label(self.checkpoint)
         return Writer(self._steps, self.tokenizer, config, self.direction)
 
     def with_cache(self, **settings: Any) -> "LoadedModel":
@@ -162,7 +232,7 @@ class LoadedModel:
 
     @overload
     def score(
-        self, text: str, by: Literal["token"] = "token", *, context: Context | None = None
+        self, text: str, by: Literal["token"] = "token", *, context: ContextName | None = None
     ) -> Iterator[TokenSurprisal]: ...
     @overload
     def score(
@@ -170,10 +240,10 @@ class LoadedModel:
         text: str,
         by: Literal["word", "sentence", "line"],
         *,
-        context: Context | None = None,
+        context: ContextName | None = None,
     ) -> Iterator[Segment]: ...
     def score(
-        self, text: str, by: By = "token", *, context: Context | None = None
+        self, text: str, by: By = "token", *, context: ContextName | None = None
     ) -> Iterator[Surprisal]:
         """Surprisal of each token of a text, or of each word, sentence or line.
 
@@ -181,7 +251,7 @@ class LoadedModel:
             text: framed as the training text was; `<stop>` of each frame is scored, too.
             by: what to sum over; see `charlm.evaluation.segments`.
             context: predict from all of the `stream` before, or from the `frame` alone; by default
-                as the model was trained.
+                as the model was trained. `both`: from what stands on either side.
 
         Raises:
             TextError: the text is empty.
@@ -192,10 +262,29 @@ class LoadedModel:
         """Log P in nats of each text as a sentence of its own; see `Evaluator.log_probs`."""
         return self.evaluator().log_probs(texts)
 
-    def evaluator(self, *, context: Context | None = None) -> Evaluator:
-        """What evaluates and scores texts with the model and its cache, if it has one."""
+    def evaluator(
+        self,
+        *,
+        context: ContextName | None = None,
+        frame: Frame | None = None,
+        follow: Follow | None = None,
+    ) -> Evaluator:
+        """What evaluates and scores texts with the model and its cache, if it has one.
+
+        Args:
+            context: `both` predicts each token from all others, with a model of both directions;
+                else as of `Evaluator`, as are the others.
+            frame: what `<start>` and `<stop>` enclose.
+            follow: watches.
+
+        Raises:
+            CheckpointError: both sides are asked for, and the model reads one.
+        """
+        if context == "both":
+            backward = self.backward.checkpoint
+            return TwoSidedEvaluator(self.checkpoint, backward, frame=frame, follow=follow)
         predictor = adapt(self.checkpoint, Adaptation(cache=self.cache))
-        return Evaluator(self.checkpoint, predictor, context=context)
+        return Evaluator(self.checkpoint, predictor, context=context, frame=frame, follow=follow)
 
 
 def load(checkpoint: str | Path | None = None, device: DeviceName = "auto") -> LoadedModel:

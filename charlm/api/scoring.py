@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.data import Direction, Framing, MinimalPair, Source, TextPart
+from charlm.data import Framing, MinimalPair, TextAtHand, TextPart
 from charlm.errors import ConfigError, TextError
 from charlm.evaluation import (
     GroupedPairScores,
@@ -32,7 +32,11 @@ class Scorer(Protocol):
 
     tokenizer: Tokenizer
     framing: Framing
-    direction: Direction
+
+    @property
+    def knows_word_ends(self) -> bool:
+        """Whether it can say how probable it is that a word ends here."""
+        ...
 
     def read_file(self, path: str) -> TextPart:
         """A text by name."""
@@ -103,10 +107,10 @@ def surprisals(scorer: Scorer, part: TextPart, by: By) -> Iterator[TokenSurprisa
     Raises:
         ConfigError: words are asked for whose beginnings the model cannot know.
     """
-    if by == "word" and scorer.direction == "backward" and scorer.tokenizer.level != "word":
+    if by == "word" and not scorer.knows_word_ends and scorer.tokenizer.level != "word":
         raise ConfigError(
-            "a model that reads backwards knows words only if they are its tokens; score by token, "
-            "sentence or line."
+            "who reads backwards knows words only if they are its tokens; score by token, sentence "
+            "or line."
         )
     scores = scorer.token_scores(part, details=by in ("token", "word"))
     return token_surprisals(part.pieces(), scorer.tokenizer, scores)
@@ -200,14 +204,3 @@ def check_characters(text: str, *, any_bytes: bool) -> None:
             f"character {error.start:,} of the text is no text but {text[error.start]!r}; leave "
             "it out."
         ) from None
-
-
-class TextAtHand(Source):
-    """A text that needs no reading."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("the text")
-        self._text = text
-
-    def texts(self) -> Iterator[str]:
-        yield self._text

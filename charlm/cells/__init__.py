@@ -12,16 +12,16 @@ from charlm.cells.dropout import (
     locked_dropout,
     weight_dropout,
 )
-from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot
+from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot, as_inputs
 from charlm.cells.jordan import JordanCell
 from charlm.cells.layer import RecurrentLayer
 from charlm.cells.stack import (
     RecurrentStack,
     State,
+    choose_state,
     concat_states,
     detach_state,
     map_state,
-    reset_state,
     select_state,
 )
 from charlm.cells.transition import Transition
@@ -46,6 +46,8 @@ __all__ = [
     "State",
     "Transition",
     "WeightDropout",
+    "as_inputs",
+    "choose_state",
     "concat_states",
     "detach_state",
     "embedding_dropout",
@@ -53,7 +55,6 @@ __all__ = [
     "make_cell",
     "make_connection",
     "map_state",
-    "reset_state",
     "select_state",
     "weight_dropout",
 ]

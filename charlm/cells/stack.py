@@ -84,6 +84,10 @@ def concat_states(states: Sequence[State]) -> State:
     return tuple(tuple(map(torch.cat, zip(*layer, strict=True))) for layer in layers)
 
 
-def reset_state(state: State, fresh: Tensor) -> State:
-    """Zero the rows where `fresh`, a boolean (batch,), is true."""
-    return map_state(lambda tensor: torch.where(fresh.unsqueeze(1), 0.0, tensor), state)
+def choose_state(first: Tensor, one: State, other: State) -> State:
+    """The rows of one state where `first`, a boolean (batch,), is true, else of the other."""
+    chosen = first.unsqueeze(1)
+    return tuple(
+        tuple(torch.where(chosen, a, b) for a, b in zip(these, those, strict=True))
+        for these, those in zip(one, other, strict=True)
+    )

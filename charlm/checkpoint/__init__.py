@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         save_state,
         save_weights,
     )
+    from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
 
 __all__ = [
     "Checkpoint",
@@ -53,19 +54,21 @@ __all__ = [
     "model_weights",
     "read_adaptations",
     "read_config",
+    "read_frequencies",
     "read_gradients",
     "read_history",
     "read_metrics",
     "remove_leftovers",
     "save_adaptation",
     "save_card",
+    "save_frequencies",
     "save_gradients",
     "save_recipe",
     "save_state",
     "save_weights",
 ]
 
-NEED_TORCH = ("adaptation", "card", "config_file", "folder", "weights")
+NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "weights")
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,8 @@ class CheckpointConfig:
     corpus_sha256: str
     tokenizer_sha256: str
     model: ModelConfig
+    labels: tuple[str, ...] = ()  # names, in the order of the model's labels
+    label_counts: tuple[int, ...] = ()  # training frames of each
     charlm_version: str = __version__
 
     def to_json(self) -> str:
@@ -66,6 +68,8 @@ def read_config(path: Path) -> CheckpointConfig:
                 "text": build(TextConfig, content["text"]),
                 "corpus": build(CorpusConfig, content["corpus"]),
                 "model": build(ModelConfig, content["model"]),
+                "labels": tuple(content.get("labels", ())),
+                "label_counts": tuple(content.get("label_counts", ())),
             }
         )
     except (KeyError, TypeError, AttributeError, ConfigError) as error:

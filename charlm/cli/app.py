@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from charlm.cli import (
+    classify,
     corpus,
     evaluate,
     export,
+    fill,
     generate,
     info,
     play,
@@ -34,9 +36,11 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("plot")(plot.plot)
 app.command("generate")(generate.generate)
+app.command("fill")(fill.fill)
 app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(score.score)
+app.command("classify")(classify.classify)
 app.command("rescore")(rescore.rescore)
 app.add_typer(vocab.app, name="vocab")
 app.command("info")(info.info)

@@ -37,6 +37,7 @@ def evaluate(
         Literal["train", "valid", "test"] | None,
         typer.Option(help="Part of the training corpus. Default: test."),
     ] = None,
+    label: options.Label = None,
     frame: options.FrameOfText = None,
     context_of_tokens: options.Context = None,
     baseline: Annotated[
@@ -77,6 +78,10 @@ def evaluate(
     if len(checkpoints) > 1 and mix:
         raise ConfigError("--mix makes one model of several; name one checkpoint beside it.")
     params = {**context.params, "context": context_of_tokens}
+    if len(checkpoints) < 2 and not label and has_labels(checkpoints):
+        check_plain(context.params)
+        evaluate_labels(checkpoints, texts, split, device, perplexity=perplexity, as_json=as_json)
+        return
     with ExitStack() as stack:
         evaluators = [make_evaluator(c, params, device) for c in checkpoints or [None]]
         if baseline is not None:
@@ -86,6 +91,61 @@ def evaluate(
         if len(checkpoints) > 1 and not texts:
             found = [stack.enter_context(split_of_first(evaluators[0][0], split or "test"))]
         report(evaluators, found, None if found else split or "test", perplexity, form, as_json)
+
+
+def has_labels(checkpoints: Sequence[Path | None]) -> bool:
+    """Whether the model that is to be evaluated was trained with labels."""
+    from charlm.checkpoint import read_config
+    from charlm.location import CONFIG, find_checkpoint
+
+    folder = find_checkpoint(checkpoints[0] if checkpoints else None)
+    return bool(read_config(folder / CONFIG).labels)
+
+
+def check_plain(params: dict[str, Any]) -> None:
+    """Texts of several labels are measured in one way.
+
+    Raises:
+        ConfigError: another is asked for.
+    """
+    others = ("frame", "context_of_tokens", "baseline", "dynamic", "cache", "tune", "mix", "form")
+    for name in others:
+        if params.get(name):
+            flag = {"context_of_tokens": "context", "form": "format"}.get(name, name)
+            raise ConfigError(f"--{flag} needs texts under one label; add --label NAME.")
+
+
+def evaluate_labels(
+    checkpoints: Sequence[Path | None],
+    texts: Sequence[str],
+    split: Literal["train", "valid", "test"] | None,
+    device: Any,
+    *,
+    perplexity: bool,
+    as_json: bool,
+) -> None:
+    """Texts with labels, each under its own."""
+    from charlm.api import Classifier, load
+    from charlm.display.evaluation import show_evaluation, show_texts
+
+    checkpoint = load(checkpoints[0] if checkpoints else None, device).checkpoint
+    classifier = Classifier(checkpoint)
+    measured: list[Measured] = []
+    if texts:
+        for text in texts:
+            with classifier.read_file(text) as by_label:
+                measured += classifier.measure(by_label, text).values()
+    else:
+        part = split or "test"
+        measured += classifier.measure(classifier.split(part), f"its {part} split").values()
+    together = classifier.together(measured)
+    if perplexity:
+        print(f"{together.evaluation.perplexity:.4f}")
+    elif as_json:
+        print_json(record(together, measured))
+    else:
+        show_texts([*measured, together], str(checkpoint.folder))
+        show_evaluation(together, str(checkpoint.folder))
 
 
 def report(

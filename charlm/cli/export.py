@@ -32,7 +32,7 @@ def export(
     from charlm.ngram import arpa_lines, write_arpa
 
     loaded = load(checkpoint, "cpu").checkpoint
-    if loaded.config.corpus.direction == "backward":
+    if loaded.config.corpus.reads == "backward":
         raise ConfigError(
             f"{loaded.folder} reads backwards, other programs do not; name a forward model."
         )

@@ -13,6 +13,7 @@ from charlm.cli.prompts import find_prompts
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
+    from charlm.api import LoadedModel
     from charlm.decoding import DecodingConfig
     from charlm.text import Tokenizer
 
@@ -20,7 +21,7 @@ SEARCHING, LIMITS, OUTPUT = "Searching", "What may be written", "Output"
 NUM_ALTERNATIVES = 5
 MAX_SHOWN = 20
 NOT_SETTINGS = (
-    *("checkpoint", "prompt", "prompts", "ending", "seed", "batch_size", "device"),
+    *("checkpoint", "prompt", "prompts", "ending", "label", "seed", "batch_size", "device"),
     *("cache", "cache_size", "cache_flatness", "cache_weight"),
     *("output", "show", "logprobs", "as_json", "as_json_lines"),
 )
@@ -45,6 +46,7 @@ def generate(
             "for stdin."
         ),
     ] = None,
+    label: options.Label = None,
     max_new_tokens: options.MaxNewTokens = None,
     min_new_tokens: Annotated[
         int | None, typer.Option(help="Neither <stop> nor --stop ends the text sooner.")
@@ -211,6 +213,9 @@ def generate(
     lm = load(checkpoint, device)
     if "cache" in remembering:
         lm = lm.with_cache(**remembering["cache"])
+    if label:
+        lm = lm.with_label(options.parse_labels(label))
+    lm = choose_half(lm, backward=ending is not None)
     if lm.direction == "backward":
         check_backward(lm.checkpoint.folder, prompt or prompts, show, logprobs=logprobs)
         texts = find_prompts(ending, None, lm.tokenizer)
@@ -218,7 +223,7 @@ def generate(
         if ending is not None:
             raise ConfigError(
                 f"{lm.checkpoint.folder} reads forwards and writes on from a --prompt; for an "
-                "--ending, train with --direction backward."
+                "--ending, train with --direction backward or both."
             )
         texts = find_prompts(prompt, prompts, lm.tokenizer)
     note_unknown(texts, lm.tokenizer)
@@ -249,6 +254,17 @@ def generate(
         )
     else:
         write_texts(lm.pieces(texts, config, seed=seed, **batch), output, lm.direction)
+
+
+def choose_half(lm: "LoadedModel", *, backward: bool) -> "LoadedModel":
+    """Of a model of both directions the half that writes, and say which it is."""
+    from charlm.display.console import show_note
+
+    if lm.checkpoint.config.corpus.direction != "both":
+        return lm
+    half = lm.backward if backward else lm
+    show_note(f"{lm.checkpoint.folder} reads in both directions: its {half.direction} half writes.")
+    return half
 
 
 def check_backward(folder: Path, prompt: str | None, show: str | None, *, logprobs: bool) -> None:

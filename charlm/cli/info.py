@@ -32,6 +32,7 @@ def info(
     tie_embeddings: settings.TieEmbeddings = None,
     softmax: settings.Softmax = None,
     softmax_cutoffs: settings.SoftmaxCutoffs = None,
+    stop_by: settings.StopBy = None,
 ) -> None:
     """Show a checkpoint: sizes, parameters by part, where it came from, scores.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from charlm.errors import TextError
+from charlm.errors import ConfigError, TextError
 
 Checkpoint = Annotated[
     Path | None,
@@ -16,15 +16,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 
 Context = Annotated[
-    Literal["stream", "frame"] | None,
+    Literal["stream", "frame", "both"] | None,
     typer.Option(
         "--context",
-        help="Predict from all of the text before, or from the frame alone. Default: as trained.",
+        help="Predict from all of the text before, or from the frame alone. Default: as trained. "
+        "both: from what stands before and after, with a model trained with --direction both.",
     ),
 ]
 FrameOfText = Annotated[
     Literal["line", "paragraph", "document"] | None,
     typer.Option("--frame", help="What <start> and <stop> enclose. Default: as trained."),
+]
+
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=WEIGHT]",
+        help="The label of a model trained with labels; several with weights are blended.",
+    ),
 ]
 
 CHOOSING = "How tokens are chosen"
@@ -95,6 +104,27 @@ FrameName = Annotated[
         rich_help_panel="Text",
     ),
 ]
+
+
+def parse_labels(texts: list[str]) -> dict[str, float]:
+    """NAME or NAME=WEIGHT each, by name; a single name needs no weight.
+
+    Raises:
+        ConfigError: a weight is no number or missing, or a label comes twice.
+    """
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        try:
+            weight = float(number) if equals else 1.0
+        except ValueError:
+            raise ConfigError(f"the weight in {text!r} must be a number.") from None
+        if not equals and len(texts) > 1:
+            raise ConfigError("several labels need weights, as in --label a=0.7 --label b=0.3.")
+        if name in weights:
+            raise ConfigError(f"--label names {name!r} twice; name it once.")
+        weights[name] = weight
+    return weights
 
 
 def check_utf8(text: str, level: LevelName) -> None:

@@ -41,6 +41,7 @@ any text       is added as it stands, and the model goes on from there; // begin
 
 def play(
     checkpoint: options.Checkpoint = None,
+    label: options.Label = None,
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="What the text begins with: a text, or @FILE.")
     ] = "",
@@ -67,11 +68,14 @@ def play(
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
     )
     lm = load(checkpoint, device)
+    if label:
+        lm = lm.with_label(options.parse_labels(label))
     if lm.direction == "backward":
         raise ConfigError(
             f"{lm.checkpoint.folder} reads backwards and cannot go on from a text; see "
             "`charlm generate --ending`."
         )
+    lm.writer(config)  # finds mistakes before anything is shown
     prompt = read_prompt(prompt, lm.tokenizer)
     session = Session(lm, config, draw_seed() if seed is None else seed)
     show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charlm.cli.options import parse_labels
 from charlm.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -111,13 +112,23 @@ def make_evaluator(
     members = parse_mix(params.get("mix") or [])
 
     from charlm.api import load
+    from charlm.display.reading import show_reading
 
+    if members and params.get("context") == "both":
+        raise ConfigError("--context both needs both halves of one model; leave out --mix.")
+    if members and params.get("label"):
+        raise ConfigError("--label has no effect on what is mixed; leave out --mix or --label.")
     if members:
         return make_mixture(name, members, given, params, device)
-    checkpoint = load(name, device).checkpoint
-    evaluator = evaluator_of(checkpoint, params)
+    lm = load(name, device)
+    if params.get("label"):
+        lm = lm.with_label(parse_labels(params["label"]))
+    if params.get("context") == "both":
+        evaluator = lm.evaluator(context="both", frame=params.get("frame"), follow=show_reading)
+    else:
+        evaluator = evaluator_of(lm.checkpoint, params)
     predictor = adapted(evaluator, given, tune=bool(params.get("tune")))
-    label = " + ".join([str(checkpoint.folder), *given])
+    label = " + ".join([str(lm.checkpoint.folder), *given])
     return (evaluator.with_predictor(predictor), label) if given else (evaluator, label)
 
 

@@ -53,6 +53,7 @@ def score(
         ByName | None,
         typer.Option(help="What a row is; a sentence is what <stop> ends. Default: token."),
     ] = None,
+    label: options.Label = None,
     frame: options.FrameOfText = None,
     context_of_tokens: options.Context = None,
     heatmap: Annotated[
@@ -106,9 +107,9 @@ def score(
     if heatmap:
         check_heatmap(by, as_json_lines=as_json_lines)
     params = {**context.params, "context": context_of_tokens}
-    evaluator, label = make_evaluator(checkpoint, params, device)
+    evaluator, name = make_evaluator(checkpoint, params, device)
     if pairs is not None:
-        report_pairs(evaluator, label, pairs, as_json=as_json)
+        report_pairs(evaluator, name, pairs, as_json=as_json)
     elif heatmap:
         paint(evaluator, texts, "word" if by == "word" else "token")
     else:

@@ -30,9 +30,19 @@ IndependentFrames = Annotated[
 ]
 
 Direction = Annotated[
-    Literal["forward", "backward"] | None,
-    text(help="backward: predict the past from the future. Default: forward."),
+    Literal["forward", "backward", "both"] | None,
+    text(help="backward: predict the past from the future; both: two models. Default: forward."),
 ]
+
+Label = Annotated[
+    Literal["state", "input", "both"] | None,
+    text(
+        help="Learn texts with labels (a .tsv, a .jsonl, or a folder for each label); the label is "
+        "the initial state, an input at every step, or both."
+    ),
+]
+LabelColumn = Annotated[str | None, text(help="Column of the labels. Default: label.")]
+TextColumn = Annotated[str | None, text(help="Column of the texts. Default: text.")]
 
 CountedSymbols = Annotated[
     int | None, model("--vocab-size", help="Symbols of the vocabulary; charlm adds three.")
@@ -113,6 +123,14 @@ SoftmaxCutoffs = Annotated[
     ),
 ]
 
+StopBy = Annotated[
+    Literal["symbol", "halt"] | None,
+    model(
+        help="What ends a text: <stop> among the symbols, or a unit of its own that halts. "
+        "Default: symbol."
+    ),
+]
+
 Dropout = Annotated[
     float | None,
     regularisation(help="Drops features of the output and between layers. Default: planned."),
@@ -148,6 +166,10 @@ Bptt = Annotated[
 VariableBptt = Annotated[
     bool | None,
     windows("--variable-bptt/--no-variable-bptt", help="Draw each window's length. Default: no."),
+]
+StateReset = Annotated[
+    float | None,
+    windows(help="Chance that a stream forgets all before a window. Default: 0; mogrifiers 0.01."),
 ]
 PartialShuffle = Annotated[
     bool | None,

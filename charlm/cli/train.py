@@ -13,7 +13,7 @@ import typer
 
 from charlm.cli import options, settings
 from charlm.errors import ConfigError, StorageError
-from charlm.location import find_checkpoint, new_name, newest_named_after
+from charlm.location import BACKWARD, find_checkpoint, new_name, newest_named_after
 
 if TYPE_CHECKING:
     from charlm.display.tensorboard import TensorboardLog
@@ -69,6 +69,9 @@ def train(
     frame: options.FrameName = None,
     independent_frames: settings.IndependentFrames = None,
     direction: settings.Direction = None,
+    label: settings.Label = None,
+    label_column: settings.LabelColumn = None,
+    text_column: settings.TextColumn = None,
     cell: settings.Cell = None,
     leak: settings.Leak = None,
     embedding: settings.Embedding = None,
@@ -84,6 +87,7 @@ def train(
     tie_embeddings: settings.TieEmbeddings = None,
     softmax: settings.Softmax = None,
     softmax_cutoffs: settings.SoftmaxCutoffs = None,
+    stop_by: settings.StopBy = None,
     dropout: settings.Dropout = None,
     hidden_dropout: settings.HiddenDropout = None,
     input_dropout: settings.InputDropout = None,
@@ -95,6 +99,7 @@ def train(
     batch_size: settings.BatchSize = None,
     bptt: settings.Bptt = None,
     variable_bptt: settings.VariableBptt = None,
+    state_reset: settings.StateReset = None,
     partial_shuffle: settings.PartialShuffle = None,
     accumulation_steps: settings.AccumulationSteps = None,
     optimizer: settings.Optimizer = None,
@@ -118,7 +123,7 @@ def train(
     began = monotonic()
     from charlm.data import parse_split
     from charlm.device import choose_device
-    from charlm.training import plan_run, prepare_run, read_given, resume_run
+    from charlm.training import create_backward, plan_run, prepare_run, read_given, resume_run
 
     flags = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS and v is not None}
     for name, texts in (("paths", corpus), ("valid", valid), ("test", test)):
@@ -149,6 +154,10 @@ def train(
         log = tensorboard_log(folder) if tensorboard else None
         prepared = prepare_run(given, folder, choose_device(device), began)
     train_to_end(prepared, log)
+    run = prepared.run
+    if run.config.corpus.direction == "both":
+        log = tensorboard_log(run.folder / BACKWARD) if tensorboard else None
+        train_to_end(create_backward(run.folder, run.learner.model.device), log)
 
 
 def show_planned(planned: "Planned", as_json: bool) -> None:
@@ -268,10 +277,14 @@ def stop_signals() -> "Iterator[Any]":
 
 def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:
     """What the model writes at this point, apart from the run's own randomness."""
-    from charlm.api import sample_text
+    from charlm.api import blend_of, sample_text
     from charlm.decoding import DecodingConfig
 
     config = DecodingConfig(max_new_tokens=SAMPLE_TOKENS, temperature=0.8)
-    direction = run.config.corpus.direction
+    direction = run.config.corpus.reads
     model, seed = run.learner.model.eval(), run.progress.step
-    return sample_text(model, tokenizer, config, direction, seed=seed)
+    labels, text = run.config.labels, ""
+    if labels:
+        label = labels[seed % len(labels)]  # by turns
+        model, text = model.under(blend_of(labels, {label: 1.0}).to(model.device)), f"[{label}] "
+    return text + sample_text(model, tokenizer, config, direction, seed=seed)

@@ -1,20 +1,13 @@
 """Text to token files, and token files to windows for training and evaluation."""
 
 from charlm.data.cache import encode_part, find_tokens
-from charlm.data.corpus import (
-    PARTS,
-    Corpus,
-    CorpusConfig,
-    Direction,
-    Part,
-    TextPart,
-    parse_split,
-    read_corpus,
-    read_text,
-)
+from charlm.data.corpus import Corpus, read_corpus, read_text
+from charlm.data.corpus_config import PARTS, CorpusConfig, Direction, Part, parse_split
 from charlm.data.epochs import Epochs, make_epochs
 from charlm.data.frame_windows import find_frames
 from charlm.data.frames import Frame, Framing, Piece, frame_pieces
+from charlm.data.joined import JoinedTokens, Tokens
+from charlm.data.labelled import Columns, LabelledText, is_labelled, read_labelled
 from charlm.data.made import MADE_CORPORA, made_corpus
 from charlm.data.nbest import (
     NbestEntry,
@@ -25,13 +18,15 @@ from charlm.data.nbest import (
     strip_marks,
 )
 from charlm.data.pairs import MinimalPair, read_pairs
-from charlm.data.sources import STDIN, Source, comes_once
+from charlm.data.sources import STDIN, Source, TextAtHand, comes_once
 from charlm.data.tasks import TASKS, Exercise, exercises
-from charlm.data.token_counts import TokenCounts, count_tokens
+from charlm.data.text_part import LabelledPart, TextPart
+from charlm.data.token_counts import TokenCounts, count_ids, count_tokens
 from charlm.data.token_file import (
     TextCounts,
     TokenFile,
     batch_pieces,
+    join_files,
     join_frames,
     open_token_file,
     write_token_file,
@@ -47,6 +42,7 @@ __all__ = [
     "PARTS",
     "STDIN",
     "TASKS",
+    "Columns",
     "Corpus",
     "CorpusConfig",
     "Direction",
@@ -54,27 +50,35 @@ __all__ = [
     "Exercise",
     "Frame",
     "Framing",
+    "JoinedTokens",
+    "LabelledPart",
+    "LabelledText",
     "MinimalPair",
     "NbestEntry",
     "Part",
     "Piece",
     "Source",
+    "TextAtHand",
     "TextCounts",
     "TextPart",
     "TokenCounts",
     "TokenFile",
+    "Tokens",
     "Vectors",
     "Window",
     "Windows",
     "batch_pieces",
     "check_references",
     "comes_once",
+    "count_ids",
     "count_tokens",
     "encode_part",
     "exercises",
     "find_frames",
     "find_tokens",
     "frame_pieces",
+    "is_labelled",
+    "join_files",
     "join_frames",
     "made_corpus",
     "make_epochs",
@@ -83,6 +87,7 @@ __all__ = [
     "parse_split",
     "plain_texts",
     "read_corpus",
+    "read_labelled",
     "read_nbest",
     "read_pairs",
     "read_references",

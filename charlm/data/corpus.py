@@ -1,164 +1,18 @@
 """A corpus: texts, the parts they are split into, and what makes them themselves."""
 
 import hashlib
-import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal, get_args
 
-from charlm.data.frames import Frame, Framing, Piece, frame_pieces, has_blank_line
-from charlm.data.sources import STDIN, Source
+from charlm.data.corpus_config import PARTS, CorpusConfig, Part, split_bounds
+from charlm.data.frames import Frame, Framing
+from charlm.data.labelled import Columns, LabelledText, read_labelled
+from charlm.data.scan import Scan, check_content, default_frame, scan
+from charlm.data.sources import Source
+from charlm.data.text_part import LabelledPart, TextPart
 from charlm.errors import ConfigError, TextError
 from charlm.text import TextConfig
-
-Direction = Literal["forward", "backward"]
-Part = Literal["train", "valid", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
-DEFAULT_SPLIT = (90.0, 5.0, 5.0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusConfig:
-    """Which texts, and how they are split and framed.
-
-    `valid` and `test` name texts of their own; without them `split` cuts `paths`, taken in a row,
-    into contiguous parts (percent for train, valid, test).
-    """
-
-    paths: tuple[str, ...]
-    valid: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    split: tuple[float, float, float] | None = None
-    frame: Frame | None = None  # None: paragraphs for words where there are any, else lines;
-    # documents at the other levels
-    independent_frames: bool = False
-    direction: Direction = "forward"  # backward: from the end of the text to its beginning
-
-    def __post_init__(self) -> None:
-        if not self.paths:
-            raise ConfigError("name at least one text to train on.")
-        for path in (*self.paths, *self.valid, *self.test):
-            if not path.isprintable():
-                raise ConfigError(f"the name of a text must be printable UTF-8, not {path!r}.")
-        if [*self.paths, *self.valid, *self.test].count(STDIN) > 1:
-            raise ConfigError("standard input can be only one text; name `-` once.")
-        if self.split is not None and (self.valid or self.test):
-            raise ConfigError("--split has no effect beside --valid and --test; leave it out.")
-        if self.split is not None:
-            whole = sum(self.split)
-            if len(self.split) != 3 or min(self.split) < 0 or not abs(whole - 100) < 1e-6:
-                raise ConfigError(f"--split must be three percentages of sum 100, not {whole:g}.")
-            if self.split[0] == 0:
-                raise ConfigError("--split leaves nothing to train on; give train more than 0.")
-        if self.frame is not None and self.frame not in get_args(Frame):
-            known = ", ".join(get_args(Frame))
-            raise ConfigError(f"frame must be one of {known}, not {self.frame!r}.")
-        if self.direction not in get_args(Direction):
-            known = " or ".join(get_args(Direction))
-            raise ConfigError(f"direction must be {known}, not {self.direction!r}.")
-
-
-def parse_split(text: str) -> tuple[float, float, float]:
-    """Read `90/5/5`.
-
-    Raises:
-        ConfigError: it is not three numbers with slashes between them.
-    """
-    try:
-        train, valid, test = (float(share) for share in text.split("/"))
-    except ValueError:
-        raise ConfigError(f"--split must look like 90/5/5, not {text!r}.") from None
-    return train, valid, test
-
-
-class TextPart:
-    """The frames that begin at characters `start` .. `end` of some texts in a row.
-
-    Going through it gives the texts a vocabulary is built from; it can be done again and again.
-    A document is cut at the boundary itself, and both sides are documents.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        framing: Framing,
-        start: int = 0,
-        end: int = sys.maxsize,
-        *,
-        whole_words: bool = True,
-    ) -> None:
-        self.framing = framing
-        self._sources = sources
-        self._start = start
-        self._end = end
-        self._whole_words = whole_words
-
-    def __iter__(self) -> Iterator[str]:
-        return (piece.text for piece in self.pieces() if piece.text)
-
-    def pieces(self) -> Iterator[Piece]:
-        """The pieces of the part, in order."""
-        documents = (frame_pieces(source.texts(), self.framing) for source in self._sources)
-        pieces = chain.from_iterable(documents)
-        if self.framing.frame == "document":
-            return slice_documents(pieces, self._start, self._end, self._whole_words)
-        return select_frames(pieces, self._start, self._end)
-
-
-def select_frames(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Piece]:
-    """The frames whose first character lies in `start` .. `end`."""
-    offset = begin = 0
-    for piece in pieces:
-        if piece.opens or not (piece.text or piece.closes):
-            begin = offset
-        if begin >= end:
-            return
-        if begin >= start:
-            yield piece
-        offset += piece.num_chars
-
-
-def slice_documents(
-    pieces: Iterable[Piece], start: int, end: int, whole_words: bool
-) -> Iterator[Piece]:
-    """The characters `start` .. `end`, as documents.
-
-    With `whole_words` the rest of a word goes with its beginning.
-    """
-    held: Piece | None = None
-    for offset, piece in cut_pieces(pieces, (start, end), whole_words):
-        if offset >= end:
-            break
-        if offset < start:
-            continue
-        if held is None:
-            held = replace(piece, opens=True)
-        else:
-            yield held
-            held = piece
-    if held is not None:
-        yield replace(held, closes=True)
-
-
-def cut_pieces(
-    pieces: Iterable[Piece], bounds: Sequence[int], whole_words: bool
-) -> Iterator[tuple[int, Piece]]:
-    """Each piece with its offset, cut in two where a bound falls inside it."""
-    offset = 0
-    for piece in pieces:
-        for bound in bounds:
-            position = bound - offset
-            if whole_words and 0 < position < len(piece.text):
-                space = re.compile(r"\s").search(piece.text, position)
-                position = space.start() if space else len(piece.text)
-            if 0 < position < len(piece.text):
-                head, piece = piece.cut(position)
-                yield offset, head
-                offset += position
-        yield offset, piece
-        offset += piece.num_chars
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +20,17 @@ class Corpus:
     """A corpus that has been read once: its parts, and the sha256 that names its content."""
 
     config: CorpusConfig  # with the frame that was chosen
-    parts: dict[Part, TextPart]
+    parts: dict[Part, TextPart | LabelledPart]
     framing: Framing
     sha256: str
     num_chars: int
     notes: tuple[str, ...]  # what a user should be told
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, if the texts have any."""
+        text = self.parts["train"]
+        return tuple(text.by_label) if isinstance(text, LabelledPart) else ()
 
 
 def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
@@ -180,6 +40,8 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         TextError: a text cannot be read, is empty, or has only one distinct character.
         ConfigError: frames are to be independent, but there is only one.
     """
+    if config.labelled:
+        return read_labelled_corpus(config, text)
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
     any_bytes = text.level == "byte"
     sources = {
@@ -202,11 +64,8 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     def part_of(part: Part) -> TextPart:
         if config.valid or config.test:
             return TextPart(sources[part], framing, whole_words=whole_words)
-        shares = config.split or DEFAULT_SPLIT
-        index = PARTS.index(part)
-        start = int(num_chars * sum(shares[:index]) / 100)
-        end = int(num_chars * sum(shares[: index + 1]) / 100) if index < 2 else num_chars
-        return TextPart(sources["train"], framing, start, end, whole_words=whole_words)
+        bounds = split_bounds(config, part, num_chars)
+        return TextPart(sources["train"], framing, *bounds, whole_words=whole_words)
 
     contents = [(part, s.sha256) for part in PARTS for s in scans[part]]
     return Corpus(
@@ -219,6 +78,73 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     )
 
 
+def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
+    """The same of texts with labels: the texts of each label are split by themselves.
+
+    Raises:
+        TextError: a text or a label is missing, or all texts have the same one.
+    """
+    named = {"train": config.paths, "valid": config.valid, "test": config.test}
+    columns = Columns(config.label_column, config.text_column)
+    any_bytes = text.level == "byte"
+    read = {
+        part: [read_labelled(path, columns, any_bytes=any_bytes) for path in paths]
+        for part, paths in named.items()
+    }
+    sources = {part: join_labels(found) for part, found in read.items()}
+    labels = sorted(sources["train"])
+    if len(labels) < 2:
+        raise TextError(
+            f"{config.paths[0]} has the label {labels[0]!r} alone; a model learns to tell two at "
+            "least apart."
+        )
+    for part in ("valid", "test"):
+        if unknown := set(sources[part]) - set(labels):
+            raise TextError(
+                f"the {part} texts have the label {min(unknown)!r}, which no training text has."
+            )
+    scans = {label: [scan(source) for source in sources["train"][label]] for label in labels}
+    every = list(chain.from_iterable(scans.values()))
+    check_content([source.name for label in labels for source in sources["train"][label]], every)
+    frame = config.frame or default_labelled_frame(read["train"], every)
+    framing = Framing(frame=frame, pretokenized=text.pretokenized)
+    num_chars = {label: sum(s.num_chars for s in scans[label]) for label in labels}
+
+    def part_of(part: Part, label: str) -> TextPart:
+        if config.valid or config.test:
+            return TextPart(sources[part].get(label, []), framing, whole_documents=True)
+        bounds = split_bounds(config, part, num_chars[label])
+        return TextPart(sources["train"][label], framing, *bounds, whole_documents=True)
+
+    contents = [(part, found.sha256) for part in PARTS for found in read[part]]
+    return Corpus(
+        config=replace(config, frame=frame),
+        parts={
+            part: LabelledPart({label: part_of(part, label) for label in labels}) for part in PARTS
+        },
+        framing=framing,
+        sha256=hashlib.sha256(repr((contents, columns)).encode()).hexdigest(),
+        num_chars=sum(num_chars.values()),
+        notes=tuple(note for s in every for note in s.notes),
+    )
+
+
+def join_labels(read: Sequence[LabelledText]) -> dict[str, list[Source]]:
+    """The sources of each label in several texts."""
+    joined: dict[str, list[Source]] = {}
+    for found in read:
+        for label, sources in found.sources.items():
+            joined.setdefault(label, []).extend(sources)
+    return joined
+
+
+def default_labelled_frame(read: Sequence[LabelledText], scans: Sequence[Scan]) -> Frame:
+    """A record is a frame; files may be long, and come in paragraphs, else in lines."""
+    if not any(found.is_folder for found in read):
+        return "document"
+    return "paragraph" if any(s.blank_lines for s in scans) else "line"
+
+
 def read_text(path: str, framing: Framing, *, any_bytes: bool, name: str | None = None) -> TextPart:
     """A text to evaluate, by its path; errors call it by its name, if it has another.
 
@@ -229,67 +155,3 @@ def read_text(path: str, framing: Framing, *, any_bytes: bool, name: str | None 
     if not any(source.chunks()):
         raise TextError(f"{source.name} is empty; there is nothing to evaluate.")
     return TextPart([source], framing)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scan:
-    """What one reading of a text told."""
-
-    sha256: str
-    num_chars: int
-    symbols: frozenset[str]  # its distinct characters, as far as the first two
-    lines: bool  # whether there is more than one
-    blank_lines: bool  # whether one parts two paragraphs
-    notes: tuple[str, ...]
-
-
-def scan(source: Source) -> Scan:
-    """Read one text to the end, checking that it can be read."""
-    digest = hashlib.sha256()
-    for chunk in source.chunks():
-        digest.update(chunk)
-    num_chars, symbols, lines, blank_lines, tail = 0, frozenset[str](), False, False, ""
-    for text in source.texts():
-        num_chars += len(text)
-        if len(symbols) < 2:
-            symbols |= set(text)
-        lines = lines or "\n" in (tail + text).strip()
-        # A few thousand characters from before, so that a blank line between chunks is seen.
-        blank_lines = blank_lines or has_blank_line(tail + text)
-        tail = (tail + text)[-4096:]
-    notes = []
-    if source.has_byte_order_mark:
-        notes.append(f"{source.name} begins with a byte-order mark, which is not text: left out.")
-    return Scan(
-        sha256=digest.hexdigest(),
-        num_chars=num_chars,
-        symbols=symbols,
-        lines=lines,
-        blank_lines=blank_lines,
-        notes=tuple(notes),
-    )
-
-
-def check_content(paths: Sequence[str], scans: Sequence[Scan]) -> None:
-    """See that there is something to learn.
-
-    Raises:
-        TextError: nothing, or one distinct character over and over.
-    """
-    for path, found in zip(paths, scans, strict=True):
-        if not found.num_chars:
-            raise TextError(f"{path} is empty; a model needs a few thousand characters at least.")
-    symbols = frozenset[str]().union(*(s.symbols for s in scans))
-    if len(symbols) == 1:
-        raise TextError(
-            f"{paths[0]} holds nothing but {next(iter(symbols))!r}; a model needs at least two "
-            "distinct characters to tell apart."
-        )
-
-
-def default_frame(text: TextConfig, scans: Sequence[Scan]) -> Frame:
-    """Words come in paragraphs, else in lines, if there are any; the other levels in documents."""
-    if text.level != "word" or not any(s.lines for s in scans):
-        return "document"
-    paragraphs = any(s.blank_lines for s in scans) and not text.pretokenized
-    return "paragraph" if paragraphs else "line"

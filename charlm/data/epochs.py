@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.data.joined import Tokens
 from charlm.data.stream_windows import StreamWindows
 from charlm.data.window import Window
 from charlm.data.windows import Windows, make_windows
@@ -124,7 +125,7 @@ def draw_cuts(random: np.random.Generator, length: int, bptt: int) -> NDArray[np
 
 
 def make_epochs(
-    tokens: NDArray[np.integer],
+    tokens: Tokens,
     *,
     batch_size: int,
     bptt: int,
@@ -146,6 +147,7 @@ def make_epochs(
                 "with the frames; leave one of the two out."
             )
     if variable_bptt or partial_shuffle:
+        assert isinstance(tokens, np.ndarray)
         return DrawnEpochs(
             tokens,
             batch_size=batch_size,

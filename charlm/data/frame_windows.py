@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.data.joined import JoinedTokens, Tokens
 from charlm.data.window import NOT_PREDICTED, Window
 
 BLOCK = 1024  # windows
@@ -28,9 +29,7 @@ class FrameWindows:
     is a target.
     """
 
-    def __init__(
-        self, tokens: NDArray[np.integer], *, batch_size: int, bptt: int, start_id: int
-    ) -> None:
+    def __init__(self, tokens: Tokens, *, batch_size: int, bptt: int, start_id: int) -> None:
         self._tokens = tokens
         self._bptt = bptt
         self._start_id = start_id
@@ -64,7 +63,8 @@ class FrameWindows:
         inputs = self._tokens[positions].astype(np.int64)
         targets = self._tokens[np.where(padding, 0, positions + 1)].astype(np.int64)
         targets[padding] = NOT_PREDICTED
-        return Window(inputs, targets, inputs[:, 0] == self._start_id)
+        labels = self._tokens.labels(begins) if isinstance(self._tokens, JoinedTokens) else None
+        return Window(inputs, targets, inputs[:, 0] == self._start_id, labels)
 
     def _place(self, stream: int, index: int) -> NDArray[np.int64]:
         """Begin and length of a window; a stream that has ended has empty ones."""
@@ -97,7 +97,7 @@ NO_PLACES = np.zeros((0, 2), dtype=np.int64)
 
 
 def find_frames(
-    tokens: NDArray[np.integer], start_id: int
+    tokens: Tokens, start_id: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Where frames start, and where the next one does; those found in `CHUNK` tokens at a time."""
     starts = np.zeros(0, dtype=np.int64)

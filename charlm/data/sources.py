@@ -114,6 +114,21 @@ class Source:
         return self._spool.name
 
 
+class TextAtHand(Source):
+    """A text that needs no reading."""
+
+    def __init__(self, text: str, name: str = "the text") -> None:
+        """Take the text, and what to call it."""
+        super().__init__(name)
+        self._text = text
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self._text.encode("utf-8", "surrogateescape")
+
+    def texts(self) -> Iterator[str]:
+        yield self._text
+
+
 def comes_once(path: str) -> bool:
     """Whether a text cannot be read again: standard input, or a pipe as `<(command)` makes one."""
     return path == STDIN or Path(path).is_fifo()

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.data.corpus import TextPart
-from charlm.data.token_file import batch_pieces
+from charlm.data.text_part import LabelledPart, TextPart
+from charlm.data.token_file import TokenFile, batch_pieces
 from charlm.text import Tokenizer
+
+CHUNK = 1 << 22  # tokens counted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,15 @@ class TokenCounts:
         return [(size, self.coverage(size)) for size in [*sizes, num_symbols]]
 
 
-def count_tokens(text: TextPart, tokenizer: Tokenizer) -> TokenCounts:
+def count_ids(text: TokenFile, vocab_size: int) -> NDArray[np.int64]:
+    """How often each id occurs in a text that is encoded already: (vocab_size,)."""
+    counts = np.zeros(vocab_size, dtype=np.int64)
+    for at in range(0, len(text), CHUNK):
+        counts += np.bincount(text.tokens[at : at + CHUNK], minlength=vocab_size)
+    return counts
+
+
+def count_tokens(text: TextPart | LabelledPart, tokenizer: Tokenizer) -> TokenCounts:
     """Encode a text and count."""
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
     for batch in batch_pieces(text.pieces()):

@@ -6,7 +6,7 @@ integer type that holds the vocabulary.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.data.frames import Piece
+from charlm.data.joined import JoinedTokens
 from charlm.storage import atomic_file
 from charlm.text import TokenIds, Tokenizer
 
@@ -59,11 +60,29 @@ class TextCounter:
 class TokenFile:
     """All frames of a text in a row, `<start>` and `<stop>` included: shape (num_tokens,)."""
 
-    tokens: NDArray[np.unsignedinteger]
+    tokens: NDArray[np.unsignedinteger] | JoinedTokens
     counts: TextCounts
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def array(self) -> NDArray[np.unsignedinteger]:
+        """The tokens of a text that is one, not of several labels."""
+        assert isinstance(self.tokens, np.ndarray)
+        return self.tokens
+
+
+def join_files(files: Sequence[TokenFile]) -> TokenFile:
+    """Texts of several labels, those of label 0 first."""
+    counts = [file.counts for file in files]
+    total = TextCounts(
+        num_words=sum(each.num_words for each in counts),
+        num_chars=sum(each.num_chars for each in counts),
+        num_bytes=sum(each.num_bytes for each in counts),
+        sha256=hashlib.sha256("\n".join(each.sha256 for each in counts).encode()).hexdigest(),
+    )
+    return TokenFile(JoinedTokens([file.array for file in files]), total)
 
 
 def token_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:

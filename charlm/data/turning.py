@@ -23,7 +23,7 @@ def write_turned(path: Path, text: TokenFile, tokenizer: Tokenizer) -> TokenFile
     Raises:
         StorageError: the file cannot be written.
     """
-    tokens = text.tokens
+    tokens = text.array
     batches = (
         turn(tokens[max(0, end - CHUNK) : end], tokens[end : end + 1], tokenizer)
         for end in range(len(tokens), 0, -CHUNK)

@@ -18,3 +18,4 @@ class Window:
     inputs: NDArray[np.int64]  # (batch_size, time), time <= bptt
     targets: NDArray[np.int64]  # (batch_size, time)
     fresh: NDArray[np.bool_]  # (batch_size,): rows whose state starts anew before this window
+    labels: NDArray[np.int64] | None = None  # (batch_size,): under which each row stands, if any

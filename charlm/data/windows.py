@@ -3,9 +3,9 @@
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charlm.data.frame_windows import FrameWindows
+from charlm.data.joined import Tokens
 from charlm.data.stream_windows import StreamWindows
 from charlm.data.window import Window
 
@@ -18,7 +18,7 @@ class Windows(Protocol):
 
 
 def make_windows(
-    tokens: NDArray[np.integer],
+    tokens: Tokens,
     *,
     batch_size: int,
     bptt: int,
@@ -26,5 +26,7 @@ def make_windows(
     independent_frames: bool,
 ) -> Windows:
     """The windows of a text: one stream of frames, or each frame by itself."""
-    kind = FrameWindows if independent_frames else StreamWindows
-    return kind(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)
+    if independent_frames:
+        return FrameWindows(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)
+    assert isinstance(tokens, np.ndarray)  # texts of several labels are no stream
+    return StreamWindows(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)

@@ -5,6 +5,13 @@ from charlm.decoding.beam import BeamStep, beam_search, beam_steps, found_texts
 from charlm.decoding.cached import CachedSteps
 from charlm.decoding.config import DecodingConfig, check_effective
 from charlm.decoding.exhaustive import exhaustive_search
+from charlm.decoding.filling import (
+    Filled,
+    FillingConfig,
+    fill_blanks,
+    join,
+    propose_both_ways,
+)
 from charlm.decoding.hypothesis import End, Hypothesis, Node
 from charlm.decoding.rules import Bans, Rules, TextWatch, tokens_with
 from charlm.decoding.sampling import Step, generate_tokens
@@ -16,6 +23,8 @@ __all__ = [
     "CachedSteps",
     "DecodingConfig",
     "End",
+    "Filled",
+    "FillingConfig",
     "Hypothesis",
     "Node",
     "Rules",
@@ -25,8 +34,11 @@ __all__ = [
     "beam_steps",
     "check_effective",
     "exhaustive_search",
+    "fill_blanks",
     "found_texts",
     "generate_tokens",
+    "join",
+    "propose_both_ways",
     "read_prompts",
     "sample_without_replacement",
     "tokens_with",

@@ -4,6 +4,7 @@ Whatever predicts a text (a network, one that adapts, n-grams, a mixture) is a `
 is read with it once, and what it said of every token becomes measures or scores.
 """
 
+from charlm.evaluation.both_ways import BothWays, read_both_ways
 from charlm.evaluation.cache import CacheConfig, CachedPredictor
 from charlm.evaluation.comparison import Difference, paired_bootstrap
 from charlm.evaluation.dynamic import (
@@ -46,6 +47,7 @@ __all__ = [
     "FIRST_PASS",
     "MEASURES",
     "RATE_NAMES",
+    "BothWays",
     "CacheConfig",
     "CachedPredictor",
     "Context",
@@ -88,6 +90,7 @@ __all__ = [
     "measure_rankings",
     "minimize_errors",
     "paired_bootstrap",
+    "read_both_ways",
     "read_text",
     "score_pairs",
     "sentence_nats",

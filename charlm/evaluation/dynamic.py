@@ -155,7 +155,7 @@ def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
     count = 0
     for index in range(min(len(windows), GRADIENT_WINDOWS)):
         window = windows[index]
-        state = following.carry_state(state, window.fresh)
+        state = following.carry_state(state, window.fresh, window.labels)
         inputs, targets = (
             torch.from_numpy(array).to(model.device) for array in (window.inputs, window.targets)
         )

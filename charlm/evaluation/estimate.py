@@ -28,7 +28,7 @@ def estimate_nats(model: LanguageModel, windows: Windows, precision: Precision) 
             inputs = to_device(window.inputs, model.device)
             targets = to_device(window.targets, model.device)
             with autocast(model.device, precision):
-                state = model.carry_state(state, window.fresh)
+                state = model.carry_state(state, window.fresh, window.labels)
                 nats, state = model.nats(inputs, targets, state)
             sums.append(nats.sum(dtype=precise))
             count += int((window.targets >= 0).sum())

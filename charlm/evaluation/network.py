@@ -42,6 +42,11 @@ class NetworkPredictor:
         hidden, state = self._body(inputs, state)
         return hidden, self._head(hidden), state
 
+    def advance(self, inputs: Tensor, state: State) -> State:
+        """The state after a window of which nothing is predicted."""
+        _, state = self._body(inputs, state)
+        return state
+
     def predict(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Predictions, State]:
         hidden, state = self._body(inputs, state)
         return Predictions(

@@ -6,11 +6,10 @@ from charlm.cells import (
     concat_states,
     detach_state,
     map_state,
-    reset_state,
     select_state,
 )
 from charlm.model.clusters import default_cutoffs
-from charlm.model.config import DROPOUTS, NUM_SPECIALS, ModelConfig
+from charlm.model.config import DROPOUTS, NUM_SPECIALS, ModelConfig, StopName
 from charlm.model.counting import PartCount, count_parameters
 from charlm.model.language_model import (
     ChunkModel,
@@ -31,12 +30,12 @@ __all__ = [
     "PartCount",
     "State",
     "StepModel",
+    "StopName",
     "concat_states",
     "count_parameters",
     "default_cutoffs",
     "detach_state",
     "fastest_steps",
     "map_state",
-    "reset_state",
     "select_state",
 ]

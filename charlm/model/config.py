@@ -8,6 +8,16 @@ from charlm.errors import ConfigError
 
 EmbeddingName = Literal["learned", "one-hot"]
 SoftmaxName = Literal["full", "adaptive"]
+LabelName = Literal["state", "input", "both"]
+StopName = Literal["symbol", "halt"]
+CHOICES = {
+    "cell": CellName,
+    "embedding": EmbeddingName,
+    "connect": ConnectionName,
+    "softmax": SoftmaxName,
+    "label": LabelName,
+    "stop_by": StopName,
+}
 DROPOUTS = ("dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "weight_dropout")
 NUM_SPECIALS = 3  # <start>, <stop> and <other> end every vocabulary
 
@@ -27,9 +37,12 @@ class ModelConfig:
     connect: ConnectionName = "plain"  # how layers are connected besides one above the other
     transition_depth: int = 1  # layers from state to state, in a cell: Pascanu et al. 2014
     mogrifier_steps: int = 0  # rounds of mutual gating before an LSTM: Melis et al. 2020
+    label: LabelName | None = None  # how a label enters: Goodfellow et al. 2016, sec. 10.2.4
+    num_labels: int = 0
     tie_embeddings: bool = True  # input and output share their matrix: Press & Wolf 2017
     softmax: SoftmaxName = "full"
     softmax_cutoffs: tuple[int, ...] = ()  # where adaptive softmax cuts ids: Grave et al. 2017
+    stop_by: StopName = "symbol"  # or a halting unit: Goodfellow et al. 2016, sec. 10.2.3
     dropout: float = 0.2  # locked, on the output and, if hidden_dropout is None, between layers
     hidden_dropout: float | None = None  # locked, between layers
     input_dropout: float = 0.0  # locked, on the embedding's features
@@ -41,19 +54,21 @@ class ModelConfig:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}.")
-        choices = {"cell": CellName, "embedding": EmbeddingName, "connect": ConnectionName}
-        for name, known in {**choices, "softmax": SoftmaxName}.items():
-            if getattr(self, name) not in get_args(known):
-                raise ConfigError(
-                    f"{name} must be one of {', '.join(get_args(known))}, not "
-                    f"{getattr(self, name)!r}."
-                )
+        for name, kind in CHOICES.items():
+            value, known = getattr(self, name), get_args(kind)
+            if value not in known and not (value is None and name == "label"):
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
         for name in DROPOUTS:
             value = getattr(self, name)
             if value is None and name == "hidden_dropout":
                 continue
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise ConfigError(f"{name} must be in [0, 1), not {value!r}.")
+        if type(self.num_labels) is not int or (self.num_labels > 0) != (self.label is not None):
+            raise ConfigError(
+                f"num_labels must be a whole number, of at least 1 with a label, not "
+                f"{self.num_labels!r}."
+            )
         self._check_cell()
         self._check_layers()
         self._check_embedding()
@@ -79,6 +94,8 @@ class ModelConfig:
             raise ConfigError(f"cell {self.cell} feeds the output back, into a single layer.")
         if self.softmax == "adaptive":
             raise ConfigError(f"cell {self.cell} feeds all outputs back; use --softmax full.")
+        if self.stop_by == "halt":
+            raise ConfigError(f"cell {self.cell} feeds all outputs back; use --stop-by symbol.")
         if self.cell == "jordan" and self.transition_depth > 1:
             raise ConfigError("transition_depth has no effect on cell jordan: no state feeds back.")
 
@@ -124,6 +141,8 @@ class ModelConfig:
         cuts = self.softmax_cutoffs
         if self.softmax == "full" and cuts:
             raise ConfigError("softmax_cutoffs have no effect on a full softmax.")
+        if self.stop_by == "halt" and self.softmax == "adaptive":
+            raise ConfigError("stop_by halt needs a full softmax; add --softmax full.")
         most = self.vocab_size - NUM_SPECIALS
         if self.softmax == "adaptive" and (
             not cuts or list(cuts) != sorted(set(cuts)) or cuts[0] < 1 or cuts[-1] >= most
@@ -147,6 +166,11 @@ class ModelConfig:
             parts.append(f"{self.mogrifier_steps} mogrifier steps")
         if self.embedding == "one-hot":
             parts.append("one-hot")
+        if self.stop_by == "halt":
+            parts.append("halting unit")
+        if self.label is not None:
+            entered = {"state": "initial state", "input": "input", "both": "state and input"}
+            parts.append(f"{self.num_labels} labels as {entered[self.label]}")
         return ", ".join(parts)
 
     @property
@@ -165,10 +189,16 @@ class ModelConfig:
     @property
     def input_sizes(self) -> tuple[int, ...]:
         """What comes into each layer."""
-        below = (self.embedding_size, *self.layer_sizes[:-1])
+        first = self.embedding_size + (self.num_labels if self.sees_label else 0)
+        below = (first, *self.layer_sizes[:-1])
         if self.connect != "skip":
             return below
-        return (below[0], *(size + self.embedding_size for size in below[1:]))
+        return (first, *(size + first for size in below[1:]))
+
+    @property
+    def sees_label(self) -> bool:
+        """Whether the label is an input at every step."""
+        return self.label in ("input", "both")
 
     @property
     def output_size(self) -> int:

@@ -22,6 +22,7 @@ def count_parameters(config: ModelConfig) -> list[PartCount]:
     biases a unit, as torch and cuDNN have them: (I + H + 2) x H.
     """
     parts = [count_embedding(config)]
+    parts.append(count_labels(config))
     parts += [count_layer(config, number) for number in range(config.num_layers)]
     if config.connect == "highway":
         gates, size = config.num_layers - 1, config.hidden_size
@@ -34,6 +35,14 @@ def count_embedding(config: ModelConfig) -> PartCount:
     if config.embedding == "one-hot":
         return PartCount("embedding", 0, "0")
     return add_up("embedding", (config.vocab_size, config.embedding_size))
+
+
+def count_labels(config: ModelConfig) -> PartCount:
+    """An initial state for each label, if labels enter so."""
+    if config.label not in ("state", "both"):
+        return PartCount("labels", 0, "0")
+    states = CELLS[config.cell].num_states * sum(config.layer_sizes)
+    return add_up("labels", (config.num_labels, states))
 
 
 def count_layer(config: ModelConfig, number: int) -> PartCount:
@@ -60,8 +69,9 @@ def count_head(config: ModelConfig) -> list[PartCount]:
     """A row, if it is not the embedding's, and a bias for each word and each cluster."""
     size = 0 if config.tie_embeddings else config.output_size
     head = add_up("head", (config.vocab_size, size + 1))
-    clusters = len(config.softmax_cutoffs)
-    return [head, add_up("clusters", (clusters, config.output_size + 1))]
+    clusters, halts = len(config.softmax_cutoffs), int(config.stop_by == "halt")
+    size = config.output_size + 1
+    return [head, add_up("clusters", (clusters, size)), add_up("halting unit", (halts, size))]
 
 
 def add_up(part: str, *terms: tuple[int, ...]) -> PartCount:

@@ -1,16 +1,19 @@
 """A recurrent language model: a body and a head."""
 
 import re
+from copy import copy
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import embedding, pad
+from torch.nn.functional import embedding, one_hot, pad
 
 from charlm.cells import (
+    CELLS,
     EmbeddingDropout,
+    Held,
     JordanCell,
     LockedDropout,
     Lookup,
@@ -19,13 +22,16 @@ from charlm.cells import (
     RecurrentStack,
     State,
     Transition,
+    as_inputs,
+    choose_state,
     make_cell,
     make_connection,
-    reset_state,
 )
 from charlm.model.adaptive import AdaptiveHead
-from charlm.model.config import ModelConfig
+from charlm.model.config import NUM_SPECIALS, ModelConfig
+from charlm.model.halting import HaltingHead
 from charlm.model.head import SoftmaxHead
+from charlm.model.labels import Labels
 from charlm.model.tied_rows import take_rows
 
 
@@ -99,6 +105,11 @@ class Body(nn.Module):
         between = config.dropout if config.hidden_dropout is None else config.hidden_dropout
         connection = make_connection(config.connect, config.hidden_size, config.num_layers)
         self.stack = RecurrentStack(make_layers(config), between, connection)
+        self.labels: Labels | None = None
+        if config.label is not None:
+            sizes = [(s,) * CELLS[config.cell].num_states for s in config.layer_sizes]
+            begins = config.label in ("state", "both")
+            self.labels = Labels(config.num_labels, sizes, begins=begins, is_seen=config.sees_label)
         self.embedding_dropout = EmbeddingDropout(config.embedding_dropout)
         self.input_dropout = LockedDropout(config.input_dropout)
         self.output_dropout = LockedDropout(config.dropout)
@@ -110,12 +121,30 @@ class Body(nn.Module):
 
     def activations(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """The last layer's output before and after its dropout, and the state."""
-        raw, state = self.stack(self._embed(tokens), state)
+        layers, code = self._split(state)
+        embedded = self._embed(tokens)
+        if code is None:
+            raw, state = self.stack(embedded, layers)
+        else:
+            seen = (*as_inputs(embedded), Held(code, tokens.shape[1]))
+            raw, layers = self.stack(seen, layers)
+            state = (*layers, (code,))
         return raw, self.output_dropout(raw), state
+
+    def initial_state(self, batch_size: int, code: Tensor | None) -> State:
+        """Zeros, or where labels of these codes begin: (batch, num_labels)."""
+        zeros = self.stack.initial_state(batch_size)
+        if self.labels is None:
+            return zeros
+        assert code is not None
+        return self.labels.begin(zeros, code)
 
     def output(self, state: State) -> Tensor:
         """The output for the last token before a state, (batch, output_size)."""
-        return self.stack.output(state)
+        return self.stack.output(self._split(state)[0])
+
+    def _split(self, state: State) -> tuple[State, Tensor | None]:
+        return (state, None) if self.labels is None else self.labels.split(state)
 
     def _embed(self, tokens: Tensor) -> Tensor | Lookup | OneHot:
         """The embeddings of tokens, (batch, time, embedding_size), or few that they share."""
@@ -150,8 +179,11 @@ def make_embedding(vocab_size: int, size: int) -> nn.Embedding:
     return made
 
 
-def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead:
-    """The softmax that is asked for."""
+def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead | HaltingHead:
+    """The softmax that is asked for, with a halting unit where one is."""
+    if config.stop_by == "halt":
+        stop_id = config.vocab_size - NUM_SPECIALS + 1
+        return HaltingHead(config.output_size, config.vocab_size, stop_id)
     if config.softmax == "adaptive":
         return AdaptiveHead(config.output_size, config.vocab_size, config.softmax_cutoffs)
     return SoftmaxHead(config.output_size, config.vocab_size)
@@ -181,6 +213,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.blend: Tensor | None = None  # of labels, (num_labels,), where nothing else is said
         self.body = Body(config)
         self.head = make_head(config)
         if config.tie_embeddings:
@@ -195,16 +228,45 @@ class LanguageModel(nn.Module):
         """Where the weights are."""
         return self.head.projection.weight.device
 
-    def initial_state(self, batch_size: int) -> State:
-        return self.body.stack.initial_state(batch_size)
+    def under(self, blend: Tensor) -> "LanguageModel":
+        """The same model, its weights shared, that begins every text under these labels.
 
-    def carry_state(self, state: State | None, fresh: NDArray[np.bool_]) -> State:
-        """The state a window starts from: the last one's, zero in the rows that start anew."""
+        Args:
+            blend: the weight of each label, (num_labels,); they sum to 1.
+        """
+        model = copy(self)
+        model.blend = blend
+        return model
+
+    def initial_state(self, batch_size: int) -> State:
+        if self.blend is None:
+            return self.body.initial_state(batch_size, None)
+        blend = self.blend.to(self.head.projection.weight)
+        return self.body.initial_state(batch_size, blend.expand(batch_size, -1))
+
+    def carry_state(
+        self,
+        state: State | None,
+        fresh: NDArray[np.bool_],
+        labels: NDArray[np.int64] | None = None,
+    ) -> State:
+        """The state a window starts from: the last one's, or in fresh rows that of a beginning.
+
+        Args:
+            state: after the window before; None: there was none.
+            fresh: (batch,): rows that start anew.
+            labels: (batch,): of each row, for a model of labels.
+        """
+        if state is not None and not fresh.any():
+            return state
+        code: Tensor | None = None
+        if labels is not None:
+            index = torch.from_numpy(labels).to(self.device)
+            code = one_hot(index, self.config.num_labels).to(self.head.projection.weight)
+        begin = self.body.initial_state(len(fresh), code)
         if state is None or fresh.all():
-            return self.initial_state(len(fresh))
-        if fresh.any():
-            return reset_state(state, torch.from_numpy(fresh).to(self.device))
-        return state
+            return begin
+        return choose_state(torch.from_numpy(fresh).to(self.device), begin, state)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits (batch, time, vocab_size) of what follows each of `tokens` (batch, time)."""
@@ -239,10 +301,12 @@ class LanguageModel(nn.Module):
 
 PARTS = {
     r"body\.embedding\..*": "embedding",
+    r"body\.labels\..*": "labels",
     r"body\.stack\.layers\.(\d+)\..*": r"layer \1",
     r"body\.stack\.connection\..*": "connections",
     r"head\.projection\..*": "head",
     r"head\.cluster_projection\..*": "clusters",
+    r"head\.halt\..*": "halting unit",
 }
 
 

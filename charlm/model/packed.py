@@ -214,6 +214,7 @@ def can_pack(model: LanguageModel) -> bool:
     """Whether `kernels/step.c` knows the cells of all layers, and how they are connected."""
     config = model.config
     plain = (config.embedding, config.connect, config.transition_depth) == ("learned", "plain", 1)
+    plain = plain and config.label is None and config.stop_by == "symbol"
     return plain and all(type(layer.cell) in NAMES for layer in model.body.stack.recurrent_layers())
 
 

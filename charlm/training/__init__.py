@@ -11,9 +11,9 @@ from charlm.training.prepare import (
     create_run,
     plan_run,
     prepare_run,
-    resume_run,
 )
 from charlm.training.recipe import Recipe, read_recipe
+from charlm.training.resume import create_backward, resume_run
 from charlm.training.rules import Facts
 from charlm.training.run import (
     Event,
@@ -43,6 +43,7 @@ __all__ = [
     "Validated",
     "Verdict",
     "WentBack",
+    "create_backward",
     "create_run",
     "find_corpus",
     "find_part",

@@ -37,6 +37,7 @@ class TrainingConfig:
     batch_size: int = 32
     bptt: int = 64  # tokens a window and the farthest a gradient reaches
     variable_bptt: bool = False  # window lengths drawn around bptt: Merity et al. 2018, sec. 4.1
+    state_reset: float = 0.0  # of a stream, its probability before a window: Melis et al. 2020
     partial_shuffle: bool = False  # each epoch starts elsewhere in each stream: Press 2019
     accumulation_steps: int = 1  # windows a step
     optimizer: OptimizerName = "adamw"
@@ -103,6 +104,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name} must be above 0, not {value}.")
+        if not 0 <= self.state_reset < 1:
+            raise ConfigError(f"state_reset must be in [0, 1), not {self.state_reset:g}.")
         if self.decay_share is not None and not 0 <= self.decay_share <= 1:
             raise ConfigError(f"decay_share must be from 0 to 1, not {self.decay_share:g}.")
         if self.plateau_factor is not None and not 1 < self.plateau_factor < float("inf"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from charlm.checkpoint import load_weights, model_weights
@@ -168,6 +169,13 @@ class Learner:
             rate *= float(np.mean([batch.inputs.shape[1] for batch in batches])) / self.config.bptt
         return rate
 
+    def _fresh(self, window: Window) -> NDArray[np.bool_]:
+        """The rows that start anew, those among them that forget where they are by chance."""
+        if not self.config.state_reset:
+            return window.fresh
+        forgets: NDArray[np.bool_] = torch.rand(len(window.fresh)).numpy() < self.config.state_reset
+        return window.fresh | forgets
+
     def _learn(self, batch: Batch, share: float) -> Tensor:
         """Add the gradients of one window, which has `share` of the step's tokens, and go past it.
 
@@ -175,7 +183,7 @@ class Learner:
         """
         model, config = self.model.train(), self.config
         with autocast(model.device, config.precision):
-            state = model.carry_state(self.state, batch.window.fresh)
+            state = model.carry_state(self.state, self._fresh(batch.window), batch.window.labels)
             if config.activation_penalty or config.temporal_activation_penalty:
                 raw, dropped, state = model.body.activations(batch.inputs, state)
                 loss = model.head.loss(dropped, batch.targets)

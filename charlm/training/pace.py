@@ -39,6 +39,12 @@ def parse_time(text: str) -> float:
     return seconds
 
 
+def budget_seconds(given: Mapping[str, Any]) -> float:
+    """The time that a run has; each half of a run in both directions has half of it."""
+    halves = 2 if given.get("direction") == "both" else 1
+    return parse_time(given.get("time", DEFAULT_TIME)) / halves
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast one model trains on this machine, and what the time holds of that."""
@@ -58,7 +64,7 @@ def fit_to_time(
     sizes = rules.hidden_sizes(facts)
     *wider, narrowest = sizes if "hidden_size" not in given else sizes[-1:]
     reasons: list[str] = []
-    seconds = MEASURE_SHARE * parse_time(given.get("time", DEFAULT_TIME))
+    seconds = MEASURE_SHARE * budget_seconds(given)
     began = time.monotonic()
     for size in (*wider, narrowest):
         model = plan_model(given, facts, size)
@@ -92,7 +98,7 @@ def find_pace(
     spent_seconds: float,
 ) -> Pace:
     """Share what is left of the time out among validations and steps."""
-    seconds = parse_time(given.get("time", DEFAULT_TIME)) * MARGIN - spent_seconds
+    seconds = budget_seconds(given) * MARGIN - spent_seconds
     windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
     valid_seconds = max(windows, 1) * step_seconds / training.accumulation_steps * VALID_SHARE
     if training.averaging != "none":

@@ -1,7 +1,6 @@
 """From settings to a run that is ready to go: corpus, tokenizer, plan, folder."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,41 +8,41 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from charlm.checkpoint import (
     CheckpointConfig,
     create_checkpoint,
     existing_folder,
-    load_checkpoint,
-    load_state,
 )
 from charlm.data import (
     PARTS,
     Corpus,
     CorpusConfig,
     Epochs,
+    JoinedTokens,
     TokenFile,
     Vectors,
     encode_part,
+    find_frames,
     read_corpus,
 )
 from charlm.device import free_memory, has_bfloat16
-from charlm.errors import CheckpointError, ConfigError
-from charlm.location import RECIPE
-from charlm.model import LanguageModel
-from charlm.settings import pick, setting_names
+from charlm.errors import ConfigError
+from charlm.model import LanguageModel, ModelConfig
+from charlm.settings import pick
 from charlm.text import TextConfig, Tokenizer, build_tokenizer
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
-from charlm.training.pace import DEFAULT_TIME, parse_time
+from charlm.training.pace import budget_seconds
 from charlm.training.plan import Plan, make_plan
 from charlm.training.pretrained import begin_with, coverage_note, find_vectors, fit_to_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.rules import Facts
-from charlm.training.run import Progress, TrainingRun
-from charlm.training.texts import VALID_TOKENS, find_part, train_windows, valid_windows
+from charlm.training.run import TrainingRun
+from charlm.training.texts import VALID_TOKENS, train_windows, valid_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,15 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
         CharlmError: a setting or the corpus will not do.
     """
     began = time.monotonic() if began is None else began
-    parse_time(given.get("time", DEFAULT_TIME))
+    budget_seconds(given)
+    if "label" in given:
+        given = {"independent_frames": True, **given, "labelled": True}
     text = TextConfig(**pick(TextConfig, given))
     corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
     tokenizer = build_tokenizer(text, corpus.parts["train"])
     # The test part too: standard input cannot be read again when it is wanted.
+    if corpus.labels:
+        given = {**given, "num_labels": len(corpus.labels)}
     train, valid, _ = (encode_part(corpus, part, tokenizer) for part in PARTS)
     if len(valid) < 2:
         refuse_validation_settings(given)
@@ -148,63 +151,29 @@ def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared
         corpus_sha256=corpus.sha256,
         tokenizer_sha256=hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
         model=plan.model,
+        labels=corpus.labels,
+        label_counts=count_frames(planned.train, tokenizer.start_id),
     )
-    torch.manual_seed(plan.training.seed)
-    model = LanguageModel(plan.model)
-    if planned.vectors is not None:
-        begin_with(model, planned.vectors)
+    model = new_model(plan.model, plan.training, planned.vectors)
     recipe = Recipe(corpus.config, planned.text, plan.model, plan.training)
     create_checkpoint(folder, config, tokenizer, model, recipe.to_toml())
-    model = model.to(device)
     parts = planned.train, planned.valid
-    run = assemble(folder, config, tokenizer, model, plan.training, *parts)
+    run = assemble(folder, config, tokenizer, model.to(device), plan.training, *parts)
     if plan.budget is not None:
         run.progress.budget_seconds = plan.budget.seconds
         run.progress.max_steps = plan.budget.max_steps
     return Prepared(run, tokenizer, plan, planned.notes)
 
 
-def resume_run(folder: Path, device: torch.device) -> Prepared:
-    """Take up a run where it was saved last; what follows is what would have followed.
-
-    Raises:
-        CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
-    """
-    checkpoint = load_checkpoint(folder, device)
-    config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    tensors, settled = load_state(folder)
-    kept = json.loads(settled)
-    training, progress = read_settled(folder, kept)
-    if progress.is_finished(training.steps):
-        raise CheckpointError(
-            f"{folder} is finished, at step {progress.step:,} of {training.steps:,}; to train "
-            f"longer, start anew with --recipe {folder / RECIPE} and more --steps."
-        )
-    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
-    run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
-    run.restore(tensors, progress)
-    return Prepared(run, tokenizer, None, ())
-
-
-def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig, Progress]:
-    """The settings and the progress of a saved run.
-
-    Raises:
-        CheckpointError: another version of charlm saved it, which knew other settings.
-    """
-    kinds = {"training": TrainingConfig, "progress": Progress}
-    unknown = [
-        name
-        for part, kind in kinds.items()
-        for name in kept[part]
-        if name not in setting_names(kind)
-    ]
-    if unknown:
-        raise CheckpointError(
-            f"the state in {folder} has {', '.join(unknown)}, which this charlm does not know; "
-            "resume with the charlm that trained it."
-        )
-    return TrainingConfig(**kept["training"]), Progress(**kept["progress"])
+def new_model(
+    shape: ModelConfig, training: TrainingConfig, vectors: Vectors | None
+) -> LanguageModel:
+    """A model that has learnt nothing yet, as the seed has it."""
+    torch.manual_seed(training.seed)
+    model = LanguageModel(shape)
+    if vectors is not None:
+        begin_with(model, vectors)
+    return model
 
 
 def assemble(
@@ -224,6 +193,16 @@ def assemble(
         learner=Learner(model, windows, training),
         valid=valid_windows(valid, tokenizer, config.corpus),
     )
+
+
+def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:
+    """The frames of each label in a text; nothing where it has none."""
+    if not isinstance(text.tokens, JoinedTokens):
+        return ()
+    counts = np.zeros(len(text.tokens.bounds) - 1, dtype=np.int64)
+    for starts, _ in find_frames(text.tokens, start_id):
+        counts += np.bincount(text.tokens.labels(starts), minlength=len(counts))
+    return tuple(counts.tolist())
 
 
 def refuse_validation_settings(given: Mapping[str, Any]) -> None:

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from charlm.data import Source, TokenFile, Vectors, read_vectors
+from charlm.data import Source, TokenFile, Vectors, count_ids, read_vectors
 from charlm.errors import ConfigError, TextError
 from charlm.model import LanguageModel
 from charlm.text import Tokenizer
-
-CHUNK = 1 << 22  # tokens counted at a time
 
 
 def find_vectors(given: Mapping[str, Any], tokenizer: Tokenizer) -> Vectors | None:
@@ -67,9 +64,7 @@ def begin_with(model: LanguageModel, vectors: Vectors) -> None:
 
 def coverage_note(vectors: Vectors, tokenizer: Tokenizer, train: TokenFile) -> str:
     """How many symbols have a vector, and how much of the text they are."""
-    counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-    for at in range(0, len(train), CHUNK):
-        counts += np.bincount(train.tokens[at : at + CHUNK], minlength=len(counts))
+    counts = count_ids(train, tokenizer.vocab_size)
     counts[[tokenizer.start_id, tokenizer.stop_id]] = 0
     share = counts[vectors.ids].sum() / max(1, counts.sum())
     return (

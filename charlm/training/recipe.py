@@ -31,6 +31,7 @@ class Length:
 
 
 LENGTHS = ("time", "epochs", "steps")
+FOLLOWING = {"vocab_size", "num_labels"}  # from the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Recipe:
             return False
         if name == "softmax_cutoffs":
             return self.model.softmax_cutoffs == default_cutoffs(self.model.vocab_size)
-        return name == "vocab_size"
+        return name in FOLLOWING
 
 
 def toml_value(value: str | int | float | bool | tuple[Any, ...]) -> str:
@@ -113,4 +114,4 @@ def known_settings(section: str) -> set[str]:
     names = setting_names(SECTIONS[section])
     if section == "training":
         names |= set(LENGTHS)
-    return names - {"vocab_size"} if section == "model" else names
+    return names - FOLLOWING if section == "model" else names

@@ -10,7 +10,7 @@ from typing import Any
 
 from charlm.device import Precision
 from charlm.errors import ConfigError
-from charlm.model import NUM_SPECIALS, CellName, ModelConfig, default_cutoffs
+from charlm.model import NUM_SPECIALS, CellName, ModelConfig, StopName, default_cutoffs
 from charlm.text import Level
 from charlm.training.config import OptimizerName, ScheduleName, TrainingConfig
 
@@ -22,6 +22,9 @@ HARDLY_SEEN, FEW_EPOCHS, OFTEN_SEEN = 2, 4, 8  # epochs of a model of the usual 
 USUAL_SIZE = 512
 FEW_EPOCHS_WORDS, OFTEN_SEEN_WORDS = 1.5, 6  # words are learnt by heart sooner
 RATES = ((640, 5e-3), (768, 4e-3), (math.inf, 3e-3))  # by hidden size
+# A mogrifier that began at zero but once may shut its inputs out when it begins there again, and
+# never read them any more; the authors' code forgets as often.
+MOGRIFIED_RESET = 0.01
 MOGRIFIED = 0.4  # of the rate, where input and state multiply one another
 MIN_BFLOAT16_SIZE = 128  # below, conversions eat what the faster products give
 MANY_WORDS = 5_000  # outputs from which adaptive softmax is the faster one
@@ -53,13 +56,14 @@ def min_steps(facts: Facts) -> int:
     return MIN_STEPS_WORDS if facts.level == "word" else MIN_STEPS
 
 
-def softmax(facts: Facts, cell: CellName) -> dict[str, Any]:
+def softmax(facts: Facts, cell: CellName, stop_by: StopName) -> dict[str, Any]:
     """Words are many and mostly rare: adaptive softmax pays. Other vocabularies are small.
 
-    What a Jordan network feeds back is all outputs, which only a full softmax computes.
+    What a Jordan network feeds back is all outputs, which only a full softmax computes; a halting
+    unit stands beside one.
     """
-    feeds_back = cell in ("jordan", "elman-jordan")
-    if facts.level != "word" or facts.vocab_size < MANY_WORDS or feeds_back:
+    needs_all = stop_by == "halt" or cell in ("jordan", "elman-jordan")
+    if facts.level != "word" or facts.vocab_size < MANY_WORDS or needs_all:
         return {"softmax": "full"}
     return adaptive_softmax(facts.vocab_size)
 
@@ -104,6 +108,11 @@ def learning_rate(facts: Facts, model: ModelConfig, optimizer: OptimizerName) ->
         return 20.0 if facts.level == "word" else 5.0
     rate = next(rate for size, rate in RATES if model.hidden_size <= size)
     return rate * MOGRIFIED if model.mogrifier_steps else rate
+
+
+def state_reset(model: ModelConfig) -> float:
+    """How often a stream forgets where it is."""
+    return MOGRIFIED_RESET if model.mogrifier_steps else 0.0
 
 
 def clip_norm(facts: Facts, optimizer: OptimizerName) -> float:

@@ -18,7 +18,7 @@ def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig
     """The model's shape: `size` units wide where no width is given."""
     defaults = {}
     if "softmax" not in given and "softmax_cutoffs" not in given:
-        defaults = rules.softmax(facts, given.get("cell", "lstm"))
+        defaults = rules.softmax(facts, given.get("cell", "lstm"), given.get("stop_by", "symbol"))
     return model_shape({**defaults, **given}, facts.vocab_size, size)
 
 
@@ -62,6 +62,7 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
         "clip_norm": None if "clip_value" in given else rules.clip_norm(facts, optimizer),
         "precision": rules.precision(facts, model),
         "schedule": rules.schedule(given),
+        "state_reset": rules.state_reset(model),
     }
     training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
     if facts.num_tokens <= max(training.bptt, training.batch_size):

@@ -7,11 +7,13 @@ from charlm.data import (
     Corpus,
     CorpusConfig,
     Epochs,
+    JoinedTokens,
     Part,
     TokenFile,
     Windows,
     encode_part,
     find_tokens,
+    join_files,
     make_epochs,
     make_windows,
     read_corpus,
@@ -45,7 +47,11 @@ def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) 
     """Parallel streams for the estimate while training; None where nothing is held out."""
     if len(valid) < 2:
         return None
-    tokens = valid.tokens[:VALID_TOKENS]
+    tokens = valid.tokens
+    if isinstance(tokens, JoinedTokens):
+        tokens = tokens.heads(VALID_TOKENS)  # of each label
+    else:
+        tokens = tokens[:VALID_TOKENS]
     streams = max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW))
     return make_windows(
         tokens,
@@ -56,8 +62,12 @@ def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) 
     )
 
 
-def find_part(config: CheckpointConfig, tokenizer: Tokenizer, part: Part) -> TokenFile:
+def find_part(
+    config: CheckpointConfig, tokenizer: Tokenizer, part: Part, label: str | None = None
+) -> TokenFile:
     """The tokens of one part of the corpus that a checkpoint was trained on.
+
+    Of texts with labels they are those of one label, or of all one after the other.
 
     The texts themselves are looked at where they still are, so that no other text is taken for
     them; where they are gone (standard input always is), the kept tokens serve.
@@ -67,10 +77,12 @@ def find_part(config: CheckpointConfig, tokenizer: Tokenizer, part: Part) -> Tok
         TextError: the corpus is gone with its tokens.
     """
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
-    kept = find_tokens(config.corpus, config.corpus_sha256, part, tokenizer)
-    if kept is not None and not all(Path(name).exists() for name in names):
-        return kept
-    return encode_part(find_corpus(config), part, tokenizer)
+    sha256, labels = config.corpus_sha256, config.labels if label is None else (label,)
+    kept = [find_tokens(config.corpus, sha256, part, tokenizer, each) for each in labels or (None,)]
+    found = [file for file in kept if file is not None]
+    if len(found) == len(kept) and not all(Path(name).exists() for name in names):
+        return found[0] if len(found) == 1 else join_files(found)
+    return encode_part(find_corpus(config), part, tokenizer, label)
 
 
 def find_corpus(config: CheckpointConfig) -> Corpus:

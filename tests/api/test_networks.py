@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from random import Random
 
 import pytest
 import torch
@@ -9,10 +10,9 @@ import torch
 import charlm
 from charlm.cells import CELLS
 from charlm.errors import ConfigError
-from charlm.training import Step, prepare_run, resume_run
+from charlm.training import Step, create_backward, prepare_run, resume_run
 
 CPU = torch.device("cpu")
-LEVELS = ["char", "word", "byte", "bpe"]
 DEPTHS = [
     {},
     {"num_layers": 2},
@@ -21,47 +21,108 @@ DEPTHS = [
     {"num_layers": 2, "connect": "skip"},
     {"transition_depth": 3},
 ]
-INPUTS = [{}, {"embedding": "one-hot"}]
-DIRECTIONS = ["forward", "backward"]
+BY_TURNS = {
+    "level": ["char", "word", "byte", "bpe"],
+    "direction": ["forward", "backward", "both"],
+    "label": [None, "state", "input", "both"],
+    "embedding": ["learned", "one-hot"],
+    "stop_by": ["symbol", "halt"],
+}
 SHORT = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "steps": 6, "valid_every": 2, "dropout": 0.3}
 
 
 def networks():
-    """Cells and depths, all with all; the rest comes by turns, so that all pairs occur."""
-    turns = itertools.cycle(itertools.product(DIRECTIONS, INPUTS, LEVELS))
+    """All cells with all depths; what else there is comes by turns, so that all pairs occur."""
+    ways = [dict(zip(BY_TURNS, values, strict=True)) for values in product(BY_TURNS.values())]
+    Random(4).shuffle(ways)
+    turns = itertools.cycle(ways)
     for cell, depth in itertools.product(CELLS, DEPTHS):
-        direction, inputs, level = next(turns)
-        yield {"cell": cell, "level": level, "direction": direction, **depth, **inputs}
-    for cell, level in itertools.product(("lstm", "gru"), LEVELS):
-        yield {"cell": cell, "level": level, "num_layers": 2}
+        yield {"cell": cell, **depth, **next(turns)}
+    for cell, level in itertools.product(("lstm", "gru"), BY_TURNS["level"]):
+        yield {"cell": cell, "num_layers": 2, **next(turns), "level": level}
     yield {"cell": "lstm", "mogrifier_steps": 2, "level": "char"}
 
 
-@pytest.mark.parametrize("network", list(networks()), ids=lambda n: "-".join(map(str, n.values())))
-def test_a_network_does_all_that_a_model_does(network, corpus, tmp_path):
-    given = {"paths": (str(corpus),), **SHORT, **network}
-    if "jordan" in network["cell"] and network.get("num_layers", 1) > 1:
-        with pytest.raises(ConfigError, match="feeds the output back, into a single layer"):
+def product(values):
+    return itertools.product(*values)
+
+
+def test_all_pairs_of_settings_occur():
+    found = list(networks())
+    for one, other in itertools.combinations(["cell", *BY_TURNS], 2):
+        known = {"cell": list(CELLS), **BY_TURNS}
+        pairs = {(network.get(one), network.get(other)) for network in found}
+        missing = set(itertools.product(known[one], known[other])) - pairs
+        assert not missing
+
+
+@pytest.fixture
+def given(request, tale, tmp_path):
+    """The settings of a network, with a text of the kind that it needs."""
+    network = {k: v for k, v in request.param.items() if v is not None}
+    if "label" in network:
+        lines = [line for line in tale.splitlines() if line]
+        text = tmp_path / "lines.tsv"
+        text.write_text("".join(f"{'ab'[i % 2]}\t{line}\n" for i, line in enumerate(lines)))
+    else:
+        text = tmp_path / "tale.txt"
+        text.write_text(tale)
+    return {"paths": (str(text),), **SHORT, **network}
+
+
+def refusal(given):
+    """Why a network makes no sense, if it does not."""
+    if "jordan" in given["cell"] and given.get("num_layers", 1) > 1:
+        return "feeds the output back, into a single layer"
+    if given["cell"] == "jordan" and given.get("transition_depth", 1) > 1:
+        return "transition_depth has no effect on cell jordan"
+    if "jordan" in given["cell"] and given.get("stop_by") == "halt":
+        return "feeds all outputs back; use --stop-by symbol"
+    return None
+
+
+def finish(run):
+    for _ in run.events():
+        pass
+    return run
+
+
+@pytest.mark.parametrize(
+    "given",
+    list(networks()),
+    ids=lambda network: "-".join(str(value) for value in network.values() if value is not None),
+    indirect=True,
+)
+def test_a_network_does_all_that_a_model_does(given, tale, tmp_path):
+    if (message := refusal(given)) is not None:
+        with pytest.raises(ConfigError, match=message):
             prepare_run(given, tmp_path / "run", CPU)
         return
-    if network["cell"] == "jordan" and network.get("transition_depth", 1) > 1:
-        with pytest.raises(ConfigError, match="transition_depth has no effect on cell jordan"):
-            prepare_run(given, tmp_path / "run", CPU)
-        return
-    straight = prepare_run(given, tmp_path / "straight", CPU).run
-    list(straight.events())
+    straight = finish(prepare_run(given, tmp_path / "straight", CPU).run)
     run = prepare_run(given, tmp_path / "run", CPU).run
     for event in run.events():
         if isinstance(event, Step) and event.step == 3:
             break
     run.save()
-    resumed = resume_run(run.folder, CPU).run
-    list(resumed.events())
+    resumed = finish(resume_run(run.folder, CPU).run)
 
     for name, tensor in straight.learner.tensors().items():
         assert torch.equal(tensor, resumed.learner.tensors()[name])
     lm = charlm.load(run.folder)
-    text = corpus.read_text()[:200]
+    if "label" in given:
+        lm = lm.with_label("b")
+    halves = [lm]
+    if given.get("direction") == "both":
+        finish(create_backward(run.folder, CPU).run)
+        halves = [lm, lm.backward]
+        assert len(lm.fill("The ___ end", num_fillings=2, width=3, max_blank_tokens=1)) == 2
+        assert all(math.isfinite(score.nats) for score in lm.score(tale[:50], context="both"))
+    for half in halves:
+        check_model(half, tale[:200])
+
+
+def check_model(lm, text):
+    """It evaluates, scores and writes, the same each time."""
     assert 1 < lm.evaluate(text).perplexity < math.inf
     scores = list(lm.score(text))
     assert sum(score.nats for score in scores) == pytest.approx(lm.evaluate(text).total_nats)

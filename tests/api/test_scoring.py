@@ -156,7 +156,7 @@ class Growing:
     def __init__(self, evaluator, path):
         self.tokenizer, self.read_file = evaluator.tokenizer, evaluator.read_file
         self.evaluator, self.path = evaluator, path
-        self.direction = evaluator.direction
+        self.knows_word_ends = evaluator.knows_word_ends
 
     def token_scores(self, text, *, details):
         scores = list(self.evaluator.token_scores(text, details=details))

@@ -8,10 +8,10 @@ from charlm.cells import (
     Lookup,
     RecurrentLayer,
     RecurrentStack,
+    choose_state,
     concat_states,
     detach_state,
     map_state,
-    reset_state,
     select_state,
 )
 
@@ -163,27 +163,26 @@ def test_states_of_stacks_of_other_depths_are_not_joined(make_stack):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_reset_state_zeroes_the_fresh_rows_and_no_other(dtype, make_stack):
+def test_choose_state_takes_each_row_from_the_state_it_is_told(dtype, make_stack):
     torch.manual_seed(0)
     stack = make_stack("lstm", 3, [5] * 2, dropout=0.0).to(dtype)
-    state = random_state(stack, 3)
-    copies = [t.clone() for t in tensors_of(state)]
+    one, other = random_state(stack, 3), random_state(stack, 3)
 
-    reset = reset_state(state, torch.tensor([True, False, True]))
+    chosen = choose_state(torch.tensor([True, False, True]), one, other)
 
-    for before, after in zip(tensors_of(state), tensors_of(reset), strict=True):
-        assert after.dtype == dtype
-        assert not after[[0, 2]].any()
-        assert after[1].equal(before[1])
-    assert all(t.equal(copy) for t, copy in zip(tensors_of(state), copies, strict=True))
+    for first, second, mixed in zip(*map(tensors_of, (one, other, chosen)), strict=True):
+        assert mixed.dtype == dtype
+        assert mixed[[0, 2]].equal(first[[0, 2]])
+        assert mixed[1].equal(second[1])
 
 
-def test_reset_state_wipes_out_rows_that_are_not_finite():
-    state = ((torch.tensor([[float("nan")], [float("inf")], [1.0]]),),)
+def test_choose_state_leaves_nothing_of_rows_that_are_not_finite():
+    bad = ((torch.tensor([[float("nan")], [float("inf")], [1.0]]),),)
+    zeros = ((torch.zeros(3, 1),),)
 
-    ((reset,),) = reset_state(state, torch.tensor([True, True, False]))
+    ((chosen,),) = choose_state(torch.tensor([True, True, False]), zeros, bad)
 
-    assert reset.tolist() == [[0.0], [0.0], [1.0]]
+    assert chosen.tolist() == [[0.0], [0.0], [1.0]]
 
 
 def test_detach_state_cuts_the_graph_and_keeps_the_values(make_stack):

@@ -3,9 +3,10 @@ from typing import get_args
 
 from charlm.cells import CellName, ConnectionName
 from charlm.cli import options, settings
-from charlm.data import Direction, Frame
+from charlm.data import Frame
+from charlm.data.corpus_config import Directions
 from charlm.device import DeviceName
-from charlm.model.config import EmbeddingName, SoftmaxName
+from charlm.model.config import EmbeddingName, LabelName, SoftmaxName, StopName
 from charlm.text import Level
 from charlm.training.config import CHOICES
 
@@ -28,7 +29,9 @@ def test_settings_offer_all_that_can_be_chosen_and_nothing_else():
     assert choices(settings.Embedding) == set(get_args(EmbeddingName))
     assert choices(settings.Connect) == set(get_args(ConnectionName))
     assert choices(settings.Softmax) == set(get_args(SoftmaxName))
-    assert choices(settings.Direction) == set(get_args(Direction))
+    assert choices(settings.Direction) == set(get_args(Directions))
+    assert choices(settings.StopBy) == set(get_args(StopName))
+    assert choices(settings.Label) == set(get_args(LabelName))
     for option, name in (
         (settings.Optimizer, "optimizer"),
         (settings.Schedule, "schedule"),

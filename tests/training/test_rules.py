@@ -39,12 +39,20 @@ def test_a_longer_text_teaches_wider_models_the_widest_tried_first(level):
     assert max(tried[0]) < max(tried[-1])
 
 
-@pytest.mark.parametrize("level", ["char", "byte", "bpe"])
-def test_only_words_are_many_and_mostly_rare(level):
-    assert rules.softmax(facts(level, vocab_size=50_000), "lstm") == {"softmax": "full"}
-    assert rules.softmax(facts("word", vocab_size=500), "lstm") == {"softmax": "full"}
-    assert rules.softmax(facts("word", vocab_size=50_000), "lstm")["softmax"] == "adaptive"
-    assert rules.softmax(facts("word", vocab_size=50_000), "jordan") == {"softmax": "full"}
+@pytest.mark.parametrize(
+    ("level", "vocab_size", "cell", "stop_by", "chosen"),
+    [
+        ("char", 50_000, "lstm", "symbol", "full"),
+        ("byte", 50_000, "lstm", "symbol", "full"),
+        ("bpe", 50_000, "lstm", "symbol", "full"),
+        ("word", 500, "lstm", "symbol", "full"),
+        ("word", 50_000, "lstm", "symbol", "adaptive"),
+        ("word", 50_000, "jordan", "symbol", "full"),
+        ("word", 50_000, "lstm", "halt", "full"),
+    ],
+)
+def test_only_words_are_many_and_mostly_rare(level, vocab_size, cell, stop_by, chosen):
+    assert rules.softmax(facts(level, vocab_size=vocab_size), cell, stop_by)["softmax"] == chosen
 
 
 def test_the_rate_stays_level_where_the_steps_are_fitted_to_a_time():

@@ -1,0 +1,179 @@
+"""Texts under each label in turn: how probable they are, and so which label they have.
+
+By Bayes' rule P(label | text) is P(text | label) P(label), over its sum for all labels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.api.evaluating import Evaluator, Measured
+from charlm.api.labels import under_labels
+from charlm.checkpoint import Checkpoint
+from charlm.data import (
+    Columns,
+    Part,
+    TextAtHand,
+    TextPart,
+    TokenFile,
+    find_frames,
+    read_labelled,
+)
+from charlm.errors import ConfigError, TextError
+from charlm.evaluation import join_scores
+from charlm.training import find_part
+
+Prior = Literal["corpus", "uniform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What label a text has, and how sure that is."""
+
+    label: str
+    probabilities: dict[str, float]  # of each label
+    log_probs: dict[str, float]  # of the text under each label, in nats
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Texts by their own label (rows) and the one they were given (columns)."""
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]  # (labels, labels)
+
+    @property
+    def num_texts(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share that was given its own label."""
+        return float(np.trace(self.counts)) / max(1, self.num_texts)
+
+    @property
+    def chance(self) -> float:
+        """What always giving the label of most texts would reach."""
+        return float(self.counts.sum(1).max(initial=0)) / max(1, self.num_texts)
+
+
+class Classifier:
+    """Reads texts under every label of a model."""
+
+    def __init__(self, checkpoint: Checkpoint, prior: Prior = "corpus") -> None:
+        """Take a model of labels, and how frequent its labels are to be taken for.
+
+        Raises:
+            ConfigError: the model knows no labels.
+        """
+        config = checkpoint.config
+        if not config.labels:
+            raise ConfigError(
+                f"{checkpoint.folder} was trained without labels and tells none apart; train with "
+                "--label both on a .tsv, a .jsonl or a folder of folders."
+            )
+        self.checkpoint = checkpoint
+        self.labels = config.labels
+        counts = np.array(config.label_counts if prior == "corpus" else [1] * len(self.labels))
+        self._log_prior = np.log(counts / counts.sum())
+        self._evaluators = [
+            Evaluator(under_labels(checkpoint, {name: 1.0})) for name in self.labels
+        ]
+
+    def classify(self, texts: Sequence[str]) -> Iterator[Classified]:
+        """The label of each text.
+
+        Raises:
+            TextError: a text is empty.
+        """
+        for text in texts:
+            if not text.strip():
+                raise TextError("a text is empty; there is nothing to classify.")
+            part = TextPart([TextAtHand(text)], self._evaluators[0].framing)
+            with self._evaluators[0].encoded(part) as tokens:
+                yield self._judge(self._log_probs(tokens).sum(0))
+
+    def confusion(self, by_label: Mapping[str, TokenFile]) -> Confusion:
+        """How often frames of texts whose labels are known are given them."""
+        counts = np.zeros((len(self.labels),) * 2, dtype=np.int64)
+        for row, label in enumerate(self.labels):
+            if label in by_label and len(by_label[label]):
+                given = (self._log_probs(by_label[label]) + self._log_prior).argmax(1)
+                counts[row] = np.bincount(given, minlength=len(self.labels))
+        return Confusion(self.labels, counts)
+
+    def measure(self, by_label: Mapping[str, TokenFile], name: str) -> dict[str, Measured]:
+        """Texts of each label, measured under it."""
+        return {
+            label: evaluator.measure(f"{name}, {label}", by_label[label])
+            for label, evaluator in zip(self.labels, self._evaluators, strict=True)
+            if label in by_label and len(by_label[label])
+        }
+
+    def together(self, measured: Sequence[Measured]) -> Measured:
+        """Texts of several labels, each measured under its own, as one."""
+        return self._evaluators[0].together(measured)
+
+    def split(self, part: Part) -> dict[str, TokenFile]:
+        """The tokens of each label in a part of the training corpus.
+
+        Raises:
+            CheckpointError: the corpus has changed or is gone.
+            TextError: the part is empty.
+        """
+        config, tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
+        found = {label: find_part(config, tokenizer, part, label) for label in self.labels}
+        if not any(map(len, found.values())):
+            raise TextError(
+                f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "
+                "--split, or name a text."
+            )
+        return found
+
+    @contextmanager
+    def read_file(self, path: str) -> Iterator[dict[str, TokenFile]]:
+        """The tokens of each label in a text with labels, in temporary files.
+
+        Raises:
+            TextError: it cannot be read, or has a label that the model does not know.
+        """
+        corpus, reader = self.checkpoint.config.corpus, self._evaluators[0]
+        columns = Columns(corpus.label_column, corpus.text_column)
+        any_bytes = reader.tokenizer.level == "byte"
+        sources = read_labelled(path, columns, any_bytes=any_bytes).sources
+        if unknown := set(sources) - set(self.labels):
+            raise TextError(
+                f"{path} has the label {min(unknown)!r}, which the model does not know; it knows "
+                f"{', '.join(self.labels)}."
+            )
+        with ExitStack() as stack:
+            parts = {
+                label: TextPart(own, reader.framing, whole_documents=True)
+                for label, own in sources.items()
+            }
+            yield {k: stack.enter_context(reader.encoded(part)) for k, part in parts.items()}
+
+    def _log_probs(self, tokens: TokenFile) -> NDArray[np.float64]:
+        """Log P of each frame under each label: (frames, labels)."""
+        start_id = self.checkpoint.tokenizer.start_id
+        lengths = [ends - starts - 1 for starts, ends in find_frames(tokens.tokens, start_id)]
+        firsts = np.append(0, np.concatenate(lengths).cumsum()[:-1])
+        columns = []
+        for evaluator in self._evaluators:
+            nats = join_scores(evaluator.read(tokens, evaluator.reading)).nats
+            columns.append(-np.add.reduceat(nats, firsts))
+        return np.stack(columns, axis=1)
+
+    def _judge(self, log_probs: NDArray[np.float64]) -> Classified:
+        joint = log_probs + self._log_prior
+        shares = np.exp(joint - np.logaddexp.reduce(joint)).tolist()
+        best = int(joint.argmax())
+        return Classified(
+            self.labels[best],
+            dict(zip(self.labels, shares, strict=True)),
+            dict(zip(self.labels, log_probs.tolist(), strict=True)),
+        )

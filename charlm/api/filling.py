@@ -1,0 +1,110 @@
+"""Texts with blanks, filled by a model of both directions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.api.evaluating import Evaluator
+from charlm.decoding import FillingConfig, fill_blanks, join, propose_both_ways
+from charlm.errors import TextError
+from charlm.model import StepModel
+from charlm.text import Tokenizer
+
+BLANK = re.compile("_{3,}")
+BLANK_TOKENS = {"word": 1, "bpe": 4, "char": 12, "byte": 12}  # at most, where nobody says
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One way to fill the blanks of a text."""
+
+    text: str  # the whole, without blanks
+    fillings: tuple[str, ...]  # of each blank
+    log_prob: float  # of the whole text, in nats: the mean of both directions
+    share: float  # of the probability of all that was found
+
+
+def check_blank(text: str) -> None:
+    """There must be something to fill.
+
+    Raises:
+        TextError: there is not.
+    """
+    if not BLANK.search(text):
+        raise TextError("the text has no blank; write ___ where something is missing.")
+
+
+class Filler:
+    """Two halves of a model, reading from both sides."""
+
+    def __init__(
+        self, halves: tuple[StepModel, StepModel], evaluators: tuple[Evaluator, Evaluator]
+    ) -> None:
+        """Take what writes and what evaluates, each forwards and backwards."""
+        self._halves, self._evaluators = halves, evaluators
+        self._tokenizer: Tokenizer = evaluators[0].tokenizer
+
+    def fill(self, text: str, config: FillingConfig) -> list[Filling]:
+        """The most probable fillings, best first, of a text with a blank."""
+        tokenizer = self._tokenizer
+        blanks = Blanks(text, tokenizer)
+        barred = (tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id)
+
+        def propose(number: int, left: Ids, right: Ids) -> list[Ids]:
+            forward, backward = (evaluator.beginning for evaluator in self._evaluators)
+            prompts = (*forward, *left), (*backward, *right[::-1])
+            found = propose_both_ways(self._halves, prompts, barred, config)
+            return [filling for filling in found if blanks.fits(number, filling)]
+
+        found = fill_blanks(blanks.parts, propose, self.log_probs, config)
+        log_probs = np.array([filled.log_prob for filled in found])
+        shares = np.exp(log_probs - np.logaddexp.reduce(log_probs, initial=-np.inf)).tolist()
+        return [
+            Filling(*blanks.write(filled.fillings), filled.log_prob, share)
+            for filled, share in zip(found, shares, strict=True)
+        ]
+
+    def log_probs(self, texts: Sequence[Ids]) -> Sequence[float]:
+        """Log P in nats of each text as a sentence of its own: the mean of both directions."""
+        forward, backward = (each.log_probs_of(texts) for each in self._evaluators)
+        means: list[float] = ((forward + backward) / 2).tolist()
+        return means
+
+
+class Blanks:
+    """A text cut at its blanks, each marked by three underscores or more.
+
+    Byte pairs carry the space before a word. Where one stands before a blank it is therefore the
+    filling that begins with it.
+    """
+
+    def __init__(self, text: str, tokenizer: Tokenizer) -> None:
+        """Cut it."""
+        texts = BLANK.split(text)
+        *before, _ = texts
+        carries = tokenizer.level == "bpe"
+        self._spaced = [carries and part.endswith(" ") for part in before]
+        self._tokenizer = tokenizer
+        trimmed = [
+            part[:-1] if spaced else part
+            for part, spaced in zip(texts, [*self._spaced, False], strict=True)
+        ]
+        self.parts: list[Ids] = [tuple(tokenizer.encode(part)) for part in trimmed]
+
+    def fits(self, number: int, filling: Ids) -> bool:
+        """Whether a filling begins with a space where one is due, and nowhere else."""
+        if self._tokenizer.level != "bpe":
+            return True
+        return self._tokenizer.decode(filling[:1]).startswith(" ") == self._spaced[number]
+
+    def write(self, fillings: Sequence[Ids]) -> tuple[str, tuple[str, ...]]:
+        """The text without blanks, and what each of them holds."""
+        decode = self._tokenizer.decode
+        own = tuple(
+            decode(filling)[spaced:] for filling, spaced in zip(fillings, self._spaced, strict=True)
+        )
+        return decode(join(self.parts, fillings)), own

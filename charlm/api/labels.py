@@ -1,0 +1,62 @@
+"""Models of labels: the label under which they write and read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from charlm.checkpoint import Checkpoint
+from charlm.errors import ConfigError
+
+MAX_SHOWN = 20  # names that a message lists
+
+
+def under_labels(checkpoint: Checkpoint, weights: Mapping[str, float]) -> Checkpoint:
+    """A checkpoint whose model begins every text under a label, or a blend of labels.
+
+    Args:
+        checkpoint: of a model trained with labels.
+        weights: of each label, above 0; they are brought to a sum of 1.
+
+    Raises:
+        ConfigError: the model knows no labels, or not this one, or a weight is not above 0.
+    """
+    known = checkpoint.config.labels
+    if not known:
+        raise ConfigError(
+            f"{checkpoint.folder} was trained without labels; leave out the label, or train with "
+            "--label both."
+        )
+    for name, weight in weights.items():
+        if name not in known:
+            raise ConfigError(f"{checkpoint.folder} knows no label {name!r}; {listed(known)}.")
+        if not 0 < weight < float("inf"):
+            raise ConfigError(f"the weight of label {name!r} must be above 0, not {weight:g}.")
+    blend = blend_of(known, weights).to(checkpoint.model.device)
+    return replace(checkpoint, model=checkpoint.model.under(blend))
+
+
+def blend_of(labels: Sequence[str], weights: Mapping[str, float]) -> Tensor:
+    """What a model takes for a blend: the share of each label, (labels,)."""
+    blend = torch.tensor([weights.get(name, 0.0) for name in labels], dtype=torch.float64)
+    return (blend / blend.sum()).float()
+
+
+def check_label(checkpoint: Checkpoint) -> None:
+    """A model of labels needs one.
+
+    Raises:
+        ConfigError: none is chosen.
+    """
+    if checkpoint.config.labels and checkpoint.model.blend is None:
+        raise ConfigError(
+            f"{checkpoint.folder} writes and reads under a label; add --label NAME: "
+            f"{listed(checkpoint.config.labels)}."
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """What labels there are."""
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return f"there are {', '.join(names[:MAX_SHOWN])}{more}"

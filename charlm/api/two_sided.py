@@ -1,0 +1,63 @@
+"""Texts scored with left and right context, by a model of both directions."""
+
+from collections.abc import Iterator
+
+from charlm.api.evaluating import Evaluator, Follow
+from charlm.checkpoint import Checkpoint, read_frequencies
+from charlm.data import Frame, TokenFile, turn
+from charlm.errors import ConfigError
+from charlm.evaluation import (
+    BothWays,
+    NetworkPredictor,
+    Predictor,
+    Reading,
+    TokenScores,
+    read_both_ways,
+)
+
+
+class TwoSidedEvaluator(Evaluator):
+    """Evaluates each token given all others: sums are pseudo-log-likelihoods."""
+
+    def __init__(
+        self,
+        forward: Checkpoint,
+        backward: Checkpoint,
+        *,
+        frame: Frame | None = None,
+        follow: Follow | None = None,
+    ) -> None:
+        """Take both halves of a model; the rest as of `Evaluator`."""
+        super().__init__(forward, frame=frame, follow=follow)
+        counts = read_frequencies(backward.folder).double()
+        counts = counts + 1  # what was never seen may come yet
+        counts[[self.tokenizer.start_id, self.tokenizer.stop_id]] = 0
+        self._models = BothWays(
+            NetworkPredictor(forward.model),
+            NetworkPredictor(backward.model),
+            (counts / counts.sum()).log().float().to(self.reading.device),
+            self.tokenizer.stop_id,
+        )
+
+    def with_predictor(self, predictor: Predictor) -> Evaluator:
+        """Only networks read backwards.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "--context both is for a model as it was trained: leave out --mix, --baseline, "
+            "--dynamic and --cache."
+        )
+
+    def read(self, tokens: TokenFile, reading: Reading) -> Iterator[TokenScores]:
+        turned = turn(tokens.array, tokens.array[:0], self.tokenizer)
+        return read_both_ways(self._models, tokens.array, turned, reading)
+
+    @property
+    def knows_word_ends(self) -> bool:
+        return False
+
+    @property
+    def context_name(self) -> str:
+        return f"{self.reading.context}-both"

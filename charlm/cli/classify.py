@@ -1,0 +1,116 @@
+"""`charlm classify`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from charlm.cli import options
+from charlm.cli.options import check_utf8
+from charlm.errors import ConfigError
+from charlm.location import is_checkpoint_name
+
+if TYPE_CHECKING:
+    from charlm.api import Classified, Classifier, Confusion
+
+
+def classify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHECKPOINT] [TEXT]...",
+            help="Texts to classify. Default: the test split of the newest checkpoint's corpus.",
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            help="A .tsv, .jsonl or folder with labels to compare with, or a text of which each "
+            "line is classified; `-` is stdin.",
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["train", "valid", "test"] | None,
+        typer.Option(help="Part of the training corpus. Default: test."),
+    ] = None,
+    prior: Annotated[
+        Literal["corpus", "uniform"] | None,
+        typer.Option(help="How frequent labels are. Default: as in the training texts."),
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Say under which label of the model a text is most probable, and how sure that is.
+
+    Where the labels are known, show how many texts are given their own.
+    """
+    checkpoint, texts = checkpoint_and_texts(names or [])
+    given = {"a text": bool(texts), "--file": file is not None, "--split": split is not None}
+    if sum(given.values()) > 1:
+        first, second, *_ = [name for name, there in given.items() if there]
+        raise ConfigError(f"{first} and {second} exclude each other; choose one.")
+
+    from charlm.api import Classifier, load
+    from charlm.data import is_labelled
+
+    classifier = Classifier(load(checkpoint, device).checkpoint, prior or "corpus")
+    if file is not None and is_labelled(file):
+        with classifier.read_file(file) as by_label:
+            show(classifier.confusion(by_label), file, as_json)
+    elif file is not None:
+        show_each(classifier, read_lines(file, classifier), as_json)
+    elif texts:
+        show_each(classifier, texts, as_json)
+    else:
+        part = split or "test"
+        show(classifier.confusion(classifier.split(part)), f"its {part} split", as_json)
+
+
+def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
+    """The first name is a checkpoint if there is one of that name."""
+    if names and is_checkpoint_name(names[0]):
+        return Path(names[0]), names[1:]
+    return None, names
+
+
+def read_lines(file: str, classifier: "Classifier") -> list[str]:
+    """The lines of a text, but for blank ones."""
+    from charlm.data import Source
+
+    any_bytes = classifier.checkpoint.tokenizer.level == "byte"
+    lines = "".join(Source(file, any_bytes=any_bytes).texts()).splitlines()
+    return [line for line in lines if line.strip()]
+
+
+def show_each(classifier: "Classifier", texts: list[str], as_json: bool) -> None:
+    """A row for each text."""
+    for text in texts:
+        check_utf8(text, classifier.checkpoint.tokenizer.level)
+    found: list[tuple[str, Classified]] = list(zip(texts, classifier.classify(texts), strict=True))
+    if as_json:
+        content = [{"text": text, **asdict(each)} for text, each in found]
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    from charlm.display.classification import show_classified
+
+    show_classified(found)
+
+
+def show(confusion: "Confusion", text: str, as_json: bool) -> None:
+    """Accuracy and confusion matrix."""
+    if as_json:
+        content: dict[str, Any] = {
+            "text": text,
+            "num_texts": confusion.num_texts,
+            "accuracy": confusion.accuracy,
+            "chance": confusion.chance,
+            "labels": confusion.labels,
+            "confusion": confusion.counts.tolist(),
+        }
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    from charlm.display.classification import show_confusion
+
+    show_confusion(confusion, text)

@@ -1,0 +1,80 @@
+"""`charlm fill`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.cli.options import check_utf8
+from charlm.errors import ConfigError
+from charlm.location import is_checkpoint_name
+
+
+def fill(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CHECKPOINT] TEXT",
+            help="A sentence with ___ where something is missing. Default: the newest checkpoint.",
+        ),
+    ],
+    num_fillings: Annotated[
+        int | None, typer.Option("--top", help="How many to show. Default: 10.")
+    ] = None,
+    max_blank_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a blank, at most. Default: 1 of words, 4 of BPE, else 12.",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(help="Candidates of each length from either side. Default: 50."),
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Fill the blanks of a sentence, with a model trained with --direction both.
+
+    Candidates are proposed by both halves of the model, from the left and from the right, and
+    ranked by the probability of the whole sentence.
+    """
+    checkpoint, text = checkpoint_and_text(names)
+    given = {
+        "num_fillings": num_fillings,
+        "max_blank_tokens": max_blank_tokens,
+        "width": width,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+
+    from charlm.api import BLANK, load
+    from charlm.cli.generate import note_unknown
+    from charlm.display.filling import show_fillings
+
+    lm = load(checkpoint, device)
+    check_utf8(text, lm.tokenizer.level)
+    found = lm.fill(text, **given)
+    note_unknown(BLANK.split(text), lm.tokenizer)
+    if as_json:
+        content = {"text": text, "fillings": [asdict(filling) for filling in found]}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        show_fillings(found)
+
+
+def checkpoint_and_text(names: list[str]) -> tuple[Path | None, str]:
+    """The text comes last, and a checkpoint may come before it.
+
+    Raises:
+        ConfigError: there is more than that, or the first is no checkpoint.
+    """
+    *before, text = names
+    if len(before) > 1 or (before and not is_checkpoint_name(before[0])):
+        raise ConfigError(
+            f"expected a checkpoint and a text, not {len(names)} names of which {names[0]!r} is "
+            "the first; put the text in quotes, and see `charlm list`."
+        )
+    return (Path(before[0]) if before else None), text

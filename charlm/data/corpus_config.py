@@ -1,0 +1,95 @@
+"""Which texts make a corpus, and how they are split, framed and read."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from charlm.data.frames import Frame
+from charlm.data.labelled import LABEL, TEXT
+from charlm.data.sources import STDIN
+from charlm.errors import ConfigError
+
+Direction = Literal["forward", "backward"]  # in which a text is read
+Directions = Literal["forward", "backward", "both"]  # in which models read it
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+DEFAULT_SPLIT = (90.0, 5.0, 5.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusConfig:
+    """Which texts, and how they are split and framed.
+
+    `valid` and `test` name texts of their own; without them `split` cuts `paths`, taken in a row,
+    into contiguous parts (percent for train, valid, test).
+    """
+
+    paths: tuple[str, ...]
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    split: tuple[float, float, float] | None = None
+    frame: Frame | None = None  # None: paragraphs for words where there are any, else lines;
+    # documents at the other levels
+    independent_frames: bool = False
+    labelled: bool = False  # `paths` hold texts with labels: see labelled.py
+    label_column: str = LABEL
+    text_column: str = TEXT
+    direction: Directions = "forward"  # backward: from the end of the text to its beginning;
+    # both: forward here, and a second model reads backward
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise ConfigError("name at least one text to train on.")
+        for path in (*self.paths, *self.valid, *self.test):
+            if not path.isprintable():
+                raise ConfigError(f"the name of a text must be printable UTF-8, not {path!r}.")
+        if [*self.paths, *self.valid, *self.test].count(STDIN) > 1:
+            raise ConfigError("standard input can be only one text; name `-` once.")
+        if self.split is not None and (self.valid or self.test):
+            raise ConfigError("--split has no effect beside --valid and --test; leave it out.")
+        if self.split is not None:
+            whole = sum(self.split)
+            if len(self.split) != 3 or min(self.split) < 0 or not abs(whole - 100) < 1e-6:
+                raise ConfigError(f"--split must be three percentages of sum 100, not {whole:g}.")
+            if self.split[0] == 0:
+                raise ConfigError("--split leaves nothing to train on; give train more than 0.")
+        if self.frame is not None and self.frame not in get_args(Frame):
+            known = ", ".join(get_args(Frame))
+            raise ConfigError(f"frame must be one of {known}, not {self.frame!r}.")
+        if self.labelled and not self.independent_frames:
+            raise ConfigError(
+                "texts with labels are independent; leave out --no-independent-frames."
+            )
+        columns = {"label": self.label_column, "text": self.text_column}
+        for name, column in columns.items():
+            if column != name and not self.labelled:
+                raise ConfigError(f"--{name}-column has no effect without --label; add it.")
+        if self.direction not in get_args(Directions):
+            known = ", ".join(get_args(Directions))
+            raise ConfigError(f"direction must be one of {known}, not {self.direction!r}.")
+
+    @property
+    def reads(self) -> Direction:
+        """The direction of the model that this is the corpus of."""
+        return "backward" if self.direction == "backward" else "forward"
+
+
+def parse_split(text: str) -> tuple[float, float, float]:
+    """Read `90/5/5`.
+
+    Raises:
+        ConfigError: it is not three numbers with slashes between them.
+    """
+    try:
+        train, valid, test = (float(share) for share in text.split("/"))
+    except ValueError:
+        raise ConfigError(f"--split must look like 90/5/5, not {text!r}.") from None
+    return train, valid, test
+
+
+def split_bounds(config: CorpusConfig, part: Part, num_chars: int) -> tuple[int, int]:
+    """The characters of a text that a part is made of."""
+    shares = config.split or DEFAULT_SPLIT
+    index = PARTS.index(part)
+    start = int(num_chars * sum(shares[:index]) / 100)
+    end = int(num_chars * sum(shares[: index + 1]) / 100) if index < 2 else num_chars
+    return start, end

@@ -1,0 +1,166 @@
+"""Texts with labels: tables parted by tabs, JSON lines, or a folder for each label."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from textwrap import shorten
+
+from charlm.data.nbest import read_lines
+from charlm.data.pairs import SURROGATE
+from charlm.data.sources import COMPRESSIONS, Source, TextAtHand
+from charlm.errors import TextError
+
+TABLE, OBJECTS = (".tsv",), (".jsonl", ".ndjson")
+LABEL, TEXT = "label", "text"
+MAX_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a table, or the fields of an object, are called."""
+
+    label: str = LABEL
+    text: str = TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """The texts of each label, by its name, and the sha256 that names their content."""
+
+    sources: dict[str, list[Source]]
+    sha256: str
+    is_folder: bool  # whose texts are files, perhaps long ones
+
+
+def is_labelled(path: str) -> bool:
+    """Whether a name promises texts with labels."""
+    return Path(path).is_dir() or plain_suffix(path) in (*TABLE, *OBJECTS)
+
+
+def plain_suffix(path: str) -> str:
+    """`.tsv` of `plays.tsv.gz`."""
+    name = PurePath(path)
+    packed = name.suffix in (*COMPRESSIONS, ".zst")
+    return name.with_suffix("").suffix if packed else name.suffix
+
+
+def read_labelled(path: str, columns: Columns, *, any_bytes: bool = False) -> LabelledText:
+    """Read texts with labels. Tables and objects are held in memory, files of a folder are not.
+
+    A table parted by tabs names its columns on its first line; without names, a line is a label
+    and a text. Labels are in the order of their names.
+
+    Raises:
+        TextError: the text cannot be read, or a label or a text is missing.
+    """
+    if Path(path).is_dir():
+        return read_folder(Path(path), any_bytes=any_bytes)
+    suffix = plain_suffix(path)
+    if suffix not in (*TABLE, *OBJECTS):
+        raise TextError(
+            f"{path} has no labels; name a .tsv or .jsonl file, or a folder with a folder for each "
+            "label."
+        )
+    source = Source(path)
+    digest = hashlib.sha256()
+    for chunk in source.chunks():
+        digest.update(chunk)
+    lines = [line.removesuffix("\r") for line in read_lines(source)]
+    if not lines:
+        raise TextError(f"{path} is empty; write a label and a text on each line.")
+    read = read_table if suffix in TABLE else read_objects
+    sources: dict[str, list[Source]] = {}
+    for label, text in read(path, lines, columns):
+        sources.setdefault(label, []).append(TextAtHand(text, name=path))
+    return LabelledText(dict(sorted(sources.items())), digest.hexdigest(), is_folder=False)
+
+
+def read_folder(folder: Path, *, any_bytes: bool) -> LabelledText:
+    """The files of each folder in a folder, whose name is their label."""
+    sources: dict[str, list[Source]] = {}
+    digest = hashlib.sha256()
+    for inner in sorted(path for path in folder.iterdir() if visible_folder(path)):
+        files = sorted(path for path in inner.iterdir() if path.is_file() and path.name[0] != ".")
+        for file in files:
+            source = Source(str(file), any_bytes=any_bytes)
+            digest.update(f"{inner.name}\n{file.name}\n".encode("utf-8", "surrogateescape"))
+            for chunk in source.chunks():
+                digest.update(hashlib.sha256(chunk).digest())
+            sources.setdefault(check_label(inner.name, str(inner)), []).append(source)
+    if not sources:
+        raise TextError(f"{folder} has no folder with texts in it; make one for each label.")
+    return LabelledText(sources, digest.hexdigest(), is_folder=True)
+
+
+def visible_folder(path: Path) -> bool:
+    """Whether it is a folder, and not a hidden one."""
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def read_table(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tuple[str, str]]:
+    """Label and text of each line of fields."""
+    names, begin = lines[0].split("\t"), 1
+    if columns.label not in names or columns.text not in names:
+        if columns != Columns() or len(names) != 2:
+            missing = columns.text if columns.label in names else columns.label
+            raise TextError(
+                f"{path}:1: there is no column {missing!r} among {shown(', '.join(names))}; name "
+                "the columns there, or by --label-column and --text-column."
+            )
+        names, begin = [columns.label, columns.text], 0  # two fields need no names
+    label_at, text_at = names.index(columns.label), names.index(columns.text)
+    for number, line in enumerate(lines[begin:], begin + 1):
+        fields = line.split("\t")
+        if len(fields) != len(names):
+            raise TextError(
+                f"{path}:{number}: expected {len(names)} fields parted by tabs, but found "
+                f"{len(fields)}."
+            )
+        yield check_pair(fields[label_at], fields[text_at], f"{path}:{number}")
+
+
+def read_objects(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tuple[str, str]]:
+    """Label and text of each JSON object."""
+    for number, line in enumerate(lines, 1):
+        place = f"{path}:{number}"
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise TextError(f"{place}: broken JSON ({error}); write one object a line.") from None
+        if not isinstance(content, dict):
+            raise TextError(f"{place}: expected a JSON object, not {shown(line)}.")
+        for name in (columns.label, columns.text):
+            if name not in content:
+                raise TextError(
+                    f"{place}: there is no {name!r} among {shown(', '.join(content))}; name it by "
+                    "--label-column or --text-column."
+                )
+        label, text = content[columns.label], content[columns.text]
+        if not isinstance(text, str) or not isinstance(label, (str, int)):
+            wrong = label if isinstance(text, str) else text
+            raise TextError(f"{place}: expected a text, not {shown(json.dumps(wrong))}.")
+        yield check_pair(str(label), text, place)
+
+
+def check_pair(label: str, text: str, place: str) -> tuple[str, str]:
+    """A label and a text that are there."""
+    for what, value in (("label", label), ("text", text)):
+        if not value.strip():
+            raise TextError(f"{place}: the {what} is empty; write it, or remove the line.")
+    if SURROGATE.search(text):
+        raise TextError(f"{place}: expected JSON in UTF-8, but found part of a character.")
+    return check_label(label, place), text
+
+
+def check_label(label: str, place: str) -> str:
+    """A label that can be printed, and be given a weight on the command line."""
+    if not label.isprintable() or "=" in label:
+        raise TextError(f"{place}: a label must be printable and without '=', not {shown(label)}.")
+    return label
+
+
+def shown(text: str) -> str:
+    """As a message quotes it."""
+    return repr(shorten(text, MAX_SHOWN, placeholder="…"))

@@ -1,0 +1,50 @@
+"""Texts with the labels they were given."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from charlm.api import Classified, Confusion
+from charlm.display.console import data_console
+from charlm.display.tables import visible
+
+MOST_LABELS = 12  # columns of probabilities
+
+
+def show_classified(found: Sequence[tuple[str, Classified]]) -> None:
+    """A row for each text: its label, the probability of each label, the text."""
+    table = Table(box=box.SIMPLE_HEAD)
+    names = list(found[0][1].probabilities) if found else []
+    shown = names if len(names) <= MOST_LABELS else []
+    table.add_column("label", style="bold")
+    for name in shown or ["P"]:
+        table.add_column(Text(name), justify="right")
+    table.add_column("text")
+    for text, each in found:
+        values = [each.probabilities[name] for name in shown or [each.label]]
+        table.add_row(Text(each.label), *(f"{value:.2%}" for value in values), Text(visible(text)))
+    data_console().print(table)
+
+
+def show_confusion(confusion: Confusion, text: str) -> None:
+    """Rows are the texts' own labels, columns those they were given."""
+    title = escape(f"{text}: own label (rows) and given label (columns)")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for name in confusion.labels:
+        table.add_column(Text(name), justify="right")
+    for index, (name, row) in enumerate(zip(confusion.labels, confusion.counts, strict=True)):
+        cells = (
+            Text(f"{count:,}", style="bold" if column == index else "")
+            for column, count in enumerate(row.tolist())
+        )
+        table.add_row(Text(name), *cells)
+    console = data_console()
+    console.print(table)
+    console.print(
+        f"accuracy {confusion.accuracy:.2%} of {confusion.num_texts:,} texts; the most frequent "
+        f"label alone: {confusion.chance:.2%}"
+    )

@@ -1,0 +1,97 @@
+"""A run goes on: where it stopped, or with its other half."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charlm.checkpoint import create_checkpoint, load_checkpoint, load_state, save_frequencies
+from charlm.data import count_ids
+from charlm.errors import CheckpointError
+from charlm.location import BACKWARD, RECIPE
+from charlm.settings import setting_names
+from charlm.training.config import TrainingConfig
+from charlm.training.prepare import Prepared, assemble, new_model
+from charlm.training.pretrained import find_vectors
+from charlm.training.recipe import Recipe
+from charlm.training.run import Progress
+from charlm.training.texts import find_part
+
+
+def resume_run(folder: Path, device: torch.device) -> Prepared:
+    """Take up a run where it was saved last; what follows is what would have followed.
+
+    In both directions the backward half comes after the forward one.
+
+    Raises:
+        CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
+    """
+    checkpoint = load_checkpoint(folder, device)
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    tensors, settled = load_state(folder)
+    kept = json.loads(settled)
+    training, progress = read_settled(folder, kept)
+    if progress.is_finished(training.steps) and config.corpus.direction == "both":
+        backward = folder / BACKWARD
+        return (
+            resume_run(backward, device) if backward.exists() else create_backward(folder, device)
+        )
+    if progress.is_finished(training.steps):
+        raise CheckpointError(
+            f"{folder} is finished, at step {progress.step:,} of {training.steps:,}; to train "
+            f"longer, start anew with --recipe {folder / RECIPE} and more --steps."
+        )
+    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
+    run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
+    run.restore(tensors, progress)
+    return Prepared(run, tokenizer, None, ())
+
+
+def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig, Progress]:
+    """The settings and the progress of a saved run.
+
+    Raises:
+        CheckpointError: another version of charlm saved it, which knew other settings.
+    """
+    kinds = {"training": TrainingConfig, "progress": Progress}
+    unknown = [
+        name
+        for part, kind in kinds.items()
+        for name in kept[part]
+        if name not in setting_names(kind)
+    ]
+    if unknown:
+        raise CheckpointError(
+            f"the state in {folder} has {', '.join(unknown)}, which this charlm does not know; "
+            "resume with the charlm that trained it."
+        )
+    return TrainingConfig(**kept["training"]), Progress(**kept["progress"])
+
+
+def create_backward(folder: Path, device: torch.device) -> Prepared:
+    """The backward half of a run in both directions, whose forward half is done.
+
+    It is a checkpoint within the checkpoint, over the same vocabulary, of the same shape, trained
+    in the same way for as many steps.
+
+    Raises:
+        CheckpointError: the forward half is not done, or its state or its corpus is gone.
+        StorageError: the folder cannot be written.
+    """
+    forward = load_checkpoint(folder, device)
+    training, progress = read_settled(folder, json.loads(load_state(folder)[1]))
+    assert forward.config.corpus.direction == "both" and progress.is_finished(training.steps)
+    config, tokenizer = forward.config, forward.tokenizer
+    config = replace(config, corpus=replace(config.corpus, direction="backward"))
+    vectors = find_vectors({"embeddings": training.embeddings}, tokenizer)
+    model = new_model(config.model, training, vectors)
+    recipe = Recipe(config.corpus, config.text, config.model, training)
+    create_checkpoint(folder / BACKWARD, config, tokenizer, model, recipe.to_toml())
+    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
+    save_frequencies(folder / BACKWARD, count_ids(train, tokenizer.vocab_size))
+    run = assemble(folder / BACKWARD, config, tokenizer, model.to(device), training, train, valid)
+    note = f"now the backward half, in {run.folder}: {training.steps:,} steps as before."
+    return Prepared(run, tokenizer, None, (note,))
