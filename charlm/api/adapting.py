@@ -34,7 +34,7 @@ from charlm.evaluation import (
     tune,
 )
 from charlm.settings import pick
-from charlm.training import find_part
+from charlm.training import find_part, lengths_from
 
 TUNING_TOKENS = 20_000  # of the validation part, its first
 GRADIENT_STREAMS, GRADIENT_BPTT = 32, 20
@@ -94,12 +94,25 @@ def adapt(checkpoint: Checkpoint, adaptation: Adaptation) -> Predictor:
 
     Raises:
         CheckpointError: dynamic evaluation needs the training text, and it is gone.
+        ConfigError: the model foretells lengths, of which a cache knows nothing.
     """
+    if adaptation.cache is not None:
+        check_cache(checkpoint)
     network: HiddenReader = NetworkPredictor(checkpoint.model)
     if adaptation.dynamic is not None:
         sizes = gradient_sizes(checkpoint)
         network = DynamicNetwork(checkpoint.model, sizes, adaptation.dynamic)
     return network if adaptation.cache is None else CachedPredictor(network, adaptation.cache)
+
+
+def check_cache(checkpoint: Checkpoint) -> None:
+    """A cache goes by hidden vectors alone.
+
+    Raises:
+        ConfigError: the model foretells lengths.
+    """
+    if checkpoint.config.model.stop_by == "length":
+        raise ConfigError("a cache remembers words, not lengths; leave out --cache.")
 
 
 def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
@@ -121,6 +134,7 @@ def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
         bptt=GRADIENT_BPTT,
         start_id=tokenizer.start_id,
         independent_frames=config.corpus.independent_frames,
+        lengths_from=lengths_from(config.model.stop_by, tokenizer),
     )
     sizes = measure_gradients(checkpoint.model, windows)
     with suppress(StorageError):  # someone else's folder: then they are measured each time

@@ -39,7 +39,7 @@ from charlm.evaluation import (
     sentence_nats,
 )
 from charlm.evaluation import read_text as read_tokens
-from charlm.training import find_part
+from charlm.training import find_part, lengths_from
 
 RULES = 1  # of counting; a fingerprint names them
 
@@ -95,6 +95,8 @@ class Evaluator:
         check_label(checkpoint)
         if context == "stream" and checkpoint.config.labels:
             raise ConfigError("texts with labels are no stream; leave out --context stream.")
+        if context == "stream" and checkpoint.config.model.stop_by == "length":
+            raise ConfigError("a length is foretold of each frame; leave out --context stream.")
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.predictor: Predictor = predictor or NetworkPredictor(checkpoint.model)
@@ -104,6 +106,7 @@ class Evaluator:
             vocab_size=self.tokenizer.vocab_size,
             context=context or ("frame" if corpus.independent_frames else "stream"),
             device=checkpoint.model.device,
+            lengths_from=lengths_from(checkpoint.config.model.stop_by, self.tokenizer),
         )
         self.direction = corpus.reads
         self._follow = follow
@@ -255,6 +258,13 @@ class Evaluator:
         """What is read before a sentence of its own."""
         start, mark = self.tokenizer.start_id, self._line_break
         return (start,) if mark is None else (start, mark)
+
+    def begin(self, num_tokens: int) -> tuple[int, ...]:
+        """The same before a sentence of so many tokens, for models that are told how many."""
+        first, *rest = self.beginning
+        if self.reading.lengths_from is not None:
+            first = self.reading.lengths_from + num_tokens
+        return (first, *rest)
 
     def _sentence(self, ids: Ids) -> NDArray[np.int64]:
         mark = self._line_break

@@ -16,6 +16,7 @@ BLANK = re.compile("_{3,}")
 BLANK_TOKENS = {"word": 1, "bpe": 4, "char": 12, "byte": 12}  # at most, where nobody says
 
 Ids = tuple[int, ...]
+SPACE = tuple(b" ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ class Filler:
         barred = (tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id)
 
         def propose(number: int, left: Ids, right: Ids) -> list[Ids]:
-            forward, backward = (evaluator.beginning for evaluator in self._evaluators)
+            size = len(left) + len(right) + 1  # for models that are told: they rank exactly later
+            forward, backward = (evaluator.begin(size) for evaluator in self._evaluators)
             prompts = (*forward, *left), (*backward, *right[::-1])
-            found = propose_both_ways(self._halves, prompts, barred, config)
-            return [filling for filling in found if blanks.fits(number, filling)]
+            begins_not = blanks.begins_not(number)
+            return propose_both_ways(self._halves, prompts, barred, config, begins_not)
 
         found = fill_blanks(blanks.parts, propose, self.log_probs, config)
         log_probs = np.array([filled.log_prob for filled in found])
@@ -95,11 +97,15 @@ class Blanks:
         ]
         self.parts: list[Ids] = [tuple(tokenizer.encode(part)) for part in trimmed]
 
-    def fits(self, number: int, filling: Ids) -> bool:
-        """Whether a filling begins with a space where one is due, and nowhere else."""
+    def begins_not(self, number: int) -> list[int]:
+        """Tokens with which the filling of a blank may not begin: a space where none is due.
+
+        And where one is due, all that begin without.
+        """
         if self._tokenizer.level != "bpe":
-            return True
-        return self._tokenizer.decode(filling[:1]).startswith(" ") == self._spaced[number]
+            return []
+        spellings = self._tokenizer.spellings()
+        return [i for i, s in enumerate(spellings) if (s[:1] == SPACE) != self._spaced[number]]
 
     def write(self, fillings: Sequence[Ids]) -> tuple[str, tuple[str, ...]]:
         """The text without blanks, and what each of them holds."""

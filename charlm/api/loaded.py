@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlm.api.adapting import Adaptation, adapt, remembered
+from charlm.api.adapting import Adaptation, adapt, check_cache, remembered
 from charlm.api.evaluating import Evaluator, Follow
 from charlm.api.filling import BLANK_TOKENS, Filler, Filling, check_blank
 from charlm.api.labels import check_label, under_labels
+from charlm.api.lengths import find_lengths
 from charlm.api.scoring import By, Surprisal, score_text
 from charlm.api.two_sided import TwoSidedEvaluator
 from charlm.api.writing import Generation, Piece, Writer
@@ -181,7 +182,8 @@ class LoadedModel:
             ConfigError: it names tokens that the model does not know, or the model needs a label.
         """
         check_label(self.checkpoint)
-        return Writer(self._steps, self.tokenizer, config, self.direction)
+        lengths = find_lengths(self.model)
+        return Writer(self._steps, self.tokenizer, config, self.direction, lengths)
 
     def with_cache(self, **settings: Any) -> "LoadedModel":
         """The same model with a neural cache: what a text holds already comes again more easily.
@@ -194,6 +196,7 @@ class LoadedModel:
             ConfigError: a setting is unknown, of another type or out of range.
         """
         check_known(CacheConfig, settings, "the cache")
+        check_cache(self.checkpoint)
         context = self.evaluator().reading.context
         adaptation = remembered(self.checkpoint, None, pick(CacheConfig, settings), context)
         return LoadedModel(self.checkpoint, adaptation.cache)

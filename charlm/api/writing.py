@@ -8,6 +8,7 @@ from itertools import groupby, islice
 import numpy as np
 import torch
 
+from charlm.api.lengths import Lengths, find_lengths
 from charlm.api.rules import token_rules
 from charlm.api.streams import BackwardStream, ForwardStream, TextStream
 from charlm.data import Direction
@@ -28,6 +29,8 @@ from charlm.device import arithmetic
 from charlm.errors import ConfigError
 from charlm.model import StepModel
 from charlm.text import Tokenizer
+
+LENGTH = -1  # no token: what the randomness of lengths begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ class Writer:
         tokenizer: Tokenizer,
         config: DecodingConfig,
         direction: Direction = "forward",
+        lengths: Lengths | None = None,
     ) -> None:
+        self._lengths = lengths
         self._model, self._tokenizer, self.config = model, tokenizer, config
         self._backward = direction == "backward"
         # Finds mistakes before anything is written.
@@ -122,6 +127,7 @@ class Writer:
         """The texts that beam or exhaustive search finds, or different samples, best first."""
         ids, stream = self._read(prompt)
         rules = self._search_rules(stream)
+        ids = self._begin(ids)
         match self.config.mode:
             case "exhaustive":
                 found = exhaustive_search(self._model, ids, self.config, rules)
@@ -146,7 +152,7 @@ class Writer:
     def beam_steps(self, prompt: str) -> Iterator[BeamStep]:
         """How a beam search goes."""
         ids, stream = self._read(prompt)
-        return beam_steps(self._model, ids, self.config, self._search_rules(stream))
+        return beam_steps(self._model, self._begin(ids), self.config, self._search_rules(stream))
 
     def choices(self, generation: Generation, alternatives: int) -> tuple[Choice, ...]:
         """Each token of a text, with the most probable ones at its place.
@@ -158,7 +164,7 @@ class Writer:
         spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
         choices: list[Choice] = []
         with arithmetic():
-            logits, state = read_prompts(self._model, [ids])
+            logits, state = read_prompts(self._model, [self._begin(ids)])
             for place, token in enumerate(generation.tokens, 1):
                 log_probs = logits[0].cpu().double().log_softmax(-1)
                 best = log_probs.topk(min(alternatives, len(log_probs)))
@@ -183,7 +189,7 @@ class Writer:
         going = set(range(len(jobs)))
         steps = generate_tokens(
             self._model,
-            [read[prompt][0] for prompt, _ in jobs],
+            [self._begin(read[prompt][0], seed, number) for prompt, number in jobs],
             self.config,
             self._rules,
             generators=[sample_generator(seed, number, read[prompt][0]) for prompt, number in jobs],
@@ -215,6 +221,19 @@ class Writer:
         if self._backward:
             return [start, *reversed(ids)], BackwardStream(self._tokenizer, ids, self.config)
         return [start, *ids], ForwardStream(self._tokenizer.decoder_after(prompt), self.config)
+
+    def _begin(self, ids: list[int], seed: int | None = None, number: int = 0) -> list[int]:
+        """A prompt that tells how long the text will be, if the model wants to know.
+
+        Sample `number` under a seed has a length drawn for it; without a seed, or where nothing is
+        drawn, it is the most probable one.
+        """
+        if self._lengths is None:
+            return ids
+        least = len(ids) - 1 + self.config.min_new_tokens
+        if seed is None or self.config.mode != "sampling":
+            return [self._lengths.likeliest(least), *ids[1:]]
+        return [self._lengths.draw(least, sample_seed(seed, number, [LENGTH, *ids])), *ids[1:]]
 
     def _read_hypothesis(self, prompt: str, stream: TextStream, found: Hypothesis) -> Generation:
         text, tokens = read_tokens(stream.copy(), found.tokens), found.tokens
@@ -285,7 +304,8 @@ def sample_text(
     seed: int,
 ) -> str:
     """One text by a model as it is at the moment, without a prompt."""
-    pieces = Writer(model, tokenizer, config, direction).sample([""], seed, 1)
+    lengths = find_lengths(model)
+    pieces = Writer(model, tokenizer, config, direction, lengths).sample([""], seed, 1)
     return "".join(piece.text for piece in pieces)
 
 

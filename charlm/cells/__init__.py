@@ -12,7 +12,7 @@ from charlm.cells.dropout import (
     locked_dropout,
     weight_dropout,
 )
-from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot, as_inputs
+from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot, Part, as_inputs
 from charlm.cells.jordan import JordanCell
 from charlm.cells.layer import RecurrentLayer
 from charlm.cells.stack import (
@@ -40,6 +40,7 @@ __all__ = [
     "LockedDropout",
     "Lookup",
     "OneHot",
+    "Part",
     "RecurrentCell",
     "RecurrentLayer",
     "RecurrentStack",

@@ -124,10 +124,10 @@ SoftmaxCutoffs = Annotated[
 ]
 
 StopBy = Annotated[
-    Literal["symbol", "halt"] | None,
+    Literal["symbol", "halt", "length"] | None,
     model(
-        help="What ends a text: <stop> among the symbols, or a unit of its own that halts. "
-        "Default: symbol."
+        help="What ends a text: <stop> among the symbols, a unit of its own that halts, or a "
+        "length that is foretold. Default: symbol."
     ),
 ]
 

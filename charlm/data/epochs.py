@@ -131,6 +131,7 @@ def make_epochs(
     bptt: int,
     start_id: int,
     independent_frames: bool,
+    lengths_from: int | None = None,
     variable_bptt: bool = False,
     partial_shuffle: bool = False,
     seed: int = 1,
@@ -164,5 +165,6 @@ def make_epochs(
             bptt=bptt,
             start_id=start_id,
             independent_frames=independent_frames,
+            lengths_from=lengths_from,
         )
     )

@@ -29,10 +29,29 @@ class FrameWindows:
     is a target.
     """
 
-    def __init__(self, tokens: Tokens, *, batch_size: int, bptt: int, start_id: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        batch_size: int,
+        bptt: int,
+        start_id: int,
+        lengths_from: int | None = None,
+    ) -> None:
+        """Share the frames out among the streams.
+
+        Args:
+            tokens: of the text.
+            batch_size: streams.
+            bptt: tokens a window, at most.
+            start_id: `<start>`.
+            lengths_from: a frame of n symbols begins with this id plus n in place of `<start>`;
+                None: it does not tell its length.
+        """
         self._tokens = tokens
         self._bptt = bptt
         self._start_id = start_id
+        self._lengths_from = lengths_from
         counts = np.zeros(batch_size, dtype=np.int64)  # windows of each stream
         blocks, done = [], 0
         for starts, ends in find_frames(tokens, start_id):
@@ -56,7 +75,8 @@ class FrameWindows:
     def __getitem__(self, index: int) -> Window:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        begins, lengths = np.array([self._place(b, index) for b in range(len(self._found))]).T
+        places = np.array([self._place(b, index) for b in range(len(self._found))])
+        begins, lengths, totals = places.T
         time = np.arange(max(lengths.max(), 1))
         padding = time >= lengths[:, None]
         positions = np.where(padding, 0, begins[:, None] + time)
@@ -64,13 +84,16 @@ class FrameWindows:
         targets = self._tokens[np.where(padding, 0, positions + 1)].astype(np.int64)
         targets[padding] = NOT_PREDICTED
         labels = self._tokens.labels(begins) if isinstance(self._tokens, JoinedTokens) else None
-        return Window(inputs, targets, inputs[:, 0] == self._start_id, labels)
+        fresh = inputs[:, 0] == self._start_id
+        if self._lengths_from is not None:
+            inputs[fresh, 0] = self._lengths_from + totals[fresh]
+        return Window(inputs, targets, fresh, labels)
 
     def _place(self, stream: int, index: int) -> NDArray[np.int64]:
-        """Begin and length of a window; a stream that has ended has empty ones."""
+        """Begin and length of a window, symbols of its frame; none where a stream has ended."""
         number = self._firsts[stream] + index
         if number >= self._firsts[stream + 1]:
-            return np.zeros(2, dtype=np.int64)
+            return np.zeros(3, dtype=np.int64)
         block, within = divmod(int(number), BLOCK)
         if self._found[stream][0] != block:
             self._found[stream] = block, self._read_block(block)
@@ -78,7 +101,10 @@ class FrameWindows:
         return place
 
     def _read_block(self, block: int) -> NDArray[np.int64]:
-        """Begins and lengths of its windows, (up to `BLOCK`, 2)."""
+        """Of each of its windows begin, length and symbols of the frame: (up to `BLOCK`, 3).
+
+        Of a frame that goes on from another block those symbols are counted that are left.
+        """
         begin, end = self._blocks[block : block + 2]
         inside = begin + 1 + np.flatnonzero(self._tokens[begin + 1 : end] == self._start_id)
         starts = np.append(begin, inside)
@@ -90,10 +116,11 @@ class FrameWindows:
         frame = np.repeat(np.arange(len(starts)), num_windows)
         first = num_windows.cumsum() - num_windows
         done = (np.arange(len(frame)) - first[frame]) * self._bptt
-        return np.stack([starts[frame] + done, np.minimum(lengths[frame] - done, self._bptt)], 1)
+        own = np.minimum(lengths[frame] - done, self._bptt)
+        return np.stack([starts[frame] + done, own, lengths[frame] - 1], 1)
 
 
-NO_PLACES = np.zeros((0, 2), dtype=np.int64)
+NO_PLACES = np.zeros((0, 3), dtype=np.int64)
 
 
 def find_frames(

@@ -24,9 +24,20 @@ def make_windows(
     bptt: int,
     start_id: int,
     independent_frames: bool,
+    lengths_from: int | None = None,
 ) -> Windows:
-    """The windows of a text: one stream of frames, or each frame by itself."""
+    """The windows of a text: one stream of frames, or each frame by itself, with its length.
+
+    The arguments are those of `FrameWindows`.
+    """
     if independent_frames:
-        return FrameWindows(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)
+        return FrameWindows(
+            tokens,
+            batch_size=batch_size,
+            bptt=bptt,
+            start_id=start_id,
+            lengths_from=lengths_from,
+        )
+    assert lengths_from is None
     assert isinstance(tokens, np.ndarray)  # texts of several labels are no stream
     return StreamWindows(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)

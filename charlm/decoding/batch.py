@@ -29,7 +29,9 @@ class Batch:
         rules: Rules,
     ) -> None:
         self.model = model
-        self.constraints = Constraints(config, rules, prompts)
+        # A length that is told in place of `<start>` is no token.
+        tokens = [[token for token in p if token < rules.vocab_size] for p in prompts]
+        self.constraints = Constraints(config, rules, tokens)
         with arithmetic():
             self.logits, self._state = read_prompts(model, prompts)
 

@@ -41,7 +41,9 @@ class Constraints:
         if config.repetition_penalty != 1:
             self._seen = torch.zeros(len(prompts), rules.vocab_size)
             for row, prompt in zip(self._seen, prompts, strict=True):
-                row += torch.bincount(torch.tensor(prompt), minlength=rules.vocab_size)
+                row += torch.bincount(
+                    torch.tensor(prompt, dtype=torch.long), minlength=rules.vocab_size
+                )
         if config.presence_penalty or config.frequency_penalty:
             self._new = torch.zeros(len(prompts), rules.vocab_size)
         if config.no_repeat_ngram_size:

@@ -16,7 +16,7 @@ from charlm.decoding.batch import read_prompts
 from charlm.decoding.beam import best_entries
 from charlm.device import arithmetic
 from charlm.errors import ConfigError
-from charlm.model import StepModel, select_state
+from charlm.model import State, StepModel, select_state
 
 Ids = tuple[int, ...]
 Propose = Callable[[int, Ids, Ids], list[Ids]]
@@ -121,6 +121,7 @@ def propose_both_ways(
     prompts: tuple[Ids, Ids],
     barred: Sequence[int],
     config: FillingConfig,
+    begins_not: Sequence[int] = (),
 ) -> list[Ids]:
     """What models propose for a blank that they come upon from both sides.
 
@@ -129,35 +130,68 @@ def propose_both_ways(
         prompts: what each has read when it comes to the blank.
         barred: tokens that fill no blank.
         config: how many and how long.
+        begins_not: tokens with which no filling begins.
     """
-    proposals: dict[Ids, None] = {}
     with arithmetic():
         begun = [read_prompts(m, [p]) for m, p in zip(models, prompts, strict=True)]
-        first = [allowed(logits, barred) for logits, _ in begun]
+        ahead, behind = (allowed(logits, barred) for logits, _ in begun)
+        ahead = bar(ahead, begins_not)
         # A single token is proposed by both together, too: neither may think of it by itself.
-        proposals |= {
-            (token,): None for _, token in best_entries(first[0] + first[1], config.width)
-        }
-        for backward, model in enumerate(models):
-            state = begun[backward][1]
-            totals = first[backward]
-            rows: list[Ids] = [()]
-            for length in range(1, config.max_blank_tokens + 1):
-                entries = best_entries(totals, config.width)
-                places = [divmod(place, totals.shape[1]) for _, place in entries]
-                rows = [(*rows[row], token) for row, token in places]
-                proposals |= {row[::-1] if backward else row: None for row in rows}
-                if length < config.max_blank_tokens:
-                    chosen = torch.tensor(places).T
-                    state = select_state(state, chosen[0].to(state[0][0].device))
-                    logits, state = model.step(chosen[1].to(state[0][0].device), state)
-                    so_far = torch.tensor([total for total, _ in entries], dtype=torch.float64)
-                    totals = allowed(logits, barred) + so_far.unsqueeze(1)
-    return list(proposals)
+        together = best_entries(ahead + behind, config.width)
+        forward = grow(models[0], begun[0][1], ahead, barred, config, ())
+        backward = grow(models[1], begun[1][1], behind, barred, config, begins_not)
+    proposals = [(token,) for _, token in together] + forward + [row[::-1] for row in backward]
+    return list(dict.fromkeys(proposals))
+
+
+def grow(
+    model: StepModel,
+    state: State,
+    totals: Tensor,
+    barred: Sequence[int],
+    config: FillingConfig,
+    ends_not: Sequence[int],
+) -> list[Ids]:
+    """The most probable rows of tokens of each length, from a state.
+
+    Args:
+        model: goes on.
+        state: it goes on from, of one row.
+        totals: log P of the first token, (1, vocab_size).
+        barred: tokens that are in no row.
+        config: how many of each length, and how long.
+        ends_not: tokens that end no row, though longer ones may go on from them.
+    """
+    found: list[Ids] = []
+    rows: list[Ids] = [()]
+    device = state[0][0].device
+    for length in range(1, config.max_blank_tokens + 1):
+        whole = best_entries(bar(totals, ends_not), config.width)
+        found += [extend(rows, place, totals.shape[1]) for _, place in whole]
+        if length == config.max_blank_tokens:
+            break
+        entries = best_entries(totals, config.width)
+        before, tokens = torch.tensor([divmod(p, totals.shape[1]) for _, p in entries]).T
+        rows = [extend(rows, place, totals.shape[1]) for _, place in entries]
+        logits, state = model.step(tokens.to(device), select_state(state, before.to(device)))
+        so_far = torch.tensor([total for total, _ in entries], dtype=torch.float64)
+        totals = allowed(logits, barred) + so_far.unsqueeze(1)
+    return found
+
+
+def extend(rows: Sequence[Ids], place: int, vocab_size: int) -> Ids:
+    """A row and the token that a place among (rows, vocab_size) stands for."""
+    row, token = divmod(place, vocab_size)
+    return (*rows[row], token)
 
 
 def allowed(logits: Tensor, barred: Sequence[int]) -> Tensor:
     """Log P of each token that may be written; barred ones keep their share, unused."""
-    log_probs = logits.cpu().double().log_softmax(-1)
-    log_probs[:, list(barred)] = -torch.inf
-    return log_probs
+    return bar(logits.cpu().double().log_softmax(-1), barred)
+
+
+def bar(log_probs: Tensor, tokens: Sequence[int]) -> Tensor:
+    """The same with tokens that never come."""
+    barred = log_probs.clone()
+    barred[:, list(tokens)] = -torch.inf
+    return barred

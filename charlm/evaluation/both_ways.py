@@ -70,9 +70,19 @@ def read_both_ways(
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             mirrored = turned[len(tokens) - end : len(tokens) - start]
             if end - start > 2:
-                yield from read_stretch(models, tokens[start:end], mirrored, reading)
+                ahead, behind = (told(t, reading) for t in (tokens[start:end], mirrored))
+                yield from read_stretch(models, ahead, behind, reading)
             else:  # nothing but its ends
                 yield from read_text(models.forward, tokens[start:end], reading)
+
+
+def told(frame: Tokens, reading: Reading) -> Tokens:
+    """A frame that begins with its length, if the models are to know it."""
+    if reading.lengths_from is None:
+        return frame
+    wide = frame.astype(np.int64)
+    wide[0] = reading.lengths_from + len(frame) - 2
+    return wide
 
 
 def read_stretch(

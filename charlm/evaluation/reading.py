@@ -30,6 +30,7 @@ class Reading:
     context: Context
     device: torch.device
     details: bool = False  # entropy and rank too
+    lengths_from: int | None = None  # as of `charlm.data.FrameWindows`
     ending_ids: tuple[int, ...] = ()  # with details: whose joint probability is `ending`, if any
 
     def window(self, predictor: Predictor, rows: int = 1) -> int:
@@ -116,6 +117,8 @@ def read_batch(
         for row, frame in enumerate(frames[:rows]):
             part = frame[begin : begin + time + 1]
             inputs[row, : len(part) - 1], targets[row, : len(part) - 1] = part[:-1], part[1:]
+        if begin == 0 and reading.lengths_from is not None:
+            inputs[:, 0] = reading.lengths_from + lengths - 1
         with exact_float32(reading.device):
             wanted = as_tensor(targets, reading)
             predictions, state = predictor.predict(as_tensor(inputs, reading), wanted, state)

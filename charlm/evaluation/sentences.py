@@ -36,7 +36,8 @@ def sentence_nats(
     shared = shared_beginnings(ranked)
     total = sum(len(sentence) - 1 for sentence in ranked)
     distinct = total - sum(max(length - 1, 0) for length in shared)
-    if predictor.max_rows != 1 and distinct < WORTH_SHARING * total:
+    may_share = predictor.max_rows != 1 and reading.lengths_from is None  # which differ
+    if may_share and distinct < WORTH_SHARING * total:
         found = read_shared(predictor, ranked, shared, reading)
     else:
         found = read_apart(predictor, ranked, reading)

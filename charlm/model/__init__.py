@@ -17,6 +17,7 @@ from charlm.model.language_model import (
     LanguageModel,
     StepModel,
 )
+from charlm.model.length import LengthHead
 from charlm.model.stepping import fastest_steps
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ChunkModel",
     "HiddenStepModel",
     "LanguageModel",
+    "LengthHead",
     "ModelConfig",
     "PartCount",
     "State",

@@ -5,11 +5,12 @@ from typing import Literal, get_args
 
 from charlm.cells import CELLS, CellName, ConnectionName, JordanCell
 from charlm.errors import ConfigError
+from charlm.model.length import SCALES
 
 EmbeddingName = Literal["learned", "one-hot"]
 SoftmaxName = Literal["full", "adaptive"]
 LabelName = Literal["state", "input", "both"]
-StopName = Literal["symbol", "halt"]
+StopName = Literal["symbol", "halt", "length"]
 CHOICES = {
     "cell": CellName,
     "embedding": EmbeddingName,
@@ -42,7 +43,7 @@ class ModelConfig:
     tie_embeddings: bool = True  # input and output share their matrix: Press & Wolf 2017
     softmax: SoftmaxName = "full"
     softmax_cutoffs: tuple[int, ...] = ()  # where adaptive softmax cuts ids: Grave et al. 2017
-    stop_by: StopName = "symbol"  # or a halting unit: Goodfellow et al. 2016, sec. 10.2.3
+    stop_by: StopName = "symbol"  # what ends a text: Goodfellow et al. 2016, sec. 10.2.3
     dropout: float = 0.2  # locked, on the output and, if hidden_dropout is None, between layers
     hidden_dropout: float | None = None  # locked, between layers
     input_dropout: float = 0.0  # locked, on the embedding's features
@@ -94,7 +95,7 @@ class ModelConfig:
             raise ConfigError(f"cell {self.cell} feeds the output back, into a single layer.")
         if self.softmax == "adaptive":
             raise ConfigError(f"cell {self.cell} feeds all outputs back; use --softmax full.")
-        if self.stop_by == "halt":
+        if self.stop_by != "symbol":
             raise ConfigError(f"cell {self.cell} feeds all outputs back; use --stop-by symbol.")
         if self.cell == "jordan" and self.transition_depth > 1:
             raise ConfigError("transition_depth has no effect on cell jordan: no state feeds back.")
@@ -141,8 +142,8 @@ class ModelConfig:
         cuts = self.softmax_cutoffs
         if self.softmax == "full" and cuts:
             raise ConfigError("softmax_cutoffs have no effect on a full softmax.")
-        if self.stop_by == "halt" and self.softmax == "adaptive":
-            raise ConfigError("stop_by halt needs a full softmax; add --softmax full.")
+        if self.stop_by != "symbol" and self.softmax == "adaptive":
+            raise ConfigError(f"stop_by {self.stop_by} needs a full softmax; add --softmax full.")
         most = self.vocab_size - NUM_SPECIALS
         if self.softmax == "adaptive" and (
             not cuts or list(cuts) != sorted(set(cuts)) or cuts[0] < 1 or cuts[-1] >= most
@@ -166,8 +167,8 @@ class ModelConfig:
             parts.append(f"{self.mogrifier_steps} mogrifier steps")
         if self.embedding == "one-hot":
             parts.append("one-hot")
-        if self.stop_by == "halt":
-            parts.append("halting unit")
+        if self.stop_by != "symbol":
+            parts.append({"halt": "halting unit", "length": "length foretold"}[self.stop_by])
         if self.label is not None:
             entered = {"state": "initial state", "input": "input", "both": "state and input"}
             parts.append(f"{self.num_labels} labels as {entered[self.label]}")
@@ -190,6 +191,7 @@ class ModelConfig:
     def input_sizes(self) -> tuple[int, ...]:
         """What comes into each layer."""
         first = self.embedding_size + (self.num_labels if self.sees_label else 0)
+        first += len(SCALES) if self.stop_by == "length" else 0
         below = (first, *self.layer_sizes[:-1])
         if self.connect != "skip":
             return below

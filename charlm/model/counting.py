@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from charlm.cells import CELLS
 from charlm.model.config import ModelConfig
+from charlm.model.length import length_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ def count_head(config: ModelConfig) -> list[PartCount]:
     size = 0 if config.tie_embeddings else config.output_size
     head = add_up("head", (config.vocab_size, size + 1))
     clusters, halts = len(config.softmax_cutoffs), int(config.stop_by == "halt")
-    size = config.output_size + 1
-    return [head, add_up("clusters", (clusters, size)), add_up("halting unit", (halts, size))]
+    size, ranges = config.output_size + 1, len(length_bounds()) - 1
+    foretold = add_up("lengths", (int(config.stop_by == "length"), ranges))
+    halting = add_up("halting unit", (halts, size))
+    return [head, add_up("clusters", (clusters, size)), halting, foretold]
 
 
 def add_up(part: str, *terms: tuple[int, ...]) -> PartCount:

@@ -18,18 +18,13 @@ from charlm.cells import State
 
 
 class Labels(nn.Module):
-    """The initial states of labels, if they have any, and their codes in the state.
-
-    A network that sees the code at every step carries it in its state, as what would be the state
-    of one layer more: (batch, num_labels).
-    """
+    """The initial states of labels, if they have any."""
 
     def __init__(
-        self, num_labels: int, state_sizes: Sequence[Sequence[int]], *, begins: bool, is_seen: bool
+        self, num_labels: int, state_sizes: Sequence[Sequence[int]], *, begins: bool
     ) -> None:
         """Say how many labels there are, and the sizes of what makes up each layer's state."""
         super().__init__()
-        self.is_seen = is_seen
         self._state_sizes = [tuple(sizes) for sizes in state_sizes]
         self.initial: nn.Parameter | None = None  # of all layers, side by side
         if begins:
@@ -44,11 +39,4 @@ class Labels(nn.Module):
             begun = (code @ self.initial).to(self.initial.dtype)  # whatever autocast makes of it
             parts = iter(begun.split(sizes, dim=1))
             state = tuple(tuple(next(parts) for _ in layer) for layer in self._state_sizes)
-        return (*state, (code,)) if self.is_seen else state
-
-    def split(self, state: State) -> tuple[State, Tensor | None]:
-        """The layers' states, and the code if it is among them."""
-        if not self.is_seen:
-            return state, None
-        *layers, (code,) = state
-        return tuple(layers), code
+        return state

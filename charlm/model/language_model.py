@@ -12,12 +12,14 @@ from torch.nn.functional import embedding, one_hot, pad
 
 from charlm.cells import (
     CELLS,
+    Dense,
     EmbeddingDropout,
     Held,
     JordanCell,
     LockedDropout,
     Lookup,
     OneHot,
+    Part,
     RecurrentLayer,
     RecurrentStack,
     State,
@@ -32,6 +34,7 @@ from charlm.model.config import NUM_SPECIALS, ModelConfig
 from charlm.model.halting import HaltingHead
 from charlm.model.head import SoftmaxHead
 from charlm.model.labels import Labels
+from charlm.model.length import LengthHead, begin_count, nearness, tokens_left
 from charlm.model.tied_rows import take_rows
 
 
@@ -98,6 +101,7 @@ class Body(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.vocab_size = config.vocab_size
+        self.start_id = config.vocab_size - NUM_SPECIALS
         self.is_tied = config.tie_embeddings
         self.embedding: nn.Embedding | None = None  # one-hot codes need none
         if config.embedding == "learned":
@@ -109,7 +113,8 @@ class Body(nn.Module):
         if config.label is not None:
             sizes = [(s,) * CELLS[config.cell].num_states for s in config.layer_sizes]
             begins = config.label in ("state", "both")
-            self.labels = Labels(config.num_labels, sizes, begins=begins, is_seen=config.sees_label)
+            self.labels = Labels(config.num_labels, sizes, begins=begins)
+        self.config = config
         self.embedding_dropout = EmbeddingDropout(config.embedding_dropout)
         self.input_dropout = LockedDropout(config.input_dropout)
         self.output_dropout = LockedDropout(config.dropout)
@@ -121,30 +126,48 @@ class Body(nn.Module):
 
     def activations(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """The last layer's output before and after its dropout, and the state."""
-        layers, code = self._split(state)
+        layers, code, count = self._split(state)
+        time, beside = tokens.shape[1], list[Part]()
+        if code is not None:
+            beside.append(Held(code, time))
+        if count is not None:
+            tokens, count = begin_count(tokens, count, self.vocab_size, self.start_id)
+            left = tokens_left(count, time)
+            beside.append(Dense(nearness(left)))
         embedded = self._embed(tokens)
-        if code is None:
-            raw, state = self.stack(embedded, layers)
-        else:
-            seen = (*as_inputs(embedded), Held(code, tokens.shape[1]))
-            raw, layers = self.stack(seen, layers)
-            state = (*layers, (code,))
-        return raw, self.output_dropout(raw), state
+        inputs = (*as_inputs(embedded), *beside) if beside else embedded
+        raw, layers = self.stack(inputs, layers)
+        hidden = self.output_dropout(raw)
+        if count is not None:
+            total = count[:, 1:].expand(-1, time)
+            hidden = torch.cat([hidden.to(left.dtype), left.unsqueeze(-1), total.unsqueeze(-1)], -1)
+            count = torch.cat([count[:, :1] - time, count[:, 1:]], 1)
+        extras = ((part,) for part in (code, count) if part is not None)
+        return raw, hidden, (*layers, *extras)
 
     def initial_state(self, batch_size: int, code: Tensor | None) -> State:
         """Zeros, or where labels of these codes begin: (batch, num_labels)."""
-        zeros = self.stack.initial_state(batch_size)
-        if self.labels is None:
-            return zeros
-        assert code is not None
-        return self.labels.begin(zeros, code)
+        state = self.stack.initial_state(batch_size)
+        if self.labels is not None:
+            assert code is not None
+            state = self.labels.begin(state, code)
+            if self.config.sees_label:
+                state = (*state, (code,))
+        if self.config.stop_by == "length":
+            state = (*state, (state[0][0].new_zeros(batch_size, 2),))
+        return state
 
     def output(self, state: State) -> Tensor:
         """The output for the last token before a state, (batch, output_size)."""
         return self.stack.output(self._split(state)[0])
 
-    def _split(self, state: State) -> tuple[State, Tensor | None]:
-        return (state, None) if self.labels is None else self.labels.split(state)
+    def _split(self, state: State) -> tuple[State, Tensor | None, Tensor | None]:
+        """The layers' states, the label's code and the count of tokens, where there are any."""
+        config, layers = self.config, state[: self.config.num_layers]
+        extras = iter(state[config.num_layers :])
+        code = next(extras)[0] if config.sees_label else None
+        count = next(extras)[0] if config.stop_by == "length" else None
+        return layers, code, count
 
     def _embed(self, tokens: Tensor) -> Tensor | Lookup | OneHot:
         """The embeddings of tokens, (batch, time, embedding_size), or few that they share."""
@@ -179,11 +202,11 @@ def make_embedding(vocab_size: int, size: int) -> nn.Embedding:
     return made
 
 
-def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead | HaltingHead:
-    """The softmax that is asked for, with a halting unit where one is."""
-    if config.stop_by == "halt":
-        stop_id = config.vocab_size - NUM_SPECIALS + 1
-        return HaltingHead(config.output_size, config.vocab_size, stop_id)
+def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead | HaltingHead | LengthHead:
+    """The softmax that is asked for, and what ends a text."""
+    if config.stop_by != "symbol":
+        kind = HaltingHead if config.stop_by == "halt" else LengthHead
+        return kind(config.output_size, config.vocab_size, config.vocab_size - NUM_SPECIALS + 1)
     if config.softmax == "adaptive":
         return AdaptiveHead(config.output_size, config.vocab_size, config.softmax_cutoffs)
     return SoftmaxHead(config.output_size, config.vocab_size)
@@ -307,6 +330,7 @@ PARTS = {
     r"head\.projection\..*": "head",
     r"head\.cluster_projection\..*": "clusters",
     r"head\.halt\..*": "halting unit",
+    r"head\.lengths": "lengths",
 }
 
 

@@ -24,7 +24,7 @@ from charlm.training.run import (
     WentBack,
 )
 from charlm.training.settle import model_shape
-from charlm.training.texts import find_corpus, find_part
+from charlm.training.texts import find_corpus, find_part, lengths_from
 from charlm.training.verdict import Verdict, judge
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "find_corpus",
     "find_part",
     "judge",
+    "lengths_from",
     "make_plan",
     "model_shape",
     "parse_time",

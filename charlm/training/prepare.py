@@ -30,7 +30,7 @@ from charlm.data import (
 )
 from charlm.device import free_memory, has_bfloat16
 from charlm.errors import ConfigError
-from charlm.model import LanguageModel, ModelConfig
+from charlm.model import LanguageModel, LengthHead, ModelConfig, StopName
 from charlm.settings import pick
 from charlm.text import TextConfig, Tokenizer, build_tokenizer
 from charlm.training.config import TrainingConfig
@@ -111,9 +111,12 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
     if vectors is not None:
         given = fit_to_vectors(given, vectors.size)
 
+    stop_by = given.get("stop_by", "symbol")
+    check_stop(stop_by, corpus.config)
+
     @cache  # those of independent frames are found by going through the text
     def epochs(training: TrainingConfig) -> Epochs:
-        return train_windows(train, tokenizer, corpus.config, training)
+        return train_windows(train, tokenizer, corpus.config, training, stop_by)
 
     facts = Facts(
         level=text.level,
@@ -155,6 +158,7 @@ def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared
         label_counts=count_frames(planned.train, tokenizer.start_id),
     )
     model = new_model(plan.model, plan.training, planned.vectors)
+    begin_with_lengths(model, planned.train, tokenizer.start_id)
     recipe = Recipe(corpus.config, planned.text, plan.model, plan.training)
     create_checkpoint(folder, config, tokenizer, model, recipe.to_toml())
     parts = planned.train, planned.valid
@@ -186,13 +190,22 @@ def assemble(
     valid: TokenFile,
 ) -> TrainingRun:
     """A run at its beginning, of parts that are all there."""
-    windows = train_windows(train, tokenizer, config.corpus, training)
+    stop_by = config.model.stop_by
+    windows = train_windows(train, tokenizer, config.corpus, training, stop_by)
     return TrainingRun(
         folder=folder,
         config=config,
         learner=Learner(model, windows, training),
-        valid=valid_windows(valid, tokenizer, config.corpus),
+        valid=valid_windows(valid, tokenizer, config.corpus, stop_by),
     )
+
+
+def begin_with_lengths(model: LanguageModel, train: TokenFile, start_id: int) -> None:
+    """Let a model that foretells lengths begin with those of the training text."""
+    if isinstance(model.head, LengthHead):
+        frames = find_frames(train.tokens, start_id)
+        lengths = np.concatenate([ends - starts - 2 for starts, ends in frames])
+        model.head.begin_with(torch.from_numpy(lengths))
 
 
 def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:
@@ -203,6 +216,18 @@ def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:
     for starts, _ in find_frames(text.tokens, start_id):
         counts += np.bincount(text.tokens.labels(starts), minlength=len(counts))
     return tuple(counts.tolist())
+
+
+def check_stop(stop_by: StopName, corpus: CorpusConfig) -> None:
+    """Lengths are told where frames begin.
+
+    Raises:
+        ConfigError: frames follow one another in a stream.
+    """
+    if stop_by == "length" and not corpus.independent_frames:
+        raise ConfigError(
+            "--stop-by length foretells how long each frame is; add --independent-frames."
+        )
 
 
 def refuse_validation_settings(given: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, RECIPE
 from charlm.settings import setting_names
 from charlm.training.config import TrainingConfig
-from charlm.training.prepare import Prepared, assemble, new_model
+from charlm.training.prepare import Prepared, assemble, begin_with_lengths, new_model
 from charlm.training.pretrained import find_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.run import Progress
@@ -88,9 +88,10 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
     config = replace(config, corpus=replace(config.corpus, direction="backward"))
     vectors = find_vectors({"embeddings": training.embeddings}, tokenizer)
     model = new_model(config.model, training, vectors)
+    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
+    begin_with_lengths(model, train, tokenizer.start_id)
     recipe = Recipe(config.corpus, config.text, config.model, training)
     create_checkpoint(folder / BACKWARD, config, tokenizer, model, recipe.to_toml())
-    train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
     save_frequencies(folder / BACKWARD, count_ids(train, tokenizer.vocab_size))
     run = assemble(folder / BACKWARD, config, tokenizer, model.to(device), training, train, valid)
     note = f"now the backward half, in {run.folder}: {training.steps:,} steps as before."

@@ -59,10 +59,10 @@ def min_steps(facts: Facts) -> int:
 def softmax(facts: Facts, cell: CellName, stop_by: StopName) -> dict[str, Any]:
     """Words are many and mostly rare: adaptive softmax pays. Other vocabularies are small.
 
-    What a Jordan network feeds back is all outputs, which only a full softmax computes; a halting
-    unit stands beside one.
+    What a Jordan network feeds back is all outputs, which only a full softmax computes; so do
+    other ways to stop than by a symbol.
     """
-    needs_all = stop_by == "halt" or cell in ("jordan", "elman-jordan")
+    needs_all = stop_by != "symbol" or cell in ("jordan", "elman-jordan")
     if facts.level != "word" or facts.vocab_size < MANY_WORDS or needs_all:
         return {"softmax": "full"}
     return adaptive_softmax(facts.vocab_size)

@@ -19,6 +19,7 @@ from charlm.data import (
     read_corpus,
 )
 from charlm.errors import CheckpointError, TextError
+from charlm.model import StopName
 from charlm.text import Tokenizer
 from charlm.training.config import TrainingConfig
 
@@ -28,7 +29,11 @@ VALID_WINDOW = 256
 
 
 def train_windows(
-    train: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig, training: TrainingConfig
+    train: TokenFile,
+    tokenizer: Tokenizer,
+    corpus: CorpusConfig,
+    training: TrainingConfig,
+    stop_by: StopName,
 ) -> Epochs:
     """The windows of all epochs."""
     return make_epochs(
@@ -40,10 +45,18 @@ def train_windows(
         variable_bptt=training.variable_bptt,
         partial_shuffle=training.partial_shuffle,
         seed=training.seed,
+        lengths_from=lengths_from(stop_by, tokenizer),
     )
 
 
-def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) -> Windows | None:
+def lengths_from(stop_by: StopName, tokenizer: Tokenizer) -> int | None:
+    """The id that tells a length of 0 to a model that is told lengths."""
+    return tokenizer.vocab_size if stop_by == "length" else None
+
+
+def valid_windows(
+    valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig, stop_by: StopName
+) -> Windows | None:
     """Parallel streams for the estimate while training; None where nothing is held out."""
     if len(valid) < 2:
         return None
@@ -59,6 +72,7 @@ def valid_windows(valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig) 
         bptt=VALID_WINDOW,
         start_id=tokenizer.start_id,
         independent_frames=corpus.independent_frames,
+        lengths_from=lengths_from(stop_by, tokenizer),
     )
 
 

@@ -124,6 +124,16 @@ def test_longer_proposals_of_the_backward_model_are_turned_round(halves):
     assert (int(logits[0, :SYMBOLS].argmax()), last) in found
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_no_filling_begins_as_it_may_not(halves, width):
+    config = FillingConfig(max_blank_tokens=3, width=width)
+    with torch.no_grad():
+        found = propose_both_ways(halves, ((START,), (START, 4, 3)), BARRED, config, [0, 1, 2])
+
+    assert found and {ids[0] for ids in found} <= {3, 4}
+    assert {len(ids) for ids in found} == {1, 2, 3}
+
+
 def test_marks_fill_no_blank(halves):
     config = FillingConfig(max_blank_tokens=2, width=50)
     with torch.no_grad():
