@@ -11,7 +11,7 @@ from charlm.cells.cell import LayerState, RecurrentCell
 from charlm.cells.dropout import WeightDropout
 from charlm.cells.gru import GRUCell
 from charlm.cells.inputs import Inputs, Lookup, OneHot, Part, as_inputs, dense, product
-from charlm.cells.lstm import LSTMCell
+from charlm.cells.lstm import LSTMCell, PeepholeLSTMCell
 from charlm.cells.recurrence import has_fast_recurrence, lstm_window
 from charlm.cells.rnn import ReluCell, TanhCell
 from charlm.cells.transition import Transition
@@ -68,7 +68,7 @@ class RecurrentLayer(nn.Module):
 
     def shares_inputs(self) -> bool:
         """Whether a `Lookup` is the faster way to name inputs, here and now."""
-        own = type(self.cell) is LSTMCell and self.transition is None
+        own = type(self.cell) in (LSTMCell, PeepholeLSTMCell) and self.transition is None
         return own and has_fast_recurrence(self.cell.weight_hh)
 
     def _run_own(
@@ -84,7 +84,8 @@ class RecurrentLayer(nn.Module):
                 inputs, index = weight.t().to(torch.bfloat16), code.index
             case _:
                 inputs = product(parts, weight).to(torch.bfloat16)
-        return lstm_window(inputs, index, weight_hh, bias, state)
+        peepholes = self.cell.weight_ch if isinstance(self.cell, PeepholeLSTMCell) else None
+        return lstm_window(inputs, index, weight_hh, bias, state, peepholes)
 
     def _run_fused(
         self, x: Tensor, weight_hh: Tensor, state: LayerState

@@ -34,7 +34,12 @@ def has_fast_recurrence(weight_hh: Tensor) -> bool:
 
 
 def lstm_window(
-    inputs: Tensor, index: Tensor | None, weight_hh: Tensor, bias: Tensor, state: LayerState
+    inputs: Tensor,
+    index: Tensor | None,
+    weight_hh: Tensor,
+    bias: Tensor,
+    state: LayerState,
+    peepholes: Tensor | None = None,
 ) -> tuple[Tensor, LayerState]:
     """Advance an LSTM by a window.
 
@@ -45,6 +50,7 @@ def lstm_window(
         weight_hh: (4 * hidden_size, hidden_size), float32.
         bias: (4 * hidden_size,), of both products, float32.
         state: hidden and cell, each (batch, hidden_size).
+        peepholes: (3, hidden_size), float32: how i, f and o see the cell, if they do.
 
     Returns:
         The hidden vectors, (batch, time, hidden_size) in bfloat16, and the state after the last.
@@ -59,8 +65,8 @@ def lstm_window(
         lowest, highest = index.aminmax()
         if lowest < 0 or highest >= len(inputs):
             raise IndexError(f"a token is not among the {len(inputs)} that are looked up")
-    tensors = (inputs, weight_hh, bias, *(part.float() for part in state))
-    keeps = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    tensors = (inputs, weight_hh, bias, *(part.float() for part in state), peepholes)
+    keeps = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     output, cell = LSTMWindow.apply(  # type: ignore[no-untyped-call]
         *tensors, index, (rows, time), keeps
     )
@@ -78,6 +84,7 @@ class LSTMWindow(torch.autograd.Function):
         bias: Tensor,
         hidden: Tensor,
         cell: Tensor,
+        peepholes: Tensor | None,
         index: Tensor | None,
         shape: tuple[int, int],
         keeps: bool,
@@ -103,12 +110,14 @@ class LSTMWindow(torch.autograd.Function):
             "inputs": inputs.contiguous(),
             "index": None if index is None else index.long().contiguous(),
             "bias": bias.contiguous(),
+            "peepholes": None if peepholes is None else peepholes.contiguous(),
             "first_hidden": hidden.contiguous(),
             "output": output,
             "last_cell": last_cell,
         }
         kernel.charlm_lstm_forward(kernel_argument(rows, time, size, tensors))
-        ctx.save_for_backward(index, weight_hh, hidden, cell, output, backwards, activations, cells)
+        kept = (output, backwards, activations, cells)
+        ctx.save_for_backward(index, weight_hh, hidden, cell, peepholes, *kept)
         ctx.inputs_shape = inputs.shape
         return output, last_cell
 
@@ -119,11 +128,13 @@ class LSTMWindow(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         kernel = load_lstm()
         assert kernel is not None
-        index, weight_hh, hidden, cell, output, backwards, activations, cells = ctx.saved_tensors
+        index, weight_hh, hidden, cell, peepholes, *kept = ctx.saved_tensors
+        output, backwards, activations, cells = kept
         rows, time, size = output.shape
         carried = to_panels(cell_gradient, activations.shape[1], activations.shape[2])
         gates = output.new_empty(rows, time, GATES * size)
         bias_gradient = cells.new_zeros(GATES * size)
+        peephole_gradient = None if peepholes is None else torch.zeros_like(peepholes)
         tensors = {
             "weights": backwards,
             "operand": output.new_zeros(2, activations[0].numel()),
@@ -134,6 +145,8 @@ class LSTMWindow(torch.autograd.Function):
             "cell_gradient": carried,
             "gate_gradient": gates,
             "bias_gradient": bias_gradient,
+            "peepholes": None if peepholes is None else peepholes.contiguous(),
+            "peephole_gradient": peephole_gradient,
         }
         kernel.charlm_lstm_backward(kernel_argument(rows, time, size, tensors))
         before = torch.cat([hidden.to(output.dtype).unsqueeze(1), output[:, :-1]], dim=1)
@@ -152,6 +165,7 @@ class LSTMWindow(torch.autograd.Function):
             bias_gradient,
             hidden_gradient,
             cell_before,
+            peephole_gradient,
             *(None, None, None),
         )
 

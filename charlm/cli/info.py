@@ -10,7 +10,7 @@ import typer
 from charlm.cli import options, settings
 from charlm.cli.predictors import describe
 from charlm.errors import CharlmError, ConfigError
-from charlm.location import WEIGHTS, find_checkpoint, list_checkpoints
+from charlm.location import BACKWARD, WEIGHTS, find_checkpoint, list_checkpoints
 
 USUAL_SIZE = 512  # units, where no width is given
 
@@ -89,6 +89,7 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     from charlm.checkpoint import load_checkpoint, read_adaptations, read_metrics
     from charlm.display.tables import show_fields
     from charlm.kernels import Speed, load_kernel, lstm_speed
+    from charlm.model import can_pack
 
     loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
     config, parts = loaded.config, loaded.model.parameters_by_part()
@@ -109,12 +110,15 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
         "corpus": ", ".join(config.corpus.paths),
         "tokens": f"{config.text.level}, {config.model.vocab_size:,} in the vocabulary",
         "frame": config.corpus.frame,
-        "read": config.corpus.direction,
+        "read": read_direction(loaded.folder, config.corpus.direction),
         "model": config.model.shape,
         "softmax": config.model.softmax,
         "regularised by": config.model.dropouts,
         "embeddings": "tied" if config.model.tie_embeddings else "not tied",
     }
+    if config.labels:
+        counted = zip(config.labels, config.label_counts, strict=True)
+        fields["labels"] = ", ".join(f"{label} ({count:,} texts)" for label, count in counted)
     if best is not None:
         fields["validation"] = (
             f"{best['valid_nats']:.4f} nats per token at step {best['step']:,} (estimate)"
@@ -122,9 +126,11 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     for name, tuned in [item for item in adaptations.items() if len(item[0].split()) == 2]:
         way, context = name.split()
         fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(tuned)}"
-    fields["writing"] = (
-        "compiled" if load_kernel() else "with torch: charlm was installed without a C compiler"
-    )
+    fields["writing"] = "compiled"
+    if load_kernel() is None:
+        fields["writing"] = "with torch: charlm was installed without a C compiler"
+    elif not can_pack(loaded.model):
+        fields["writing"] = "with torch: nothing is compiled for such a network"
     fields["training"] = {
         Speed.NONE: "with torch's kernels",
         Speed.VECTORS: "LSTMs in bfloat16 with charlm's own kernel (AVX-512)",
@@ -133,6 +139,14 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     fields["charlm"] = config.charlm_version
     show_fields(str(loaded.folder), fields)
     show_fields("parameters", {**parts, "all": sum(parts.values())})
+
+
+def read_direction(folder: Path, direction: str) -> str:
+    """In which direction, and where the other half is."""
+    if direction != "both":
+        return direction
+    there = (folder / BACKWARD).exists()
+    return f"both: backward in {folder / BACKWARD}" if there else "both: backward not trained yet"
 
 
 def list_all(as_json: options.Json = False) -> None:

@@ -29,6 +29,7 @@ typedef struct {
     const Half *inputs;   /* [any][gate][unit]: what inputs add to the gates */
     const int64_t *index; /* [row][time]: which of those; none if they are [row][time] themselves */
     const float *bias;    /* [gate][unit] */
+    const float *peepholes; /* [i, f, o][unit]: how gates see their unit's cell; none: they do not */
     const float *first_hidden; /* [row][unit] */
     Half *output;         /* [row][time][unit] */
     float *last_cell;     /* [row][unit] */
@@ -37,6 +38,7 @@ typedef struct {
     float *cell_gradient;        /* [panel][padded row][LANES]: of the last cell, then of the first */
     Half *gate_gradient;         /* [row][time][gate][unit] */
     float *bias_gradient;        /* [gate][unit] */
+    float *peephole_gradient;    /* [i, f, o][unit]; none where there are none */
 } Window;
 
 /* By which who calls can tell that it means the same. */
@@ -59,6 +61,7 @@ int charlm_lstm_window_bytes(void) { return sizeof(Window); }
 #define DEPTH 32 /* inputs of a tile */
 #define TILE (LANES * DEPTH)
 #define GATES 4 /* i, f, g, o, as in torch */
+#define PEEPHOLES 3 /* i, f, o */
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")))
@@ -260,6 +263,14 @@ static Half *operand_of(const Window *w, int turn, int depths, int row, int inpu
     return w->operand + (block + input / DEPTH) * TILE + row % LANES * DEPTH + input % DEPTH;
 }
 
+/* How a gate sees the cells of a panel; 0 where none does. */
+AVX512 static inline Lanes peephole(const Window *w, int gate, int panel) {
+    if (!w->peepholes)
+        return _mm512_setzero_ps();
+    const float *from = w->peepholes + gate * w->hidden_size + (size_t)panel * LANES;
+    return _mm512_maskz_loadu_ps(lanes_of_panel(w, panel), from);
+}
+
 /* The gates and the next state of a row, from what the last hidden vector adds to the gates. */
 AVX512 static void advance(const Window *w, int time, int panel, int row, Lanes sums[GATES]) {
     const int size = w->hidden_size, padded_rows = row_blocks(w) * LANES;
@@ -272,12 +283,14 @@ AVX512 static void advance(const Window *w, int time, int panel, int row, Lanes 
     for (int gate = 0; gate < GATES; gate++)
         sums[gate] += load_half(input + gate * size + unit, mask) +
                       _mm512_maskz_loadu_ps(mask, w->bias + gate * size + unit);
-    const Lanes i = sigmoid(sums[0]), f = sigmoid(sums[1]);
-    const Lanes g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
     float *cells = w->cells + (at + (keeps ? time * step : 0)) * LANES;
     const Lanes last = time == 0 ? _mm512_maskz_loadu_ps(mask, w->first_cell + row * size + unit)
                                  : _mm512_loadu_ps(keeps ? cells - step * LANES : cells);
+    const Lanes i = sigmoid(sums[0] + peephole(w, 0, panel) * last);
+    const Lanes f = sigmoid(sums[1] + peephole(w, 1, panel) * last);
+    const Lanes g = hyperbolic_tangent(sums[2]);
     const Lanes cell = f * last + i * g;
+    const Lanes o = sigmoid(sums[3] + peephole(w, 2, panel) * cell);
     const Lanes hidden = o * hyperbolic_tangent(cell);
     _mm512_storeu_ps(cells, cell);
     if (keeps) {
@@ -315,7 +328,7 @@ AVX512 static void advance_panel(const Window *w, Product *product, int time, in
 
 /* From the gradient of a row's hidden vector to that of its gates and of the cell before. */
 AVX512 static void retreat(const Window *w, int time, int panel, int row, Lanes hidden_gradient,
-                           Lanes bias_gradient[GATES]) {
+                           Lanes bias_gradient[GATES], Lanes peephole_gradient[PEEPHOLES]) {
     const int size = w->hidden_size, padded_rows = row_blocks(w) * LANES;
     const __mmask16 mask = lanes_of_panel(w, panel);
     const size_t unit = (size_t)panel * LANES, step = padded_rows * num_panels(w);
@@ -327,19 +340,25 @@ AVX512 static void retreat(const Window *w, int time, int panel, int row, Lanes 
     const float *cells = w->cells + (at + time * step) * LANES;
     const Lanes last = time == 0 ? _mm512_maskz_loadu_ps(mask, w->first_cell + row * size + unit)
                                  : _mm512_loadu_ps(cells - step * LANES);
-    const Lanes squashed = hyperbolic_tangent(_mm512_loadu_ps(cells));
+    const Lanes cell = _mm512_loadu_ps(cells), squashed = hyperbolic_tangent(cell);
     hidden_gradient +=
         load_half(w->output_gradient + ((size_t)row * w->time + time) * size + unit, mask);
     float *carried = w->cell_gradient + at * LANES;
-    const Lanes cell_gradient =
-        _mm512_loadu_ps(carried) + hidden_gradient * o * (one - squashed * squashed);
-    _mm512_storeu_ps(carried, cell_gradient * f);
+    const Lanes of_o = hidden_gradient * squashed * o * (one - o);
+    const Lanes cell_gradient = _mm512_loadu_ps(carried) +
+                                hidden_gradient * o * (one - squashed * squashed) +
+                                of_o * peephole(w, 2, panel);
     const Lanes gradients[GATES] = {
         cell_gradient * g * i * (one - i),
         cell_gradient * last * f * (one - f),
         cell_gradient * i * (one - g * g),
-        hidden_gradient * squashed * o * (one - o),
+        of_o,
     };
+    _mm512_storeu_ps(carried, cell_gradient * f + gradients[0] * peephole(w, 0, panel) +
+                                  gradients[1] * peephole(w, 1, panel));
+    peephole_gradient[0] += gradients[0] * last;
+    peephole_gradient[1] += gradients[1] * last;
+    peephole_gradient[2] += of_o * cell;
     Half *next = operand_of(w, time % 2, GATES * num_panels(w) * LANES / DEPTH, row, unit * GATES);
     Half *out = w->gate_gradient + ((size_t)row * w->time + time) * GATES * size + unit;
     for (int gate = 0; gate < GATES; gate++) {
@@ -350,10 +369,19 @@ AVX512 static void retreat(const Window *w, int time, int panel, int row, Lanes 
     }
 }
 
+/* Add a step's gradients of a panel to what there are of the whole window, [gate][unit]. */
+AVX512 static void add_up(const Window *w, float *gradient, int panel, const Lanes *own, int gates) {
+    const __mmask16 mask = lanes_of_panel(w, panel);
+    for (int gate = 0; gate < gates; gate++) {
+        float *to = gradient + gate * w->hidden_size + (size_t)panel * LANES;
+        _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, to) + own[gate]);
+    }
+}
+
 AVX512 static void retreat_pair(const Window *w, Product *product, int time, int panel) {
     const int depths = GATES * num_panels(w) * LANES / DEPTH, blocks = row_blocks(w);
     const Half *weights = w->weights + (size_t)panel * depths * TILE;
-    Lanes bias_gradient[2][GATES] = {0};
+    Lanes bias_gradient[2][GATES] = {0}, peephole_gradient[2][PEEPHOLES] = {0};
     Sums sums __attribute__((aligned(64)));
     for (int block = 0; block < blocks; block += 2) {
         const int together = blocks - block < 2 ? 1 : 2;
@@ -362,15 +390,14 @@ AVX512 static void retreat_pair(const Window *w, Product *product, int time, int
         for (int side = 0; side < 2; side++)
             for (int row = 0; row < together * LANES && block * LANES + row < w->rows; row++)
                 retreat(w, time, panel + side, block * LANES + row,
-                        _mm512_load_ps(sums[row / LANES][side][row % LANES]), bias_gradient[side]);
+                        _mm512_load_ps(sums[row / LANES][side][row % LANES]), bias_gradient[side],
+                        peephole_gradient[side]);
     }
-    for (int side = 0; side < 2; side++)
-        for (int gate = 0; gate < GATES; gate++) {
-            const __mmask16 mask = lanes_of_panel(w, panel + side);
-            float *to = w->bias_gradient + gate * w->hidden_size + (panel + side) * LANES;
-            _mm512_mask_storeu_ps(
-                to, mask, _mm512_maskz_loadu_ps(mask, to) + bias_gradient[side][gate]);
-        }
+    for (int side = 0; side < 2; side++) {
+        add_up(w, w->bias_gradient, panel + side, bias_gradient[side], GATES);
+        if (w->peepholes)
+            add_up(w, w->peephole_gradient, panel + side, peephole_gradient[side], PEEPHOLES);
+    }
 }
 
 /* -- a window ------------------------------------------------------------------------------ */

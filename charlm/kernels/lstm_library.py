@@ -29,9 +29,10 @@ class KernelWindow(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("rows", "time", "hidden_size")),
         *((name, ctypes.c_int32) for name in ("num_threads", "uses_tiles")),
         *((name, Address) for name in ("weights", "operand", "activations", "cells", "first_cell")),
-        *((name, Address) for name in ("inputs", "index", "bias", "first_hidden", "output")),
+        *((name, Address) for name in ("inputs", "index", "bias", "peepholes")),
+        *((name, Address) for name in ("first_hidden", "output")),
         *((name, Address) for name in ("last_cell", "output_gradient", "cell_gradient")),
-        *((name, Address) for name in ("gate_gradient", "bias_gradient")),
+        *((name, Address) for name in ("gate_gradient", "bias_gradient", "peephole_gradient")),
     )
 
 

@@ -18,6 +18,7 @@ from charlm.model.language_model import (
     StepModel,
 )
 from charlm.model.length import LengthHead
+from charlm.model.packed import can_pack
 from charlm.model.stepping import fastest_steps
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "State",
     "StepModel",
     "StopName",
+    "can_pack",
     "concat_states",
     "count_parameters",
     "default_cutoffs",

@@ -187,9 +187,10 @@ def test_dropping_weights_adds_none_and_renames_none(dropped):
 
 
 @needs_kernel
-def test_our_own_kernel_drops_weights_as_torch_does(new_cell):
+@pytest.mark.parametrize("cell", ["lstm", "lstm-peephole"])
+def test_our_own_kernel_drops_weights_as_torch_does(cell, new_cell):
     torch.manual_seed(0)
-    layer = RecurrentLayer(new_cell("lstm", 6, 40), weight_dropout=0.5).train()
+    layer = RecurrentLayer(new_cell(cell, 6, 40), weight_dropout=0.5).train()
     x, state, weight = torch.randn(3, 5, 6), layer.initial_state(3), torch.randn(3, 5, 40)
     outputs, gradients = [], []
     for autocast in (True, False):
@@ -224,5 +225,7 @@ def test_inputs_are_shared_only_by_an_lstm_where_our_own_kernel_runs(monkeypatch
     )
     kinds = [RecurrentLayer(new_cell(name, 3, 5, rounds)) for name, rounds in KINDS]
 
-    assert [layer.shares_inputs() for layer in kinds] == [kind == ("lstm", 0) for kind in KINDS]
-    assert len(asked) == 1 and asked[0] is kinds[KINDS.index(("lstm", 0))].cell.weight_hh
+    own = [("lstm", 0), ("lstm-peephole", 0)]
+    assert [layer.shares_inputs() for layer in kinds] == [kind in own for kind in KINDS]
+    expected = [kinds[KINDS.index(kind)].cell.weight_hh for kind in own]
+    assert all(a is b for a, b in zip(asked, expected, strict=True))

@@ -18,13 +18,15 @@ def speed(request, monkeypatch):
     monkeypatch.setattr(recurrence, "lstm_speed", lambda: request.param)
 
 
-def naive_lstm(inputs, weight_hh, bias, hidden, cell):
+def naive_lstm(inputs, weight_hh, bias, hidden, cell, peepholes=None):
     """Step by step in float32, as autograd differentiates it."""
     outputs = []
+    see_i, see_f, see_o = bias.new_zeros(3, 1) if peepholes is None else peepholes
     for x in inputs.unbind(1):
         i, f, g, o = (x + hidden @ weight_hh.t() + bias).chunk(4, -1)
+        i, f = i + see_i * cell, f + see_f * cell
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        hidden = o.sigmoid() * cell.tanh()
+        hidden = (o + see_o * cell).sigmoid() * cell.tanh()
         outputs.append(hidden)
     return torch.stack(outputs, 1), hidden, cell
 
@@ -43,13 +45,18 @@ def distance(x, expected):
     return float((x - expected).norm() / expected.norm().clamp(min=1e-3))
 
 
+@pytest.mark.parametrize("sees_cell", [False, True], ids=["plain", "peepholes"])
 @pytest.mark.parametrize(("batch", "time", "size"), SHAPES)
-def test_outputs_and_all_gradients_are_those_of_the_equations(batch, time, size):
+def test_outputs_and_all_gradients_are_those_of_the_equations(batch, time, size, sees_cell):
     inputs, weight_hh, bias, hidden, cell = problem = random_problem(batch, time, size)
     index = torch.arange(batch * time).view(batch, time)
+    own = [torch.randn(3, size).requires_grad_()] if sees_cell else []
+    problem += own
 
-    output, (last_hidden, last_cell) = lstm_window(inputs, index, weight_hh, bias, (hidden, cell))
-    expected = naive_lstm(inputs.float().view(batch, time, -1), weight_hh, bias, hidden, cell)
+    output, (last_hidden, last_cell) = lstm_window(
+        inputs, index, weight_hh, bias, (hidden, cell), *own
+    )
+    expected = naive_lstm(inputs.float().view(batch, time, -1), weight_hh, bias, hidden, cell, *own)
     found = (output, last_hidden, last_cell)
     weights = [torch.randn_like(t) for t in expected]
     gradients = [
