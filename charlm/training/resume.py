@@ -91,8 +91,8 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
     begin_with_lengths(model, train, tokenizer.start_id)
     recipe = Recipe(config.corpus, config.text, config.model, training)
+    save_frequencies(folder, count_ids(train, tokenizer.vocab_size))
     create_checkpoint(folder / BACKWARD, config, tokenizer, model, recipe.to_toml())
-    save_frequencies(folder / BACKWARD, count_ids(train, tokenizer.vocab_size))
     run = assemble(folder / BACKWARD, config, tokenizer, model.to(device), training, train, valid)
     note = f"now the backward half, in {run.folder}: {training.steps:,} steps as before."
     return Prepared(run, tokenizer, None, (note,))

@@ -84,7 +84,7 @@ def test_the_forward_half_is_what_writes_and_evaluates(both):
 
 
 def test_the_share_of_each_token_is_kept_for_both_sides_together(both):
-    counts = read_frequencies(both.backward.checkpoint.folder)
+    counts = read_frequencies(both.checkpoint.folder)
     train = both.evaluator().split("train").array
 
     assert counts.tolist() == np.bincount(train, minlength=both.tokenizer.vocab_size).tolist()
@@ -114,7 +114,7 @@ def test_each_token_is_scored_from_both_sides(both):
     tokenizer = both.tokenizer
     ids = [tokenizer.start_id, *tokenizer.encode(TEXT), tokenizer.stop_id]
     turned = turn(np.array(ids), np.array([], dtype=int), tokenizer).tolist()
-    counts = read_frequencies(both.backward.checkpoint.folder).double() + 1
+    counts = read_frequencies(both.checkpoint.folder).double() + 1
     counts[[tokenizer.start_id, tokenizer.stop_id]] = 0
 
     def after(lm, tokens):
