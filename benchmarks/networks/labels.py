@@ -52,7 +52,7 @@ def report(lm: charlm.LoadedModel, way: str) -> None:
         ]
         print(
             f"| {way} | {own} | {bits[0]:.4f} | {bits[1]:.4f} | {bits[1] / bits[0] - 1:+.1%} "
-            f"| {confusion.accuracy:.1%} of {confusion.num_texts:,} | {confusion.chance:.1%} |",
+            f"| {confusion.accuracy:.1%} of {confusion.num_frames:,} | {confusion.chance:.1%} |",
             flush=True,
         )
 

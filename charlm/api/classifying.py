@@ -25,7 +25,7 @@ from charlm.data import (
 )
 from charlm.errors import ConfigError, TextError
 from charlm.evaluation import join_scores
-from charlm.training import find_part
+from charlm.training import find_files
 
 Prior = Literal["corpus", "uniform"]
 
@@ -41,24 +41,24 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Texts by their own label (rows) and the one they were given (columns)."""
+    """Frames of texts by their own label (rows) and the one they were given (columns)."""
 
     labels: tuple[str, ...]
     counts: NDArray[np.int64]  # (labels, labels)
 
     @property
-    def num_texts(self) -> int:
+    def num_frames(self) -> int:
         return int(self.counts.sum())
 
     @property
     def accuracy(self) -> float:
         """The share that was given its own label."""
-        return float(np.trace(self.counts)) / max(1, self.num_texts)
+        return float(np.trace(self.counts)) / max(1, self.num_frames)
 
     @property
     def chance(self) -> float:
-        """What always giving the label of most texts would reach."""
-        return float(self.counts.sum(1).max(initial=0)) / max(1, self.num_texts)
+        """What always giving the most frequent label would reach."""
+        return float(self.counts.sum(1).max(initial=0)) / max(1, self.num_frames)
 
 
 class Classifier:
@@ -126,7 +126,8 @@ class Classifier:
             TextError: the part is empty.
         """
         config, tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
-        found = {label: find_part(config, tokenizer, part, label) for label in self.labels}
+        files = find_files(config, tokenizer, part, self.labels)
+        found = dict(zip(self.labels, files, strict=True))
         if not any(map(len, found.values())):
             raise TextError(
                 f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "

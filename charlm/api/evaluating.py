@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.api.labels import check_label
+from charlm.api.labels import check_label, single_label
 from charlm.checkpoint import Checkpoint
 from charlm.data import (
     Frame,
@@ -113,7 +113,16 @@ class Evaluator:
         self._reframed = self.framing.frame != corpus.frame
 
     def with_predictor(self, predictor: Predictor) -> "Evaluator":
-        """The same for another predictor of the same vocabulary."""
+        """The same for another predictor of the same vocabulary.
+
+        Raises:
+            ConfigError: the model foretells lengths, of which other predictors know nothing.
+        """
+        if self.reading.lengths_from is not None:
+            raise ConfigError(
+                "a model that foretells lengths is measured as it was trained; leave out --mix, "
+                "--baseline, --dynamic and --cache."
+            )
         frame = self.framing.frame
         return Evaluator(
             self.checkpoint,
@@ -162,7 +171,8 @@ class Evaluator:
                 f"--frame changes named texts only, and the {part} split of the corpus is to be "
                 "read, as by --split, --tune and --mix without weights; leave --frame out."
             )
-        tokens = find_part(self.checkpoint.config, self.tokenizer, part)
+        label = single_label(self.checkpoint)
+        tokens = find_part(self.checkpoint.config, self.tokenizer, part, label)
         if len(tokens) == 0:
             raise TextError(
                 f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "

@@ -56,7 +56,8 @@ class Filler:
         barred = (tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id)
 
         def propose(number: int, left: Ids, right: Ids) -> list[Ids]:
-            size = len(left) + len(right) + 1  # for models that are told: they rank exactly later
+            # For models that are told it: the longest there may be. They rank exactly later.
+            size = len(left) + len(right) + config.max_blank_tokens
             forward, backward = (evaluator.begin(size) for evaluator in self._evaluators)
             prompts = (*forward, *left), (*backward, *right[::-1])
             begins_not = blanks.begins_not(number)
@@ -68,7 +69,7 @@ class Filler:
         return [
             Filling(*blanks.write(filled.fillings), filled.log_prob, share)
             for filled, share in zip(found, shares, strict=True)
-        ]
+        ][: config.num_fillings]
 
     def log_probs(self, texts: Sequence[Ids]) -> Sequence[float]:
         """Log P in nats of each text as a sentence of its own: the mean of both directions."""

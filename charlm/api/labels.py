@@ -43,6 +43,21 @@ def blend_of(labels: Sequence[str], weights: Mapping[str, float]) -> Tensor:
     return (blend / blend.sum()).float()
 
 
+def single_label(checkpoint: Checkpoint) -> str | None:
+    """The label that a checkpoint stands under; None where its model knows none.
+
+    Raises:
+        ConfigError: it is a blend of several, of which no text of the corpus is.
+    """
+    blend = checkpoint.model.blend
+    if blend is None:
+        return None
+    names = [n for n, share in zip(checkpoint.config.labels, blend.tolist(), strict=True) if share]
+    if len(names) > 1:
+        raise ConfigError("no part of the corpus has a blend of labels; name a text, or one label.")
+    return names[0]
+
+
 def check_label(checkpoint: Checkpoint) -> None:
     """A model of labels needs one.
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from charlm.errors import ConfigError
 from charlm.model import LanguageModel, LengthHead
 
 MOST = 1 << 16  # tokens; longer texts are not foretold
@@ -21,13 +22,26 @@ class Lengths:
 
     def likeliest(self, least: int) -> int:
         """The id of the most probable length of so many tokens or more."""
-        return self._first_id + least + int(self._log_probs[least:].argmax())
+        return self._first_id + least + int(self._from(least).argmax())
 
     def draw(self, least: int, seed: int) -> int:
         """The id of a length drawn among those of so many tokens or more."""
         generator = torch.Generator().manual_seed(seed)
-        shares = self._log_probs[least:].double().exp()
+        shares = self._from(least).double().softmax(0)
         return self._first_id + least + int(shares.multinomial(1, generator=generator))
+
+    def _from(self, least: int) -> Tensor:
+        """Log P of lengths of so many tokens and more.
+
+        Raises:
+            ConfigError: so long a text is not foretold.
+        """
+        if least >= MOST:
+            raise ConfigError(
+                f"lengths are foretold below {MOST:,} tokens, prompt and --min-new-tokens together;"
+                f" here they are {least:,}."
+            )
+        return self._log_probs[least:]
 
 
 def find_lengths(model: object) -> Lengths | None:

@@ -85,7 +85,7 @@ class LoadedModel:
         half = load_checkpoint(folder / BACKWARD, self.model.device)
         if self.model.blend is not None:
             half = replace(half, model=half.model.under(self.model.blend))
-        return LoadedModel(half)
+        return LoadedModel(half, self.cache)
 
     def fill(self, text: str, **settings: Any) -> list[Filling]:
         """The most probable ways to fill the blanks of a text, `___` each, best first.
@@ -103,12 +103,22 @@ class LoadedModel:
             TextError: the text has no blank.
         """
         check_blank(text)
+        self._check_no_cache()
         check_known(FillingConfig, settings, "fill")
         defaults = {"max_blank_tokens": BLANK_TOKENS[self.tokenizer.level]}
         config = FillingConfig(**{**defaults, **pick(FillingConfig, settings)})
         halves = self, self.backward
         steps, evaluators = zip(*((half._steps, half.evaluator()) for half in halves), strict=True)
         return Filler(steps, evaluators).fill(text, config)
+
+    def _check_no_cache(self) -> None:
+        """What is on the right of a place cannot be remembered before it is read.
+
+        Raises:
+            ConfigError: the model has a cache.
+        """
+        if self.cache is not None:
+            raise ConfigError("a cache remembers what was read; both directions need none.")
 
     def generate(self, prompt: str = "", *, seed: int | None = None, **settings: Any) -> str:
         """Write on from `prompt` and return the whole text, the prompt included.
@@ -284,6 +294,7 @@ class LoadedModel:
             CheckpointError: both sides are asked for, and the model reads one.
         """
         if context == "both":
+            self._check_no_cache()
             backward = self.backward.checkpoint
             return TwoSidedEvaluator(self.checkpoint, backward, frame=frame, follow=follow)
         predictor = adapt(self.checkpoint, Adaptation(cache=self.cache))

@@ -69,8 +69,14 @@ def check_same_vocabulary(first: Checkpoint, other: Checkpoint) -> None:
     """Mixed models must mean the same by a token.
 
     Raises:
-        CheckpointError: their vocabularies differ.
+        CheckpointError: their vocabularies differ, or one foretells lengths.
     """
+    for checkpoint in (first, other):
+        if checkpoint.config.model.stop_by == "length":
+            raise CheckpointError(
+                f"{checkpoint.folder} foretells lengths, of which others know nothing; it cannot "
+                "be mixed."
+            )
     if first.config.tokenizer_sha256 != other.config.tokenizer_sha256:
         sizes = [f"{c.tokenizer.level}, {c.tokenizer.vocab_size:,}" for c in (first, other)]
         raise CheckpointError(

@@ -1,10 +1,15 @@
 """Texts scored with left and right context, by a model of both directions."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from charlm.api.evaluating import Evaluator, Follow
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.api.evaluating import Evaluator, Follow, Ids
 from charlm.checkpoint import Checkpoint, read_frequencies
-from charlm.data import Frame, TokenFile, turn
+from charlm.data import Frame, TokenFile, write_turned
 from charlm.errors import ConfigError
 from charlm.evaluation import (
     BothWays,
@@ -51,8 +56,17 @@ class TwoSidedEvaluator(Evaluator):
         )
 
     def read(self, tokens: TokenFile, reading: Reading) -> Iterator[TokenScores]:
-        turned = turn(tokens.array, tokens.array[:0], self.tokenizer)
-        return read_both_ways(self._models, tokens.array, turned, reading)
+        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
+            turned = write_turned(Path(folder) / "turned.tokens", tokens, self.tokenizer)
+            yield from read_both_ways(self._models, tokens.array, turned.array, reading)
+
+    def log_probs_of(self, sentences: Sequence[Ids]) -> NDArray[np.float64]:
+        """Sentences are scored from one side.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("--context both scores texts token by token; leave it out.")
 
     @property
     def knows_word_ends(self) -> bool:

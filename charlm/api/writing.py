@@ -54,6 +54,7 @@ class Generation:
     log_prob: float | None = None  # of a text that was searched for, in nats
     score: float | None = None  # what a search ranked it by
     choices: tuple[Choice, ...] | None = None  # a token each, where they were asked for
+    start: int | None = None  # what stood in place of `<start>`, where a length was told
 
 
 @dataclass(slots=True)  # not frozen: one is made for every token, and that takes time
@@ -65,6 +66,7 @@ class Piece:
     text: str  # what has become certain; may be empty
     token: int | None  # the token that has come
     end: End | None = None
+    start: int | None = None  # as of `Generation`
 
 
 class Writer:
@@ -128,6 +130,7 @@ class Writer:
         ids, stream = self._read(prompt)
         rules = self._search_rules(stream)
         ids = self._begin(ids)
+        start = None if self._lengths is None else ids[0]
         match self.config.mode:
             case "exhaustive":
                 found = exhaustive_search(self._model, ids, self.config, rules)
@@ -138,7 +141,8 @@ class Writer:
                     self._model, ids, self.config, rules, seed=sample_seed(seed, 0, ids)
                 )
         wanted = found[: self.config.num_return_sequences]
-        return [self._read_hypothesis(prompt, stream, hypothesis) for hypothesis in wanted]
+        found_texts = (self._read_hypothesis(prompt, stream, each) for each in wanted)
+        return [replace(text, start=start) for text in found_texts]
 
     def text(self, prompt: str, tokens: Sequence[int]) -> str:
         """What tokens after a prompt say."""
@@ -164,7 +168,8 @@ class Writer:
         spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
         choices: list[Choice] = []
         with arithmetic():
-            logits, state = read_prompts(self._model, [self._begin(ids)])
+            start = ids[0] if generation.start is None else generation.start
+            logits, state = read_prompts(self._model, [[start, *ids[1:]]])
             for place, token in enumerate(generation.tokens, 1):
                 log_probs = logits[0].cpu().double().log_softmax(-1)
                 best = log_probs.topk(min(alternatives, len(log_probs)))
@@ -187,9 +192,11 @@ class Writer:
         read = {prompt: self._read(prompt) for prompt in dict(jobs)}
         streams = [read[prompt][1].copy() for prompt, _ in jobs]
         going = set(range(len(jobs)))
+        begun = [self._begin(read[prompt][0], seed, number) for prompt, number in jobs]
+        told = [None if self._lengths is None else ids[0] for ids in begun]
         steps = generate_tokens(
             self._model,
-            [self._begin(read[prompt][0], seed, number) for prompt, number in jobs],
+            begun,
             self.config,
             self._rules,
             generators=[sample_generator(seed, number, read[prompt][0]) for prompt, number in jobs],
@@ -205,11 +212,12 @@ class Writer:
                     end = "stop string"
                 if end is not None:
                     going.remove(row)
-                yield Piece(first + row, jobs[row][0], streams[row].take(), token, end)
+                text = streams[row].take()
+                yield Piece(first + row, jobs[row][0], text, token, end, told[row])
         for row in sorted(going):
             streams[row].finish()
             end = "stop string" if streams[row].stopped else "length"
-            yield Piece(first + row, jobs[row][0], streams[row].take(), None, end)
+            yield Piece(first + row, jobs[row][0], streams[row].take(), None, end, told[row])
 
     def _search_rules(self, stream: TextStream) -> Rules:
         watch = stream.copy if self.config.stop else None
@@ -292,7 +300,8 @@ def collect(pieces: Iterable[Piece]) -> Iterator[Generation]:
         end = parts[-1].end
         if end is not None:
             tokens = tuple(piece.token for piece in parts if piece.token is not None)
-            yield Generation(parts[0].prompt, "".join(p.text for p in parts), tokens, end)
+            whole = "".join(piece.text for piece in parts)
+            yield Generation(parts[0].prompt, whole, tokens, end, start=parts[0].start)
 
 
 def sample_text(

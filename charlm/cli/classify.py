@@ -9,7 +9,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import check_utf8
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, TextError
 from charlm.location import is_checkpoint_name
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def classify(
 ) -> None:
     """Say under which label of the model a text is most probable, and how sure that is.
 
-    Where the labels are known, show how many texts are given their own.
+    Where the labels are known, show how many frames of the texts are given their own.
     """
     checkpoint, texts = checkpoint_and_texts(names or [])
     given = {"a text": bool(texts), "--file": file is not None, "--split": split is not None}
@@ -60,7 +60,7 @@ def classify(
         with classifier.read_file(file) as by_label:
             show(classifier.confusion(by_label), file, as_json)
     elif file is not None:
-        show_each(classifier, read_lines(file, classifier), as_json)
+        show_each(classifier, filled_lines(file, classifier), as_json)
     elif texts:
         show_each(classifier, texts, as_json)
     else:
@@ -75,13 +75,15 @@ def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
     return None, names
 
 
-def read_lines(file: str, classifier: "Classifier") -> list[str]:
+def filled_lines(file: str, classifier: "Classifier") -> list[str]:
     """The lines of a text, but for blank ones."""
     from charlm.data import Source
 
     any_bytes = classifier.checkpoint.tokenizer.level == "byte"
-    lines = "".join(Source(file, any_bytes=any_bytes).texts()).splitlines()
-    return [line for line in lines if line.strip()]
+    lines = "".join(Source(file, any_bytes=any_bytes).texts()).split("\n")
+    if not any(line.strip() for line in lines):
+        raise TextError(f"{file} holds no texts; write one on each line.")
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def show_each(classifier: "Classifier", texts: list[str], as_json: bool) -> None:
@@ -103,7 +105,7 @@ def show(confusion: "Confusion", text: str, as_json: bool) -> None:
     if as_json:
         content: dict[str, Any] = {
             "text": text,
-            "num_texts": confusion.num_texts,
+            "num_frames": confusion.num_frames,
             "accuracy": confusion.accuracy,
             "chance": confusion.chance,
             "labels": confusion.labels,

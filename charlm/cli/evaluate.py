@@ -108,9 +108,12 @@ def check_plain(params: dict[str, Any]) -> None:
     Raises:
         ConfigError: another is asked for.
     """
+    predictors.adaptation_settings(params)
     others = ("frame", "context_of_tokens", "baseline", "dynamic", "cache", "tune", "mix", "form")
     for name in others:
         if params.get(name):
+            if name == "mix":
+                raise ConfigError("models of labels are not mixed; leave out --mix.")
             flag = {"context_of_tokens": "context", "form": "format"}.get(name, name)
             raise ConfigError(f"--{flag} needs texts under one label; add --label NAME.")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from charlm.cli import options
+from charlm.cli.loading import load_model
 from charlm.cli.options import check_utf8
 from charlm.errors import ConfigError
 from charlm.location import is_checkpoint_name
@@ -34,6 +35,7 @@ def fill(
         int | None,
         typer.Option(help="Candidates of each length from either side. Default: 50."),
     ] = None,
+    label: options.Label = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -50,11 +52,11 @@ def fill(
     }
     given = {name: value for name, value in given.items() if value is not None}
 
-    from charlm.api import BLANK, load
+    from charlm.api import BLANK
     from charlm.cli.generate import note_unknown
     from charlm.display.filling import show_fillings
 
-    lm = load(checkpoint, device)
+    lm = load_model(checkpoint, device, label)
     check_utf8(text, lm.tokenizer.level)
     found = lm.fill(text, **given)
     note_unknown(BLANK.split(text), lm.tokenizer)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options, predictors
+from charlm.cli.loading import load_model
 from charlm.cli.options import CHOOSING
 from charlm.cli.output import is_folder, write_json, write_json_lines, write_texts
 from charlm.cli.prompts import find_prompts
@@ -206,15 +207,13 @@ def generate(
 
     remembering = predictors.adaptation_settings(context.params)
 
-    from charlm.api import draw_seed, load
+    from charlm.api import draw_seed
     from charlm.display.console import show_note
 
     config = read_config(given, show, seed=seed, batch_size=batch_size)
-    lm = load(checkpoint, device)
+    lm = load_model(checkpoint, device, label)
     if "cache" in remembering:
         lm = lm.with_cache(**remembering["cache"])
-    if label:
-        lm = lm.with_label(options.parse_labels(label))
     lm = choose_half(lm, backward=ending is not None)
     if lm.direction == "backward":
         check_backward(lm.checkpoint.folder, prompt or prompts, show, logprobs=logprobs)

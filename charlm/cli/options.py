@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from charlm.errors import ConfigError, TextError
+from charlm.errors import TextError
 
 Checkpoint = Annotated[
     Path | None,
@@ -104,27 +104,6 @@ FrameName = Annotated[
         rich_help_panel="Text",
     ),
 ]
-
-
-def parse_labels(texts: list[str]) -> dict[str, float]:
-    """NAME or NAME=WEIGHT each, by name; a single name needs no weight.
-
-    Raises:
-        ConfigError: a weight is no number or missing, or a label comes twice.
-    """
-    weights: dict[str, float] = {}
-    for text in texts:
-        name, equals, number = text.partition("=")
-        try:
-            weight = float(number) if equals else 1.0
-        except ValueError:
-            raise ConfigError(f"the weight in {text!r} must be a number.") from None
-        if not equals and len(texts) > 1:
-            raise ConfigError("several labels need weights, as in --label a=0.7 --label b=0.3.")
-        if name in weights:
-            raise ConfigError(f"--label names {name!r} twice; name it once.")
-        weights[name] = weight
-    return weights
 
 
 def check_utf8(text: str, level: LevelName) -> None:

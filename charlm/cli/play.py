@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
+from charlm.cli.loading import load_model
 from charlm.cli.options import check_utf8
 from charlm.cli.prompts import read_prompt
 from charlm.errors import CharlmError, ConfigError
@@ -57,7 +58,7 @@ def play(
     device: options.Device = "auto",
 ) -> None:
     """Write a text by turns with a model: continue, undo, try again, pick, save."""
-    from charlm.api import Session, draw_seed, load
+    from charlm.api import Session, draw_seed
     from charlm.decoding import DecodingConfig
     from charlm.display.console import show_note
 
@@ -67,9 +68,7 @@ def play(
         stop=tuple(stop or ()),
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
     )
-    lm = load(checkpoint, device)
-    if label:
-        lm = lm.with_label(options.parse_labels(label))
+    lm = load_model(checkpoint, device, label)
     if lm.direction == "backward":
         raise ConfigError(
             f"{lm.checkpoint.folder} reads backwards and cannot go on from a text; see "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm.cli.options import parse_labels
+from charlm.cli.loading import load_model
 from charlm.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def make_evaluator(
     given = adaptation_settings(params)
     members = parse_mix(params.get("mix") or [])
 
-    from charlm.api import load
     from charlm.display.reading import show_reading
 
     if members and params.get("context") == "both":
@@ -120,9 +119,7 @@ def make_evaluator(
         raise ConfigError("--label has no effect on what is mixed; leave out --mix or --label.")
     if members:
         return make_mixture(name, members, given, params, device)
-    lm = load(name, device)
-    if params.get("label"):
-        lm = lm.with_label(parse_labels(params["label"]))
+    lm = load_model(name, device, params.get("label"))
     if params.get("context") == "both":
         evaluator = lm.evaluator(context="both", frame=params.get("frame"), follow=show_reading)
     else:

@@ -8,6 +8,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.evaluate import checkpoint_and_texts
+from charlm.cli.loading import load_model
 from charlm.cli.output import dump
 from charlm.cli.prompts import name_of
 from charlm.errors import ConfigError, TextError
@@ -34,6 +35,7 @@ def rescore(
             "Default: the newest checkpoint.",
         ),
     ],
+    label: options.Label = None,
     scale: Annotated[
         float | None,
         typer.Option(
@@ -96,7 +98,6 @@ def rescore(
         raise ConfigError("--unit has no effect without --length-bonus, --tune or --references.")
     entries, texts, truths = read_texts(nbest, truth, spaces)
 
-    from charlm.api import load
     from charlm.evaluation import (
         FIRST_PASS,
         RescoringConfig,
@@ -108,7 +109,7 @@ def rescore(
     )
 
     config = RescoringConfig(**settings)
-    lm = load(checkpoint, device)
+    lm = load_model(checkpoint, device, label)
     unit = unit or ("word" if lm.tokenizer.level == "word" else "char")
     if lm.tokenizer.pretokenized:
         texts, truths = without_marks(entries, texts, truths, nbest, truth)

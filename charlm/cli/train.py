@@ -142,8 +142,8 @@ def train(
     if resume:
         check_resume(flags, recipe, plan)
         folder = run_to_resume(corpus, output)
-        log = tensorboard_log(folder) if tensorboard else None
         prepared = resume_run(folder, choose_device(device))
+        log = tensorboard_log(prepared.run.folder) if tensorboard else None
         check_corpus(corpus, prepared.run)
     else:
         given = read_given(recipe, flags)

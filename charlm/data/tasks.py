@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 FILLER = "."
-SUMS, COPIED, DEPTH, DAYS = 4, 5, 8, 8
+SUMS, PAIRS, COPIED, DEPTH, DAYS = 4, 5, 5, 8, 8
 LETTERS = "abcdefgh"
 BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 DISHES = ("pie", "burger", "chicken")
@@ -72,14 +72,17 @@ def running_total(random: Random, gap: tuple[int, int]) -> Exercise:
 
 
 def delayed_xor(random: Random, gap: tuple[int, int]) -> Exercise:
-    """`1....0..=1`: whether the two bits differ."""
+    """`1....0..=1;0.1...=1`: whether the two bits differ, some times over."""
     line = Line(random, gap)
-    bits = random.randrange(2), random.randrange(2)
-    for bit in bits:
-        line.say(str(bit))
-        line.wait()
-    line.say("=")
-    line.answer(str(bits[0] ^ bits[1]))
+    for number in range(PAIRS):
+        if number:
+            line.say(";")
+        bits = random.randrange(2), random.randrange(2)
+        for bit in bits:
+            line.say(str(bit))
+            line.wait()
+        line.say("=")
+        line.answer(str(bits[0] ^ bits[1]))
     return line.done()
 
 

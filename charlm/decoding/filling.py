@@ -35,6 +35,11 @@ class FillingConfig:
     width: int = 50  # proposals of each length from either side, and texts that are kept
     num_fillings: int = 10  # that are wanted
 
+    @property
+    def kept(self) -> int:
+        """Texts that are kept on the way."""
+        return max(self.width, self.num_fillings)
+
     def __post_init__(self) -> None:
         for name in ("max_blank_tokens", "width", "num_fillings"):
             value = getattr(self, name)
@@ -53,7 +58,7 @@ class Filled:
 def fill_blanks(
     parts: Sequence[Ids], propose: Propose, rank: Rank, config: FillingConfig
 ) -> list[Filled]:
-    """Texts without blanks, the most probable first.
+    """Texts without blanks, the most probable first: all that were kept.
 
     Args:
         parts: what stands around the blanks, one more than there are.
@@ -69,13 +74,13 @@ def fill_blanks(
             for filled in pool
             for filling in propose(number, join(parts[: number + 1], filled.fillings), right)
         ]
-        pool = keep_best(found, known, rank, config.width)
+        pool = keep_best(found, known, rank, config.kept)
     for _ in range(MAX_SWEEPS if len(parts) > 2 else 0):
         better = sweep(pool, parts, propose, rank, config)
         if better == pool:
             break
         pool = better
-    return pool[: config.num_fillings]
+    return pool
 
 
 def sweep(
@@ -93,7 +98,7 @@ def sweep(
             left = join(parts[: number + 1], before)
             right = join(parts[number + 1 :], after)
             found |= {(*before, filling, *after): None for filling in propose(number, left, right)}
-        pool = keep_best(list(found), parts, rank, config.width)
+        pool = keep_best(list(found), parts, rank, config.kept)
     return pool
 
 

@@ -45,6 +45,6 @@ def show_confusion(confusion: Confusion, text: str) -> None:
     console = data_console()
     console.print(table)
     console.print(
-        f"accuracy {confusion.accuracy:.2%} of {confusion.num_texts:,} texts; the most frequent "
+        f"accuracy {confusion.accuracy:.2%} of {confusion.num_frames:,} frames; the most frequent "
         f"label alone: {confusion.chance:.2%}"
     )

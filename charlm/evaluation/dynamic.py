@@ -128,7 +128,7 @@ class DynamicNetwork:
                 "--dynamic-learning-rate, or add --tune."
             )
         weights: list[Tensor] = list(model.parameters())
-        gradients = torch.autograd.grad(loss, weights)
+        gradients = gradients_of(loss, model)
         with torch.no_grad():
             torch._foreach_lerp_(weights, self._trained, self._pulls)
             torch._foreach_addcmul_(weights, gradients, self._steps, -1.0)
@@ -141,6 +141,14 @@ def learning_copy(model: LanguageModel) -> LanguageModel:
         if isinstance(module, Dropout):
             module.eval()
     return copied
+
+
+def gradients_of(loss: Tensor, model: LanguageModel) -> list[Tensor]:
+    """Of each weight; of one that had no part in it, such as where labels begin, zeros."""
+    weights = list(model.parameters())
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    pairs = zip(weights, gradients, strict=True)
+    return [torch.zeros_like(w) if gradient is None else gradient for w, gradient in pairs]
 
 
 def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
@@ -160,7 +168,7 @@ def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
             torch.from_numpy(array).to(model.device) for array in (window.inputs, window.targets)
         )
         loss, state = following.loss(inputs, targets, detach_state(state))
-        gradients = torch.autograd.grad(loss, list(following.parameters()))
+        gradients = gradients_of(loss, following)
         torch._foreach_addcmul_(squares, gradients, gradients)
         count += 1
     names = [name for name, _ in model.named_parameters()]

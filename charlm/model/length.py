@@ -7,6 +7,7 @@ left, and `<stop>` comes when none is. In place of `<start>` a text begins with 
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -109,17 +110,21 @@ class LengthHead(nn.Module):
     def length_log_probs(self, lengths: Tensor) -> Tensor:
         """Log P of lengths, of any shape, in float32; a range shares its probability equally."""
         bounds = self.bounds
-        place = torch.bucketize(lengths.long(), bounds, right=True) - 1
-        place = place.clamp(0, len(self.lengths) - 1)
         widths = (bounds[1:] - bounds[:-1]).log()
-        return (self.lengths.float().log_softmax(0) - widths)[place]
+        return (self.lengths.float().log_softmax(0) - widths)[self._ranges(lengths)]
+
+    def _ranges(self, lengths: Tensor) -> Tensor:
+        """The range that each length is in."""
+        place = torch.bucketize(lengths.long(), self.bounds, right=True) - 1
+        return place.clamp(0, len(self.lengths) - 1)
 
     @torch.no_grad()
-    def begin_with(self, lengths: Tensor) -> None:
-        """Take the lengths for as probable as they are frequent; others for a little so."""
-        places = torch.bucketize(lengths, self.bounds, right=True) - 1
-        counts = places.clamp(0, len(self.lengths) - 1).bincount(minlength=len(self.lengths))
-        self.lengths.copy_((counts + UNSEEN).log())
+    def begin_with(self, batches: Iterable[Tensor]) -> None:
+        """Take lengths, given in batches, for as probable as they are frequent; others a little."""
+        counts = torch.full_like(self.lengths, UNSEEN)
+        for lengths in batches:
+            counts += self._ranges(lengths).bincount(minlength=len(counts))
+        self.lengths.copy_(counts.log())
 
     def _split(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden vectors, tokens left, and length."""

@@ -24,7 +24,7 @@ from charlm.training.run import (
     WentBack,
 )
 from charlm.training.settle import model_shape
-from charlm.training.texts import find_corpus, find_part, lengths_from
+from charlm.training.texts import find_corpus, find_files, find_part, lengths_from
 from charlm.training.verdict import Verdict, judge
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "create_backward",
     "create_run",
     "find_corpus",
+    "find_files",
     "find_part",
     "judge",
     "lengths_from",

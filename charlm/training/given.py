@@ -23,6 +23,7 @@ GIVES_WAY: dict[str, tuple[str, ...]] = {  # of a recipe, what a flag makes poin
     "connect": ("tie_embeddings",),
     "cell": ("leak", "mogrifier_steps", "state_reset", "stop_by", "softmax", "softmax_cutoffs"),
     "last_hidden_size": ("embedding_size", "tie_embeddings"),
+    "label": ("independent_frames",),
     "stop_by": ("softmax", "softmax_cutoffs"),
     "softmax": ("softmax_cutoffs",),
     "softmax_cutoffs": ("softmax",),

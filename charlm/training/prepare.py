@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,10 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
     if corpus.labels:
         given = {**given, "num_labels": len(corpus.labels)}
     train, valid, _ = (encode_part(corpus, part, tokenizer) for part in PARTS)
+    if corpus.config.direction == "both":
+        turned = replace(corpus, config=replace(corpus.config, direction="backward"))
+        for part in PARTS:
+            encode_part(turned, part, tokenizer)
     if len(valid) < 2:
         refuse_validation_settings(given)
     vectors = find_vectors(given, tokenizer)
@@ -204,8 +208,7 @@ def begin_with_lengths(model: LanguageModel, train: TokenFile, start_id: int) ->
     """Let a model that foretells lengths begin with those of the training text."""
     if isinstance(model.head, LengthHead):
         frames = find_frames(train.tokens, start_id)
-        lengths = np.concatenate([ends - starts - 2 for starts, ends in frames])
-        model.head.begin_with(torch.from_numpy(lengths))
+        model.head.begin_with(torch.from_numpy(ends - starts - 2) for starts, ends in frames)
 
 
 def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """A run goes on: where it stopped, or with its other half."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,16 @@ from typing import Any
 
 import torch
 
-from charlm.checkpoint import create_checkpoint, load_checkpoint, load_state, save_frequencies
+from charlm.checkpoint import (
+    create_checkpoint,
+    load_checkpoint,
+    load_state,
+    read_metrics,
+    save_frequencies,
+)
 from charlm.data import count_ids
 from charlm.errors import CheckpointError
-from charlm.location import BACKWARD, RECIPE
+from charlm.location import BACKWARD, RECIPE, STATE
 from charlm.settings import setting_names
 from charlm.training.config import TrainingConfig
 from charlm.training.prepare import Prepared, assemble, begin_with_lengths, new_model
@@ -35,19 +42,37 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
     kept = json.loads(settled)
     training, progress = read_settled(folder, kept)
     if progress.is_finished(training.steps) and config.corpus.direction == "both":
-        backward = folder / BACKWARD
-        return (
-            resume_run(backward, device) if backward.exists() else create_backward(folder, device)
-        )
+        return resume_backward(folder, device)
     if progress.is_finished(training.steps):
-        raise CheckpointError(
-            f"{folder} is finished, at step {progress.step:,} of {training.steps:,}; to train "
-            f"longer, start anew with --recipe {folder / RECIPE} and more --steps."
-        )
+        raise finished(folder, progress.step, training.steps)
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
     run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
     run.restore(tensors, progress)
     return Prepared(run, tokenizer, None, ())
+
+
+def resume_backward(folder: Path, device: torch.device) -> Prepared:
+    """Take up the backward half of a run in both directions, or begin it; errors as `resume_run`'s.
+
+    One that was made but never trained, since the run was killed at that moment, is made again.
+    """
+    backward = folder / BACKWARD
+    if backward.exists() and not (backward / STATE).exists() and not read_metrics(backward):
+        shutil.rmtree(backward)
+    if not backward.exists():
+        return create_backward(folder, device)
+    training, progress = read_settled(backward, json.loads(load_state(backward)[1]))
+    if progress.is_finished(training.steps):
+        raise finished(folder, progress.step, training.steps)
+    return resume_run(backward, device)
+
+
+def finished(folder: Path, step: int, steps: int) -> CheckpointError:
+    """The error for a run that has no step left to take."""
+    return CheckpointError(
+        f"{folder} is finished, at step {step:,} of {steps:,}; to train longer, start anew with "
+        f"--recipe {folder / RECIPE} and more --steps."
+    )
 
 
 def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig, Progress]:

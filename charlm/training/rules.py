@@ -112,7 +112,8 @@ def learning_rate(facts: Facts, model: ModelConfig, optimizer: OptimizerName) ->
 
 def state_reset(model: ModelConfig) -> float:
     """How often a stream forgets where it is."""
-    return MOGRIFIED_RESET if model.mogrifier_steps else 0.0
+    told = model.stop_by == "length"  # which would be forgotten as well
+    return MOGRIFIED_RESET if model.mogrifier_steps and not told else 0.0
 
 
 def clip_norm(facts: Facts, optimizer: OptimizerName) -> float:

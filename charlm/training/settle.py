@@ -65,6 +65,8 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
         "state_reset": rules.state_reset(model),
     }
     training = TrainingConfig(**{**defaults, **pick(TrainingConfig, given), "steps": 1})
+    if training.state_reset and model.stop_by == "length":
+        raise ConfigError("a length that is told must not be forgotten; leave out --state-reset.")
     if facts.num_tokens <= max(training.bptt, training.batch_size):
         raise TextError(
             f"the training text has {facts.num_tokens:,} tokens, too few for a window of "

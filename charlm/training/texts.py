@@ -1,5 +1,6 @@
 """The texts of a run: cut into windows, and found again when it goes on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from charlm.checkpoint import CheckpointConfig
@@ -90,13 +91,27 @@ def find_part(
         CheckpointError: the corpus has changed, or was standard input, whose tokens are gone.
         TextError: the corpus is gone with its tokens.
     """
+    if not config.labels:
+        (found,) = find_files(config, tokenizer, part, [None])
+        return found
+    if label is not None:
+        (found,) = find_files(config, tokenizer, part, [label])
+        return found
+    return join_files(find_files(config, tokenizer, part, config.labels))
+
+
+def find_files(
+    config: CheckpointConfig, tokenizer: Tokenizer, part: Part, labels: Sequence[str | None]
+) -> list[TokenFile]:
+    """The tokens of each of some labels, the corpus being looked at once; else as `find_part`."""
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
-    sha256, labels = config.corpus_sha256, config.labels if label is None else (label,)
-    kept = [find_tokens(config.corpus, sha256, part, tokenizer, each) for each in labels or (None,)]
+    sha256 = config.corpus_sha256
+    kept = [find_tokens(config.corpus, sha256, part, tokenizer, label) for label in labels]
     found = [file for file in kept if file is not None]
     if len(found) == len(kept) and not all(Path(name).exists() for name in names):
-        return found[0] if len(found) == 1 else join_files(found)
-    return encode_part(find_corpus(config), part, tokenizer, label)
+        return found
+    corpus = find_corpus(config)
+    return [encode_part(corpus, part, tokenizer, label) for label in labels]
 
 
 def find_corpus(config: CheckpointConfig) -> Corpus:

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import charlm
-from charlm.api import Classifier
+from charlm.api import Adaptation, Classifier, Evaluator, adapt
+from charlm.data import Framing, TextAtHand, TextPart
 from charlm.errors import ConfigError, TextError
+from charlm.evaluation import DynamicConfig
 from charlm.training import prepare_run, resume_run
 
 CPU = torch.device("cpu")
@@ -87,7 +89,7 @@ def test_the_held_out_texts_are_told_apart_and_measured(pets):
     confusion = classifier.confusion(test)
     measured = classifier.measure(test, "test")
 
-    assert confusion.num_texts == 6 and confusion.accuracy == 1
+    assert confusion.num_frames == 6 and confusion.accuracy == 1
     assert confusion.counts.tolist() == [[3, 0], [0, 3]]
     assert confusion.chance == 0.5
     whole = classifier.together(list(measured.values())).evaluation
@@ -111,6 +113,24 @@ def test_a_labelled_file_is_read_and_unknown_labels_are_named(pets, tmp_path):
         Classifier(pets.checkpoint).read_file(str(path)),
     ):
         pass
+
+
+def test_a_part_of_the_corpus_is_that_of_the_label(pets):
+    for label in pets.labels:
+        own = pets.with_label(label).evaluate_split("test")
+        test = Classifier(pets.checkpoint).split("test")[label]
+        assert own.num_tokens == int((test.array != pets.tokenizer.start_id).sum())
+    with pytest.raises(ConfigError, match="no part of the corpus has a blend of labels"):
+        pets.with_label({"cats": 1.0, "dogs": 1.0}).evaluate_split("test")
+
+
+def test_weights_follow_a_text_under_a_label(pets):
+    cats = pets.with_label("cats").checkpoint
+    predictor = adapt(cats, Adaptation(dynamic=DynamicConfig()))
+
+    with Evaluator(cats).encoded(TextPart([TextAtHand(LINES["cats"])], Framing(frame="line"))) as t:
+        found = Evaluator(cats, predictor).measure("cats", t).evaluation
+    assert math.isfinite(found.total_nats)
 
 
 def test_a_prior_counts(pets):
@@ -175,7 +195,7 @@ def test_labels_go_with_any_direction_and_level(table, tmp_path, direction, leve
     lm = charlm.load(run.folder).with_label("cats")
 
     assert math.isfinite(lm.evaluate("The cat says meow").perplexity)
-    assert Classifier(lm.checkpoint).confusion(Classifier(lm.checkpoint).split("test")).num_texts
+    assert Classifier(lm.checkpoint).confusion(Classifier(lm.checkpoint).split("test")).num_frames
     if direction == "both":
         assert lm.fill("The ___ says meow", num_fillings=2, width=5)
         assert sum(s.nats for s in lm.score("The cat says meow", context="both")) > 0

@@ -81,6 +81,30 @@ def test_texts_are_measured_with_their_lengths(lm):
     assert lm.evaluate("aaa\nbbbbbb").perplexity < 2
 
 
+def test_the_alternatives_of_a_sample_are_those_under_its_own_length(lm):
+    config = decoding_config({"num_return_sequences": 20, "max_new_tokens": 50})
+    for each in lm.generate_many([""], config, seed=1, alternatives=2):
+        assert each.start == lm.tokenizer.vocab_size + len(each.text)
+        assert all(choice.log_prob > -50 for choice in each.choices)
+        assert each.choices[-1].log_prob == pytest.approx(0, abs=1e-6)  # <stop>, as foretold
+
+
+def test_lengths_are_foretold_up_to_a_limit(lm):
+    for settings in ({"temperature": 0}, {"seed": 1}):
+        with pytest.raises(ConfigError, match="lengths are foretold below 65,536 tokens"):
+            lm.generate(min_new_tokens=70_000, max_new_tokens=70_001, **settings)
+
+
+def test_what_is_told_is_not_forgotten(lm, tmp_path):
+    given = {"paths": lm.checkpoint.config.corpus.paths, "frame": "line", **SHORT}
+    given |= {"independent_frames": True}
+
+    run = prepare_run({**given, "mogrifier_steps": 2, "steps": 1}, tmp_path / "mogrifier", CPU).run
+    assert run.learner.config.state_reset == 0
+    with pytest.raises(ConfigError, match="must not be forgotten; leave out --state-reset"):
+        prepare_run({**given, "state_reset": 0.1}, tmp_path / "run", CPU)
+
+
 def test_it_goes_with_labels_words_and_both_directions(tmp_path, tale):
     lines = [line for line in tale.splitlines() if line]
     text = tmp_path / "lines.tsv"
@@ -138,6 +162,7 @@ def test_a_length_needs_frames_of_their_own(corpus, tmp_path):
 def test_what_a_model_of_lengths_cannot_do(lm):
     for ask, message in (
         (lambda: lm.evaluator(context="stream"), "leave out --context stream"),
+        (lambda: lm.evaluator().with_predictor(None), "leave out --mix, --baseline, --dynamic"),
         (lambda: lm.with_cache().evaluate("aaa"), "a cache remembers words, not lengths"),
         (lambda: lm.with_cache().generate(), "a cache remembers words, not lengths"),
     ):

@@ -20,9 +20,11 @@ def pets(charlm, tmp_path):
 def test_a_label_is_written_under(charlm, pets):
     cats = charlm("generate", "pets", "--label", "cats", "--greedy", "-n", 20)
     dogs = charlm("generate", "pets", "--label", "dogs", "--greedy", "-n", 20)
+    cached = charlm("generate", "pets", "--label", "cats", "--cache", "-n", 5)
     both = charlm("generate", "pets", "--label", "cats=0.5", "--label", "dogs=0.5", "-n", 20)
 
     assert cats.out.startswith("The") and dogs.out.startswith("A ") and both.status == 0
+    assert cached.status == 0
     assert "2 labels as state and input" in charlm("info", "pets").out
 
 
@@ -37,7 +39,7 @@ def test_texts_are_classified(charlm, pets, tmp_path):
     assert [each["label"] for each in one] == ["cats", "dogs"]
     assert sum(one[0]["probabilities"].values()) == pytest.approx(1)
     assert [line.split()[0] for line in lines.splitlines() if "%" in line] == ["dogs", "cats"]
-    assert "accuracy 100.00% of 4 texts; the most frequent label alone: 50.00%" in split.out
+    assert "accuracy 100.00% of 4 frames; the most frequent label alone: 50.00%" in split.out
     assert table["confusion"] == [[50, 0], [0, 50]] and table["accuracy"] == 1
 
 
@@ -57,6 +59,7 @@ def test_an_evaluation_has_a_row_for_each_label(charlm, pets):
 def test_mistakes_are_one_line(charlm, pets, trained, tmp_path):
     (tmp_path / "cows.tsv").write_text("cows\tMoo\n")
     (tmp_path / "empty.tsv").write_text("")
+    (tmp_path / "blank.txt").write_text("\n \n")
     (tmp_path / "one.tsv").write_text("cats\tThe cat\ncats\tA cat\n")
     for arguments, said in (
         (("generate", "pets"), "pets writes and reads under a label; add --label NAME: there are"),
@@ -69,6 +72,8 @@ def test_mistakes_are_one_line(charlm, pets, trained, tmp_path):
         (("score", "pets", "pets.tsv"), "writes and reads under a label"),
         (("play", "pets"), "writes and reads under a label"),
         (("eval", "pets", "--baseline", 3), "--baseline needs texts under one label"),
+        (("eval", "pets", "--mix", "ngram"), "models of labels are not mixed; leave out --mix"),
+        (("eval", "pets", "--cache-size", 5), "--cache-size has no effect without --cache"),
         (("eval", "pets", "--context", "frame"), "--context needs texts under one label"),
         (("eval", "pets", "cows.tsv"), "has the label 'cows', which the model does not know"),
         (("eval", "pets", "--label", "cats", "--context", "stream"), "leave out --context stream"),
@@ -76,6 +81,7 @@ def test_mistakes_are_one_line(charlm, pets, trained, tmp_path):
         (("classify", "tale", "text"), "was trained without labels and tells none apart"),
         (("classify", "pets", "--file", "cows.tsv"), "has the label 'cows'"),
         (("classify", "pets", "--file", "empty.tsv"), "empty.tsv is empty"),
+        (("classify", "pets", "--file", "blank.txt"), "blank.txt holds no texts"),
         (("classify", "pets", "a", "--split", "test"), "a text and --split exclude each other"),
         (("classify", "pets", " "), "a text is empty"),
         (("train", "one.tsv", "--label", "both"), "has the label 'cats' alone"),

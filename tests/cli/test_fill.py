@@ -1,5 +1,6 @@
 """Models of both directions from the command line."""
 
+import io
 import json
 
 SMALL = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16)
@@ -47,6 +48,15 @@ def test_left_and_right_context_from_the_command_line(charlm, corpus):
         result = charlm(*arguments)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1), arguments
         assert said in result.err
+
+
+def test_both_halves_learn_from_standard_input(charlm, corpus, monkeypatch):
+    with corpus.open("rb") as text:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(text))
+        result = charlm("train", "-", *SMALL, "--steps", 3, "--direction", "both", "-o", "both")
+
+    assert result.status == 0, result.err
+    assert charlm("fill", "both", "a ___").status == 0
 
 
 def test_mistakes_are_one_line(charlm, trained):

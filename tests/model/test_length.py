@@ -101,7 +101,7 @@ def test_windows_and_steps_carry_the_count_on(model):
 
 
 def test_it_begins_with_the_lengths_of_the_text(model):
-    model.head.begin_with(torch.tensor([3] * 60 + [80] * 40))
+    model.head.begin_with([torch.tensor([3] * 60), torch.tensor([80] * 40)])
 
     found = model.head.length_log_probs(torch.tensor([3, 80, 5])).exp().tolist()
     width = next(b - a for a, b in pairwise(length_bounds()) if a <= 80 < b)
