@@ -9,7 +9,7 @@ from charlm.data.tasks import BRACKETS, DISHES
 
 SAID = {  # of seed 5
     "running-total": "+4...=4.+7...=1.+3.=4..+7..=1...",
-    "delayed-xor": "0..1.=1",
+    "delayed-xor": "0..1.=1;0.0..=0;0...1...=1;1...1.=0;1...0...=1",
     "copying": "abdac...=abdac",
     "brackets": "[.]..<..>...<...(..{...}.)..[..(...{...}.).].>..",
     "cook": "pie rainy - - - burger rainy - - - chicken rainy - - pie sunny - pie "
@@ -29,7 +29,9 @@ def known_total(symbols, place):
 
 
 def known_xor(symbols, place):
-    one, other = (s for s in symbols[:place] if s in "01")
+    before = list(symbols[:place])
+    begin = max((at for at, s in enumerate(before) if s == ";"), default=-1) + 1
+    one, other = (s for s in before[begin:] if s in "01")
     return str(int(one != other))
 
 
