@@ -33,6 +33,8 @@ def info(
     softmax: settings.Softmax = None,
     softmax_cutoffs: settings.SoftmaxCutoffs = None,
     stop_by: settings.StopBy = None,
+    label: settings.Label = None,
+    num_labels: settings.CountedLabels = None,
 ) -> None:
     """Show a checkpoint: sizes, parameters by part, where it came from, scores.
 

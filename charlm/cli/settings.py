@@ -44,6 +44,7 @@ Label = Annotated[
 LabelColumn = Annotated[str | None, text(help="Column of the labels. Default: label.")]
 TextColumn = Annotated[str | None, text(help="Column of the texts. Default: text.")]
 
+CountedLabels = Annotated[int | None, model("--num-labels", help="How many labels there are.")]
 CountedSymbols = Annotated[
     int | None, model("--vocab-size", help="Symbols of the vocabulary; charlm adds three.")
 ]

@@ -65,9 +65,11 @@ class ModelConfig:
                 continue
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise ConfigError(f"{name} must be in [0, 1), not {value!r}.")
-        if type(self.num_labels) is not int or (self.num_labels > 0) != (self.label is not None):
+        if self.label is None and self.num_labels:
+            raise ConfigError("num_labels has no effect without a label; add --label both.")
+        if self.label is not None and (type(self.num_labels) is not int or self.num_labels < 1):
             raise ConfigError(
-                f"num_labels must be a whole number, of at least 1 with a label, not "
+                f"num_labels must be a whole number of at least 1 with a label, not "
                 f"{self.num_labels!r}."
             )
         self._check_cell()

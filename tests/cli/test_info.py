@@ -99,12 +99,23 @@ def test_weights_are_counted_as_train_would_shape_the_model(charlm):
     assert json.loads(adaptive)["parameters"]["clusters"] == 2 * 101
 
 
+def test_labels_and_what_ends_a_text_are_counted_too(charlm):
+    shape = ("--vocab-size", 97, "--hidden-size", 8, "--label", "both", "--num-labels", 3)
+
+    parts = json.loads(charlm("info", *shape, "--stop-by", "halt", "--json").out)["parameters"]
+
+    assert parts["labels"] == 3 * 16 and parts["halting unit"] == 9
+    assert parts["layer 0"] == 4 * (8 + 3 + 8 + 2) * 8
+
+
 def test_a_shape_that_cannot_be_counted_is_one_line(trained):
     for given, said in (
         (("--cell", "gru"), "add --vocab-size"),
         (("tale", "--vocab-size", 5), "not both"),
         (("--vocab-size", 0), "--vocab-size must be at least 1, not 0"),
         (("--vocab-size", 5, "--cell", "jordan", "--num-layers", 2), "single layer"),
+        (("--vocab-size", 5, "--num-labels", 2), "has no effect without a label; add --label"),
+        (("--vocab-size", 5, "--label", "state"), "num_labels must be a whole number of at least"),
         (("--vocab-size", 5, "--connect", "skip"), "has no effect on a single layer"),
     ):
         result = trained("info", *given)

@@ -137,9 +137,16 @@ def test_labels_are_counted(label, cell, depth):
     assert counted == model.parameters_by_part()
 
 
-@pytest.mark.parametrize(("label", "number"), [("both", 0), (None, 2), ("state", -1)])
-def test_labels_and_their_number_go_together(label, number):
-    with pytest.raises(ConfigError, match="num_labels must be a whole number"):
+@pytest.mark.parametrize(
+    ("label", "number", "message"),
+    [
+        ("both", 0, "num_labels must be a whole number of at least 1 with a label, not 0"),
+        ("state", -1, "num_labels must be a whole number of at least 1"),
+        (None, 2, "num_labels has no effect without a label; add --label both"),
+    ],
+)
+def test_labels_and_their_number_go_together(label, number, message):
+    with pytest.raises(ConfigError, match=message):
         ModelConfig(vocab_size=9, label=label, num_labels=number)
 
 
