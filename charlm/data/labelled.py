@@ -1,20 +1,17 @@
 """Texts with labels: tables parted by tabs, JSON lines, or a folder for each label."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from textwrap import shorten
 
 from charlm.data.nbest import read_lines
-from charlm.data.pairs import SURROGATE
+from charlm.data.pairs import parse_object, shown
 from charlm.data.sources import COMPRESSIONS, Source, TextAtHand
 from charlm.errors import TextError
 
 TABLE, OBJECTS = (".tsv",), (".jsonl", ".ndjson")
 LABEL, TEXT = "label", "text"
-MAX_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +122,7 @@ def read_objects(path: str, lines: Sequence[str], columns: Columns) -> Iterator[
     """Label and text of each JSON object."""
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise TextError(f"{place}: broken JSON ({error}); write one object a line.") from None
-        if not isinstance(content, dict):
-            raise TextError(f"{place}: expected a JSON object, not {shown(line)}.")
+        content = parse_object(line, place)
         for name in (columns.label, columns.text):
             if name not in content:
                 raise TextError(
@@ -140,7 +132,7 @@ def read_objects(path: str, lines: Sequence[str], columns: Columns) -> Iterator[
         label, text = content[columns.label], content[columns.text]
         if not isinstance(text, str) or not isinstance(label, (str, int)):
             wrong = label if isinstance(text, str) else text
-            raise TextError(f"{place}: expected a text, not {shown(json.dumps(wrong))}.")
+            raise TextError(f"{place}: expected a text, not {shown(wrong)}.")
         yield check_pair(str(label), text, place)
 
 
@@ -149,8 +141,6 @@ def check_pair(label: str, text: str, place: str) -> tuple[str, str]:
     for what, value in (("label", label), ("text", text)):
         if not value.strip():
             raise TextError(f"{place}: the {what} is empty; write it, or remove the line.")
-    if SURROGATE.search(text):
-        raise TextError(f"{place}: expected JSON in UTF-8, but found part of a character.")
     return check_label(label, place), text
 
 
@@ -159,8 +149,3 @@ def check_label(label: str, place: str) -> str:
     if not label.isprintable() or "=" in label:
         raise TextError(f"{place}: a label must be printable and without '=', not {shown(label)}.")
     return label
-
-
-def shown(text: str) -> str:
-    """As a message quotes it."""
-    return repr(shorten(text, MAX_SHOWN, placeholder="…"))

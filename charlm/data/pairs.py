@@ -98,17 +98,27 @@ def read_objects(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
     """Lines of JSON objects, with the field that holds the group."""
     group: str | None = None
     for index, (place, line) in enumerate(lines):
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise TextError(f"{place}: broken JSON ({error}); write one object a line.") from None
-        if not isinstance(content, dict):
-            raise TextError(f"{place}: expected a JSON object, not {shown(line)}.")
-        if SURROGATE.search(json.dumps(content, ensure_ascii=False)):
-            raise TextError(f"{place}: expected JSON in UTF-8, but found part of a character.")
+        content = parse_object(line, place)
         if index == 0:
             group = group_name(content)
         yield content, group, place
+
+
+def parse_object(line: str, place: str) -> Fields:
+    """The fields of the JSON object that a line holds.
+
+    Raises:
+        TextError: it holds something else.
+    """
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"{place}: broken JSON ({error}); write one object a line.") from None
+    if not isinstance(content, dict):
+        raise TextError(f"{place}: expected a JSON object, not {shown(line)}.")
+    if SURROGATE.search(json.dumps(content, ensure_ascii=False)):
+        raise TextError(f"{place}: expected JSON in UTF-8, but found part of a character.")
+    return content
 
 
 def group_name(names: Iterable[str]) -> str | None:
