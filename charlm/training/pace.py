@@ -41,8 +41,12 @@ def parse_time(text: str) -> float:
 
 def budget_seconds(given: Mapping[str, Any]) -> float:
     """The time that a run has; each half of a run in both directions has half of it."""
-    halves = 2 if given.get("direction") == "both" else 1
-    return parse_time(given.get("time", DEFAULT_TIME)) / halves
+    return parse_time(given.get("time", DEFAULT_TIME)) / num_halves(given)
+
+
+def num_halves(given: Mapping[str, Any]) -> int:
+    """How many models are trained, one after the other: one for each direction."""
+    return 2 if given.get("direction") == "both" else 1
 
 
 @dataclass(frozen=True, slots=True)

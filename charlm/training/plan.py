@@ -19,6 +19,7 @@ from charlm.training.pace import (
     MeasureStep,
     fit_to_time,
     max_steps,
+    num_halves,
     steps_in_time,
     steps_of_epoch,
 )
@@ -103,6 +104,7 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
         steps, why = steps_in_time(given, facts, training, pace)
         validations, step_seconds = pace.validations, pace.step_seconds
         seconds = steps * step_seconds + validations * pace.valid_seconds
+        seconds *= num_halves(given)
         if level_share(training) is not None:
             budget = Budget(pace.seconds, max_steps(facts, training))
     num_epochs = steps / steps_of_epoch(facts, training)
@@ -132,6 +134,8 @@ def explain(
 ) -> list[str]:
     """Why the settings that the plan chose are what they are."""
     reasons = []
+    if num_halves(given) > 1:
+        reasons.append("two such models, one for each direction: half of the time for each")
     if model.softmax == "adaptive" and not {"softmax", "softmax_cutoffs"} & set(given):
         reasons.append(f"adaptive softmax: most of {model.vocab_size:,} words are rare")
     if training.batch_size < 32 and "batch_size" not in given:

@@ -7,8 +7,8 @@ import torch
 from charlm.cells import CELLS, Lookup, RecurrentLayer
 from charlm.kernels import lstm_speed
 from charlm.model import LanguageModel, ModelConfig
-from charlm.model.cross_entropy import IGNORED
 from charlm.model.body import DISTINCT
+from charlm.model.cross_entropy import IGNORED
 
 OWN_WEIGHTS = {  # of a cell of 6 units with 11 words, besides those of its gates
     "elman-jordan": 6 * 11,

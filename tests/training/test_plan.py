@@ -59,6 +59,19 @@ def test_the_plan_keeps_to_the_time(time, num_tokens):
     assert plan.training.valid_every <= plan.training.steps
 
 
+def test_each_of_two_directions_gets_half_of_the_time():
+    settings = {"hidden_size": 256, "time": "10m"}
+    one, half = (
+        make_plan({**settings, **more}, facts(20_000_000), machine())
+        for more in ({}, {"direction": "both"})
+    )
+
+    assert half.training.steps == pytest.approx(one.training.steps / 2, rel=0.02)
+    assert half.budget.seconds == pytest.approx(one.budget.seconds / 2, rel=0.01)
+    assert half.expected_seconds == pytest.approx(one.expected_seconds, rel=0.02)
+    assert "two such models, one for each direction" in " ".join(half.reasons)
+
+
 def test_a_faster_machine_gets_more_steps_or_a_larger_model():
     slow = make_plan({}, facts(10_000_000), machine(1e11))
     fast = make_plan({}, facts(10_000_000), machine(1e13))
