@@ -7,7 +7,8 @@ not depend on one another but through the token, Bayes' rule would give
     P(w | left, right) = P(w | left) P(w | right) / P(w), over its sum for all w
 
 and that is what is taken. `<stop>` is predicted from the left alone: what is on its right says no
-more than that it is there.
+more than that it is there. A length that was foretold is given, like all that stands around a
+token, and costs nothing here.
 """
 
 from collections.abc import Iterator

@@ -115,13 +115,24 @@ def test_a_single_token_is_proposed_from_either_side_and_from_both(halves):
 
 def test_longer_proposals_of_the_backward_model_are_turned_round(halves):
     config = FillingConfig(max_blank_tokens=2, width=1)
-    with torch.no_grad():
-        found = propose_both_ways(halves, ((START,), (START, 4, 3)), BARRED, config)
-        logits, state = read_prompts(halves[1], [(START, 4, 3)])
-        last = int(logits[0, :SYMBOLS].argmax())
-        logits, _ = halves[1].step(torch.tensor([last]), state)
+    forward, backward = halves
+    told_apart = 0
+    for right in product(range(SYMBOLS), repeat=2):
+        behind = (START, *right[::-1])
+        with torch.no_grad():
+            found = propose_both_ways(halves, ((START,), behind), BARRED, config)
+            logits, state = read_prompts(backward, [behind])
+            last = int(logits[0, :SYMBOLS].argmax())
+            logits, _ = backward.step(torch.tensor([last]), state)
+            first = int(logits[0, :SYMBOLS].argmax())
+            logits, state = read_prompts(forward, [(START,)])
+            begun = int(logits[0, :SYMBOLS].argmax())
+            logits, _ = forward.step(torch.tensor([begun]), state)
+            ahead = (begun, int(logits[0, :SYMBOLS].argmax()))
 
-    assert (int(logits[0, :SYMBOLS].argmax()), last) in found
+        assert {ids for ids in found if len(ids) == 2} == {ahead, (first, last)}
+        told_apart += first != last and (last, first) != ahead
+    assert told_apart
 
 
 @pytest.mark.parametrize("width", [1, 3])
