@@ -4,6 +4,7 @@ Without one charlm installs all the same and writes and trains with torch: many 
 """
 
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared", "-pthread"]
 # lstm.c has its threads from OpenMP, as torch does: on Linux torch's library is the one it finds.
 # Without OpenMP it would have one thread, and torch's own kernels are the better choice.
-KERNELS = {"step": [], "lstm": ["-fopenmp"]}
+# step.c is compiled once for each instruction set; `step_library.py` chooses when charlm runs.
+KERNELS = {"step": ("step", []), "lstm": ("lstm", ["-fopenmp"])}  # library: source, flags
+X86_KERNELS = {
+    "step.avx2": ("step", ["-march=x86-64-v3"]),
+    "step.avx512": ("step", ["-march=x86-64-v4"]),
+}
 
 
 class CompileKernel(BuildHookInterface):  # type: ignore[type-arg]
@@ -25,21 +31,24 @@ class CompileKernel(BuildHookInterface):  # type: ignore[type-arg]
         """Compile, and have the wheel carry the result and the name of this platform."""
         if self.target_name != "wheel":
             return
-        for name, flags in KERNELS.items():
-            if self._compile(name, flags):
+        kernels = dict(KERNELS)
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            kernels |= X86_KERNELS
+        for name, (source, flags) in kernels.items():
+            if self._compile(name, source, flags):
                 build_data["artifacts"].append(f"charlm/kernels/{name}.so")
                 build_data["pure_python"] = False
                 build_data["infer_tag"] = True
 
-    def _compile(self, name: str, flags: list[str]) -> bool:
-        source = Path(self.root) / "charlm" / "kernels" / f"{name}.c"
-        library = source.with_suffix(".so")
+    def _compile(self, name: str, source: str, flags: list[str]) -> bool:
+        folder = Path(self.root) / "charlm" / "kernels"
+        library = folder / f"{name}.so"
         library.unlink(missing_ok=True)
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        command = [*compiler, *FLAGS, *flags, str(source), "-o", str(library)]
+        command = [*compiler, *FLAGS, *flags, str(folder / f"{source}.c"), "-o", str(library)]
         try:
             subprocess.run(command, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{source.name} could not be compiled: {error}", file=sys.stderr)
+            print(f"{library.name} could not be compiled: {error}", file=sys.stderr)
             return False
         return True

@@ -8,7 +8,10 @@ print(lm.generate("Once upon a time", temperature=0.8, seed=1))
 
 from typing import TYPE_CHECKING, Any
 
+from charlm.reproducibility import request_reproducible_products
 from charlm.version import __version__
+
+request_reproducible_products()  # before torch multiplies for the first time
 
 __all__ = ["LoadedModel", "__version__", "load"]
 

@@ -1,4 +1,4 @@
-"""What every test gets: a cache of its own; and a small text, and a model trained on it."""
+"""What every test gets: a cache of its own, one way to draw examples; a small text and a model."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # torch reads it when imported: steadier, a
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from charlm.training import prepare_run
+
+# No test may depend on a clock or on luck: the same examples in every run, however slow.
+settings.register_profile(
+    "charlm", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("charlm")
 
 TALES = Path(__file__).parents[1] / "corpora" / "tales.txt"
 SMALL = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 40, "valid_every": 10}

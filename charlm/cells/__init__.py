@@ -15,6 +15,7 @@ from charlm.cells.dropout import (
 from charlm.cells.inputs import Dense, Held, Inputs, Lookup, OneHot, Part, as_inputs
 from charlm.cells.jordan import JordanCell
 from charlm.cells.layer import RecurrentLayer
+from charlm.cells.probe import trains_in_bfloat16
 from charlm.cells.stack import (
     RecurrentStack,
     State,
@@ -57,5 +58,6 @@ __all__ = [
     "make_connection",
     "map_state",
     "select_state",
+    "trains_in_bfloat16",
     "weight_dropout",
 ]

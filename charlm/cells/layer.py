@@ -96,7 +96,8 @@ class RecurrentLayer(nn.Module):
             with torch.autocast("cuda", enabled=False):
                 return self._run_fused(x.float(), weight_hh, tuple(s.float() for s in state))
         weights = (self.cell.weight_ih, weight_hh, self.cell.bias_ih, self.cell.bias_hh)
-        first = [s.unsqueeze(0).contiguous() for s in state]  # torch has a leading axis for layers
+        # torch has a leading axis for layers. A run begun in bfloat16 may go on in float32.
+        first = [s.to(x.dtype).unsqueeze(0).contiguous() for s in state]
         begin = first if len(first) > 1 else first[0]
         # has_biases, num_layers, dropout, train, bidirectional, batch_first
         output, *last = FUSED[type(self.cell)](

@@ -26,7 +26,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "")
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors and the text that `write_tensors` wrote, on the CPU.
+    """Return the tensors and the text that `write_tensors` wrote, on the CPU.
+
+    The tensors are copies in memory of torch's own, which is aligned: as they lie in the file, a
+    product of them could be rounded in another way than before they were saved.
 
     Raises:
         CheckpointError: the file is missing, damaged or foreign.
@@ -34,7 +37,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = (file.metadata() or {}).get("charlm")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:

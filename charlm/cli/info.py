@@ -90,7 +90,7 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
 
     from charlm.checkpoint import load_checkpoint, read_adaptations, read_metrics
     from charlm.display.tables import show_fields
-    from charlm.kernels import Speed, load_kernel, lstm_speed
+    from charlm.kernels import Speed, lstm_speed, step_instruction_set
     from charlm.model import can_pack
 
     loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
@@ -128,11 +128,13 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     for name, tuned in [item for item in adaptations.items() if len(item[0].split()) == 2]:
         way, context = name.split()
         fields[f"--{way.replace('+', ' --')}"] = f"tuned for {context}s: {describe(tuned)}"
-    fields["writing"] = "compiled"
-    if load_kernel() is None:
+    instruction_set = step_instruction_set()
+    if instruction_set is None:
         fields["writing"] = "with torch: charlm was installed without a C compiler"
     elif not can_pack(loaded.model):
         fields["writing"] = "with torch: nothing is compiled for such a network"
+    else:
+        fields["writing"] = f"compiled ({instruction_set.title})"
     fields["training"] = {
         Speed.NONE: "with torch's kernels",
         Speed.VECTORS: "LSTMs in bfloat16 with charlm's own kernel (AVX-512)",

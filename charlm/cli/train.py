@@ -13,7 +13,13 @@ import typer
 
 from charlm.cli import options, settings
 from charlm.errors import ConfigError, StorageError
-from charlm.location import BACKWARD, find_checkpoint, new_name, newest_named_after
+from charlm.location import (
+    BACKWARD,
+    find_checkpoint,
+    is_checkpoint_name,
+    new_name,
+    newest_named_after,
+)
 
 if TYPE_CHECKING:
     from charlm.display.tensorboard import TensorboardLog
@@ -123,7 +129,15 @@ def train(
     began = monotonic()
     from charlm.data import parse_split
     from charlm.device import choose_device
-    from charlm.training import create_backward, plan_run, prepare_run, read_given, resume_run
+    from charlm.display.console import show_note
+    from charlm.training import (
+        create_backward,
+        fit_recipe,
+        plan_run,
+        prepare_run,
+        read_given,
+        resume_run,
+    )
 
     flags = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS and v is not None}
     for name, texts in (("paths", corpus), ("valid", valid), ("test", test)):
@@ -141,12 +155,18 @@ def train(
         raise ConfigError("--json has no effect without --plan: a run is shown as it goes.")
     if resume:
         check_resume(flags, recipe, plan)
+        if output is None and (folder_named := checkpoint_as_corpus(corpus)) is not None:
+            corpus, output = None, folder_named
         folder = run_to_resume(corpus, output)
         prepared = resume_run(folder, choose_device(device))
         log = tensorboard_log(prepared.run.folder) if tensorboard else None
         check_corpus(corpus, prepared.run)
     else:
         given = read_given(recipe, flags)
+        if "precision" not in flags:
+            given, changes = fit_recipe(given, choose_device(device))
+            for note in changes:
+                show_note(note)
         folder = output or new_name(given["paths"][0])
         if plan:
             show_planned(plan_run(given, choose_device(device), began), as_json)
@@ -235,8 +255,19 @@ def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> None
         raise ConfigError(f"{names} has no effect with --resume: the run goes on as planned.")
 
 
+def checkpoint_as_corpus(corpus: list[str] | None) -> Path | None:
+    """Return the checkpoint folder that is named in place of a text, if one is."""
+    if corpus is None or len(corpus) != 1 or Path(corpus[0]).is_file():
+        return None
+    return find_checkpoint(Path(corpus[0])) if is_checkpoint_name(corpus[0]) else None
+
+
 def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
-    """The folder named by -o, or the newest run on that corpus, or the newest run."""
+    """Return the folder named by -o, or the newest run on a text, or the newest run.
+
+    Raises:
+        CheckpointError: there is no such run.
+    """
     if output is None and corpus:
         return newest_named_after(corpus[0])
     return find_checkpoint(output)

@@ -8,6 +8,8 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
+from charlm.kernels.instruction_set import InstructionSet, max_instruction_set
+
 Address = ctypes.c_void_p
 
 LANES = 16  # units of a panel, rows of a block, as in lstm.c
@@ -38,9 +40,12 @@ class KernelWindow(ctypes.Structure):
 
 @cache
 def lstm_speed() -> Speed:
-    """What can be had here; NONE also where nothing was compiled."""
-    library = load_lstm()
-    return Speed.NONE if library is None else Speed(library.charlm_lstm_speed())
+    """Return what can be had here; NONE where nothing was compiled or the limit forbids it."""
+    library, limit = load_lstm(), max_instruction_set()
+    if library is None or limit < InstructionSet.AVX512_BF16:
+        return Speed.NONE
+    most = Speed.TILES if limit >= InstructionSet.AMX else Speed.VECTORS
+    return min(most, Speed(library.charlm_lstm_speed()))
 
 
 @cache

@@ -1,15 +1,17 @@
 /* One step of a stack of recurrent layers and a softmax head, for any number of rows, on a CPU.
 
    Each output is a sum over the inputs in their order, one multiply-add after the other (fused where
-   the processor can), and every row goes through the same instructions however many rows there are and whichever thread
-   takes it. So a row's result does not depend on the batch it is in, to the last bit.
+   the processor can), and every row goes through the same instructions however many rows there are
+   and whichever thread takes it. So a row's result does not depend on the batch it is in, to the
+   last bit.
 
    Weights are packed in panels of WIDTH lanes by four accumulators: the four gates of WIDTH units of
    an LSTM, the three of a GRU (whose candidate needs two sums), or 4 * WIDTH units of an Elman
    network or outputs of the head. A panel's gates meet in registers, and so does the cell. Reading
    the weights is most of the work of a single row; each is read once a step.
 
-   `charlm/model/packed.py` packs and calls. Plain C11 with vector extensions (gcc, clang). */
+   `charlm/model/packed.py` packs and calls. Plain C11 with vector extensions (gcc, clang), compiled
+   once for each instruction set; `charlm/kernels/step_library.py` loads the best the processor has. */
 
 #include <pthread.h>
 #include <sched.h>
@@ -35,13 +37,6 @@ typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Compile for several processors and choose when loaded, where the tool chain can. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
-
 enum Kind { LSTM, GRU, TANH, RELU, HEAD };
 
 typedef struct {
@@ -60,6 +55,23 @@ typedef struct {
     float *table;           /* [token][panel][accumulator][lane] of the first layer; or none */
     uint8_t *known;         /* [token]: whether its row of the table has been computed */
 } Model;
+
+/* The widest instructions of this processor, numbered as in instruction_set.py. */
+enum InstructionSet { BASELINE, AVX2, AVX512 };
+
+int charlm_instruction_set(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        return AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        return AVX2;
+#endif
+    return BASELINE;
+}
 
 /* -- arithmetic on lanes ------------------------------------------------------------------- */
 
@@ -117,7 +129,7 @@ INLINE void add_products(Lanes sums[][4], int rows, int gates, const float *weig
     default: add_products(sums, 6, gates, weights, size, x);              \
     }
 
-CLONES void charlm_add_products(Lanes sums[][4], int rows, int gates, const float *weights,
+static void add_all_products(Lanes sums[][4], int rows, int gates, const float *weights,
                                 int size, const float *const x[]) {
     if (gates == 3)
         EACH(3)
@@ -127,7 +139,7 @@ CLONES void charlm_add_products(Lanes sums[][4], int rows, int gates, const floa
 
 /* What a panel's sums mean: the cells' equations, or logits. `first` is the panel's first unit;
    `state` and `next` are the layer's, an LSTM's cell behind its hidden units. */
-CLONES void charlm_finish(const Layer *layer, int first, const Lanes *s, const float *state,
+static void finish(const Layer *layer, int first, const Lanes *s, const float *state,
                           float *next) {
     const int units = 4 * WIDTH, missing = layer->hidden_size - first;
     Lanes *hidden = (Lanes *)(next + first);
@@ -175,7 +187,7 @@ static void run_block(const Layer *layer, int index, int rows, const Block *bloc
     for (int row = 0; row < rows; row++)
         memcpy(sums[row], block->start[row] + 4 * WIDTH * index, sizeof sums[row]);
     if (block->input[0])
-        charlm_add_products(sums, rows, gates, layer->from_input + weights * layer->input_size,
+        add_all_products(sums, rows, gates, layer->from_input + weights * layer->input_size,
                             layer->input_size, block->input);
     if (layer->kind == GRU) /* the candidate's two sums stay apart: the third is the input's */
         for (int row = 0; row < rows; row++) {
@@ -184,10 +196,10 @@ static void run_block(const Layer *layer, int index, int rows, const Block *bloc
             sums[row][3] = from_input;
         }
     if (layer->kind != HEAD)
-        charlm_add_products(sums, rows, gates, layer->from_hidden + weights * layer->hidden_size,
+        add_all_products(sums, rows, gates, layer->from_hidden + weights * layer->hidden_size,
                             layer->hidden_size, block->hidden);
     for (int row = 0; row < rows; row++)
-        charlm_finish(layer, index * units, sums[row], block->hidden[row], block->out[row]);
+        finish(layer, index * units, sums[row], block->hidden[row], block->out[row]);
 }
 
 /* -- one layer ----------------------------------------------------------------------------- */
@@ -225,7 +237,7 @@ static void tabulate_panel(const Model *model, const Step *step, const Layer *la
                 model->embedding + (size_t)step->tokens[at + row] * layer->input_size;
             memcpy(sums[row], layer->start + 4 * WIDTH * index, sizeof sums[row]);
         }
-        charlm_add_products(sums, rows, gates, weights, layer->input_size, embedding);
+        add_all_products(sums, rows, gates, weights, layer->input_size, embedding);
         for (int row = 0; row < rows; row++)
             memcpy(table_row(model, step->tokens[at + row]) + 4 * WIDTH * index, sums[row],
                    sizeof sums[row]);
@@ -403,7 +415,7 @@ bool charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens
 
 /* A token drawn from softmax((logits + added) / temperature) by inverting the distribution
    function at `uniform`, which is in [0, 1); the most probable one if it is below 0. */
-CLONES int64_t charlm_choose(const float *logits, const float *added, int size, float temperature,
+static int64_t choose_token(const float *logits, const float *added, int size, float temperature,
                              double uniform, float *weights) {
     int best = 0;
     for (int i = 0; i < size; i++) {
@@ -444,7 +456,7 @@ void charlm_write(const Model *model, Pool *pool, int rows, int count, const flo
     const int size = model->layers[model->num_layers].hidden_size;
     for (int i = 0; i < count; i++) {
         for (int row = 0; row < rows; row++)
-            tokens[row] = charlm_choose(logits + (size_t)row * size, added, size, temperature,
+            tokens[row] = choose_token(logits + (size_t)row * size, added, size, temperature,
                                         uniforms ? uniforms[row] : -1, weights);
         charlm_step(model, pool, rows, tokens, state, other_state, logits);
         float *written = other_state;

@@ -1,12 +1,14 @@
 """The one step of decoding in C, `step.c`, where it has been compiled.
 
-`pip install` compiles it where there is a C compiler (`hatch_build.py`); without it charlm steps
-with torch.
+`pip install` compiles it where there is a C compiler (`hatch_build.py`), once for each instruction
+set; without it charlm steps with torch.
 """
 
 import ctypes
 from functools import cache
 from pathlib import Path
+
+from charlm.kernels.instruction_set import InstructionSet, max_instruction_set
 
 WIDTH = 16  # lanes of a vector, as in step.c
 KINDS = {"lstm": 0, "gru": 1, "rnn": 2, "rnn-relu": 3, "head": 4}
@@ -34,17 +36,53 @@ class KernelModel(ctypes.Structure):
     )
 
 
+LIBRARIES = {
+    InstructionSet.AVX512: "step.avx512.so",
+    InstructionSet.AVX2: "step.avx2.so",
+    InstructionSet.BASELINE: "step.so",
+}
+
+
+@cache
+def step_instruction_set() -> InstructionSet | None:
+    """Return the instruction set of the compiled step in use; None where there is none."""
+    found = find_kernel()
+    return None if found is None else found[0]
+
+
 @cache
 def load_kernel() -> ctypes.PyDLL | None:
-    """The compiled step, or None where there is none.
+    """Return the compiled step for the best instruction set here; None where there is none."""
+    found = find_kernel()
+    return None if found is None else declare(found[1])
+
+
+def find_kernel() -> tuple[InstructionSet, ctypes.PyDLL] | None:
+    """Open the library of the best instruction set that processor and `CHARLM_MAX_CPU_ISA` allow.
 
     A `PyDLL` keeps the interpreter's lock, so that two threads never step with one pool at once.
     """
-    path = Path(__file__).with_name("step.so")
     try:
-        library = ctypes.PyDLL(str(path))
-    except OSError:
+        baseline = open_library(LIBRARIES[InstructionSet.BASELINE])
+        limit = min(baseline.charlm_instruction_set(), max_instruction_set())
+    except (OSError, AttributeError):  # not compiled, or by another version
         return None
+    for instruction_set, name in LIBRARIES.items():
+        if instruction_set <= limit:
+            try:
+                return instruction_set, open_library(name)
+            except OSError:  # a compiler that does not know the instruction set
+                continue
+    return None
+
+
+def open_library(name: str) -> ctypes.PyDLL:
+    """Open a library beside this file."""
+    return ctypes.PyDLL(str(Path(__file__).with_name(name)))
+
+
+def declare(library: ctypes.PyDLL) -> ctypes.PyDLL:
+    """Give the functions of a library their types."""
     library.charlm_open_pool.argtypes = [ctypes.c_int]
     library.charlm_open_pool.restype = Address
     library.charlm_close_pool.argtypes = [Address]

@@ -207,4 +207,6 @@ class ModelConfig:
     @property
     def output_size(self) -> int:
         """Units that the softmax sees: of the last layer, or of all."""
-        return sum(self.layer_sizes) if self.connect == "skip" else self.layer_sizes[-1]
+        last = self.hidden_size if self.last_hidden_size is None else self.last_hidden_size
+        # Not through `layer_sizes`: a stranger's config may name a billion layers.
+        return last + (self.num_layers - 1) * self.hidden_size if self.connect == "skip" else last

@@ -5,6 +5,7 @@ from charlm.training.given import read_given
 from charlm.training.learner import Learner, Step
 from charlm.training.pace import parse_time
 from charlm.training.plan import Plan, make_plan
+from charlm.training.precision import fit_recipe
 from charlm.training.prepare import (
     Planned,
     Prepared,
@@ -48,6 +49,7 @@ __all__ = [
     "find_corpus",
     "find_files",
     "find_part",
+    "fit_recipe",
     "judge",
     "lengths_from",
     "make_plan",

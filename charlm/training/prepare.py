@@ -28,7 +28,7 @@ from charlm.data import (
     find_frames,
     read_corpus,
 )
-from charlm.device import free_memory, has_bfloat16
+from charlm.device import free_memory
 from charlm.errors import ConfigError
 from charlm.model import LanguageModel, LengthHead, ModelConfig, StopName
 from charlm.settings import pick
@@ -38,6 +38,7 @@ from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
 from charlm.training.pace import budget_seconds
 from charlm.training.plan import Plan, make_plan
+from charlm.training.precision import check_precision, gains_from_bfloat16
 from charlm.training.pretrained import begin_with, coverage_note, find_vectors, fit_to_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.rules import Facts
@@ -96,6 +97,7 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
     """
     began = time.monotonic() if began is None else began
     budget_seconds(given)
+    check_precision(given, device)
     if "label" in given:
         given = {"independent_frames": True, **given, "labelled": True}
     text = TextConfig(**pick(TextConfig, given))
@@ -128,7 +130,7 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
         num_tokens=len(train),
         num_valid_tokens=min(len(valid), VALID_TOKENS),
         num_windows=lambda training: len(epochs(training)),
-        has_bfloat16=has_bfloat16(device),
+        has_bfloat16=gains_from_bfloat16(given.get("cell", "lstm"), device),
         free_bytes=free_memory(device),
         spent_seconds=time.monotonic() - began,
     )

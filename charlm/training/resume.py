@@ -20,7 +20,9 @@ from charlm.data import count_ids
 from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, RECIPE, STATE
 from charlm.settings import setting_names
+from charlm.training.arithmetic import arithmetic_notes, describe_arithmetic
 from charlm.training.config import TrainingConfig
+from charlm.training.precision import fit_resumed
 from charlm.training.prepare import Prepared, assemble, begin_with_lengths, new_model
 from charlm.training.pretrained import find_vectors
 from charlm.training.recipe import Recipe
@@ -45,10 +47,12 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
         return resume_backward(folder, device)
     if progress.is_finished(training.steps):
         raise finished(folder, progress.step, training.steps)
+    training, notes = fit_resumed(training, config.model.cell, device)
+    notes += arithmetic_notes(kept.get("arithmetic", {}), describe_arithmetic(device))
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
     run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
     run.restore(tensors, progress)
-    return Prepared(run, tokenizer, None, ())
+    return Prepared(run, tokenizer, None, notes)
 
 
 def resume_backward(folder: Path, device: torch.device) -> Prepared:
@@ -111,6 +115,7 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
     assert forward.config.corpus.direction == "both" and progress.is_finished(training.steps)
     config, tokenizer = forward.config, forward.tokenizer
     config = replace(config, corpus=replace(config.corpus, direction="backward"))
+    training, notes = fit_resumed(training, config.model.cell, device)
     vectors = find_vectors({"embeddings": training.embeddings}, tokenizer)
     model = new_model(config.model, training, vectors)
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
@@ -120,4 +125,4 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
     create_checkpoint(folder / BACKWARD, config, tokenizer, model, recipe.to_toml())
     run = assemble(folder / BACKWARD, config, tokenizer, model.to(device), training, train, valid)
     note = f"now the backward half, in {run.folder}: {training.steps:,} steps as before."
-    return Prepared(run, tokenizer, None, (note,))
+    return Prepared(run, tokenizer, None, (*notes, note))

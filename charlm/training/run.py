@@ -25,6 +25,7 @@ from charlm.data import Windows
 from charlm.errors import TrainingError
 from charlm.evaluation import estimate_nats
 from charlm.storage import exclusive_use
+from charlm.training.arithmetic import describe_arithmetic
 from charlm.training.budget import ROUNDING, Budget, fitting_steps, level_share
 from charlm.training.learner import Learner, Step
 from charlm.training.recipe import Recipe
@@ -191,7 +192,11 @@ class TrainingRun:
         Raises:
             StorageError: it cannot be written; what was saved before stays.
         """
-        settled = {"progress": asdict(self.progress), "training": asdict(self.learner.config)}
+        settled = {
+            "progress": asdict(self.progress),
+            "training": asdict(self.learner.config),
+            "arithmetic": describe_arithmetic(self.learner.model.device),
+        }
         save_state(self.folder, self.learner.tensors(), json.dumps(settled))
         if self.progress.best_nats is None:  # nothing tried yet: better than untrained weights
             self._save_weights(averaged=self.learner.average.has_begun)

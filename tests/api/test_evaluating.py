@@ -339,7 +339,7 @@ def test_where_line_breaks_are_unknown_a_sentence_is_a_document(train, corpus, w
     assert lm.log_probs(["The fox sat."]) == pytest.approx([-nats], rel=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.text("the fox,\n", max_size=12), max_size=12), st.sampled_from(LEVELS))
 def test_a_sentences_probability_does_not_depend_on_the_others(trained, sentences, level):
     lm = trained(level)

@@ -54,7 +54,7 @@ def play(session, moves):
 
 
 @given(MOVES)
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_the_text_is_its_parts_whatever_the_moves(trained, moves):
     session = Session(trained("char"), TWELVE, seed=1)
 
@@ -67,7 +67,7 @@ def test_the_text_is_its_parts_whatever_the_moves(trained, moves):
 
 
 @given(MOVES)
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 def test_the_same_moves_under_the_same_seed_give_the_same_text(trained, moves):
     first, again, other = (Session(trained("char"), TWELVE, seed) for seed in (1, 1, 99))
 

@@ -9,8 +9,8 @@ from charlm.decoding import DecodingConfig
 from charlm.text import TextConfig, build_tokenizer
 from charlm.text.chars import CharDecoder
 
-MANY = settings(max_examples=200, deadline=None, derandomize=True)
-FEW = settings(max_examples=80, deadline=None, derandomize=True)
+MANY = settings(max_examples=200)
+FEW = settings(max_examples=80)
 TALE = 'The fox (old, naïve) said: "Eat the 朝, é!" The owl ate. "No", it said. ☃ 🚀\n' * 2
 TOKENIZERS = {level: build_tokenizer(TextConfig(level=level), [TALE]) for level in ("char", "byte")}
 TOKENIZERS["word"] = build_tokenizer(TextConfig(level="word"), [TALE])

@@ -472,7 +472,7 @@ def pieces_as_drawn(draw):
 
 
 @given(pieces=pieces_as_drawn())
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_pieces_in_order_are_those_of_each_text_in_a_row(pieces):
     ordered = list(in_order(iter(pieces)))
 
@@ -480,7 +480,7 @@ def test_pieces_in_order_are_those_of_each_text_in_a_row(pieces):
 
 
 @given(pieces=pieces_as_drawn())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_piece_in_order_waits_only_for_the_texts_before_it(pieces):
     taken = []
 
@@ -498,7 +498,7 @@ def test_a_piece_in_order_waits_only_for_the_texts_before_it(pieces):
 
 
 @given(pieces=pieces_as_drawn())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_collected_pieces_are_the_texts_in_order(pieces):
     collected = list(collect(pieces))
 

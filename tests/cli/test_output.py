@@ -42,7 +42,7 @@ def generation(text="fox", **more):
 
 
 @given(STORIES, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_texts_come_whole_and_in_order_however_their_pieces_come(tmp_path_factory, stories, random):
     folder = tmp_path_factory.mktemp("texts")
     texts = [whole(story) for story in stories]
@@ -137,7 +137,7 @@ def test_a_record_says_what_there_is_to_say():
 
 
 @given(st.lists(TEXT, max_size=5), st.none() | st.integers(0, 2**63 - 1))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_json_and_json_lines_read_back_as_the_same_texts(tmp_path_factory, texts, seed):
     folder = tmp_path_factory.mktemp("json")
     generations = [generation(text) for text in texts]

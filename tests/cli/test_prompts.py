@@ -73,13 +73,13 @@ def test_the_last_line_break_of_a_file_is_no_part_of_the_prompt(
 
 
 @given(TEXTS.filter(lambda text: text and not text.startswith("\ufeff")))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_a_file_with_a_line_break_after_the_prompt_holds_the_prompt(chars, file, text):
     assert read_prompt("@" + file(text + "\n"), chars).removesuffix("\r") == text.removesuffix("\r")
 
 
 @given(LINES.filter(any))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_every_line_is_a_prompt_whatever_ends_it(chars, file, lines):
     if lines[0].startswith("\ufeff"):
         return

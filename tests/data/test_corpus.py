@@ -80,7 +80,7 @@ def frames_of(pieces):
 
 @pytest.mark.parametrize("text", LEVELS, ids=str)
 @given(content=texts, split=splits, frame=frames, chunk_bytes=st.sampled_from([8, 1 << 20]))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_parts_in_a_row_are_the_whole_text(folder, text, content, split, frame, chunk_bytes):
     path = write(folder / "tale.txt", content)
 
@@ -97,7 +97,7 @@ def test_parts_in_a_row_are_the_whole_text(folder, text, content, split, frame, 
 
 
 @given(content=texts, split=splits, frame=frames)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_no_word_is_cut_in_two_between_parts_at_word_level(folder, content, split, frame):
     path = write(folder / "tale.txt", content)
 
@@ -111,7 +111,7 @@ def test_no_word_is_cut_in_two_between_parts_at_word_level(folder, content, spli
 
 @pytest.mark.parametrize("frame", ["line", "paragraph"])
 @given(content=texts, split=splits)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_no_line_or_paragraph_is_cut_in_two_between_parts(folder, frame, content, split):
     path = write(folder / "tale.txt", content)
     whole = frames_of(frame_pieces([content], Framing(frame=frame)))
@@ -123,7 +123,7 @@ def test_no_line_or_paragraph_is_cut_in_two_between_parts(folder, frame, content
 
 
 @given(content=texts, split=splits)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_each_part_of_a_document_is_a_document(folder, content, split):
     path = write(folder / "tale.txt", content)
 
@@ -435,7 +435,7 @@ def test_a_text_to_evaluate_that_is_empty_or_missing_is_named(name, told, tmp_pa
 
 
 @given(content=texts, start=st.integers(0, 60), end=st.integers(0, 60), whole_words=st.booleans())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_part_of_a_document_holds_the_characters_between_its_bounds(
     folder, content, start, end, whole_words
 ):

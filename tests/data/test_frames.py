@@ -51,14 +51,14 @@ def frames_of(pieces):
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
 @given(chunks=chunked_texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_texts_and_gaps_in_a_row_are_the_original(framing, chunks):
     assert original(frame_pieces(chunks, framing)) == "".join(chunks)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
 @given(chunks=chunked_texts)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_frames_do_not_depend_on_the_chunks(framing, chunks):
     text = "".join(chunks)
 
@@ -85,7 +85,7 @@ def test_a_separator_may_go_on_in_the_next_chunk(framing, chunks, frames):
 
 
 @given(text=texts)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_line_frames_are_the_lines_that_are_not_blank(text):
     lines = [line for line in re.split("\r?\n", text) if line.strip()]
 
@@ -93,7 +93,7 @@ def test_line_frames_are_the_lines_that_are_not_blank(text):
 
 
 @given(text=plain_texts)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_paragraph_frames_are_runs_of_lines_between_empty_lines(text):
     paragraphs = [[]]
     for line in text.replace("\r\n", "\n").split("\n"):
@@ -110,13 +110,13 @@ def test_paragraph_frames_are_runs_of_lines_between_empty_lines(text):
 
 
 @given(text=texts)
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_a_document_is_one_frame(text):
     assert frames_of(frame_pieces([text], DOCUMENT)) == [text] * bool(text)
 
 
 @given(text=plain_texts.map(lambda text: text + "\n"))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_each_line_of_a_pretokenized_text_is_a_frame_even_a_blank_one(text):
     frames = frames_of(frame_pieces([text], PRETOKENIZED_LINES))
 
@@ -183,7 +183,7 @@ proses = st.lists(st.tuples(words, spaces).map("".join), min_size=8, max_size=40
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
 @given(chunks=proses)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_a_long_frame_is_cut_before_white_space(framing, chunks):
     whole = frames_of(frame_pieces(["".join(chunks)], framing))
 
@@ -211,7 +211,7 @@ def test_a_long_frame_is_cut_before_white_space(framing, chunks):
     ids=str,
 )
 @given(chunks=proses)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 def test_the_pieces_of_a_long_frame_encode_like_the_whole(config, chunks):
     text = "".join(chunks)
     tokenizer = build_tokenizer(config, [text])

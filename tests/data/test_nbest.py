@@ -47,7 +47,7 @@ def plain(text, spaces=None):
     line_end=st.sampled_from(["\n", "\r\n"]),
     ended=st.booleans(),
 )
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_what_was_written_is_read_utterance_by_utterance(path, rows, line_end, ended):
     lines = [f"{utterance}\t{score!r}\t{text}" for utterance, score, text in rows]
     path.write_bytes((line_end.join(lines) + line_end * ended).encode())
@@ -247,7 +247,7 @@ def test_characters_parted_by_spaces_are_joined(text, symbol, read):
 
 
 @given(text=st.text(st.sampled_from("abÄ朝 "), max_size=12))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_parting_the_characters_of_a_text_is_undone(text):
     parted = " ".join(text.replace(" ", "|"))
 

@@ -43,7 +43,7 @@ def read(source):
 
 
 @given(text=st.text(), chunk_bytes=st.integers(4, 9))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_text_is_the_same_whatever_the_chunks_cut_in_two(folder, text, chunk_bytes):
     source = source_of(folder, text.encode())
 
@@ -55,7 +55,7 @@ def test_a_text_is_the_same_whatever_the_chunks_cut_in_two(folder, text, chunk_b
 
 
 @given(content=st.binary(), chunk_bytes=st.integers(1, 9))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_any_bytes_become_text_and_back(folder, content, chunk_bytes):
     source = source_of(folder, content, any_bytes=True)
 
@@ -83,7 +83,7 @@ def test_line_ends_nul_and_other_controls_stay_as_they_are(tmp_path):
 
 
 @given(before=st.text(max_size=20), after=st.text(), chunk_bytes=st.integers(4, 9))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_the_first_byte_that_is_not_utf8_is_told_by_its_place(folder, before, after, chunk_bytes):
     source = source_of(folder, before.encode() + b"\xff" + after.encode())
     place = f"not UTF-8 at byte {len(before.encode()):,} (0xff)"

@@ -82,7 +82,7 @@ def test_what_is_written_is_what_is_opened(level, frame, tmp_path):
 
 
 @given(text=st.text(alphabet="ab é朝🚀\n\r\t\0"), frame=st.sampled_from(FRAMES))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_counts_are_those_of_the_text(folder, text, frame):
     pieces = pieces_of(text, frame)
     tokenizer = build_tokenizer(TextConfig(), [text])
@@ -100,7 +100,7 @@ def test_counts_are_those_of_the_text(folder, text, frame):
 
 
 @given(octets=st.binary())
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_bytes_that_are_not_utf8_count_one_each(octets):
     counter = TextCounter()
 
@@ -111,7 +111,7 @@ def test_bytes_that_are_not_utf8_count_one_each(octets):
 
 
 @given(text=st.text(alphabet="ab é朝\n\r"), frame=st.sampled_from(FRAMES))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_texts_are_told_apart_by_their_bytes_and_not_by_their_frames(folder, text, frame):
     counters = [TextCounter() for _ in range(3)]
     for counter, each, own_frame in zip(
@@ -142,7 +142,7 @@ def test_counts_cannot_be_changed():
 
 
 @given(text=st.text(alphabet="ab \n"), size=st.integers(1, 9))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_the_tokens_do_not_depend_on_the_batches(folder, text, size):
     pieces = pieces_of(text)
     tokenizer = build_tokenizer(TextConfig(), [text])

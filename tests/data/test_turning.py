@@ -25,7 +25,7 @@ def turned(tokens):
 
 
 @given(frames)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_frames_come_from_the_last_to_the_first_and_each_from_its_end(frames):
     expected = tokens_of([frame[::-1] for frame in frames[::-1]])
 
@@ -38,7 +38,7 @@ def test_it_is_as_in_the_picture():
 
 
 @given(frames)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_what_is_predicted_has_the_same_places_in_either_direction(frames):
     tokens = tokens_of(frames)
     places = turned_places(tokens, TOKENIZER)

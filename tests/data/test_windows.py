@@ -75,7 +75,7 @@ def test_frames_are_cut_as_in_the_picture():
 
 
 @given(lengths=frame_lists, bptt=bptts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_one_stream_predicts_every_token_but_start_once_and_in_order(lengths, bptt):
     windows = list(stream(tokens_of(lengths), 1, bptt))
 
@@ -91,7 +91,7 @@ def test_the_first_token_is_no_target_even_where_it_is_not_start():
 
 
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_streams_are_equal_and_leave_out_only_what_does_not_fill_them(lengths, batch_size, bptt):
     tokens = tokens_of(lengths)
     length = max(len(tokens) - 1, 0) // batch_size
@@ -110,7 +110,7 @@ def test_streams_are_equal_and_leave_out_only_what_does_not_fill_them(lengths, b
 
 
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_only_the_first_window_of_a_stream_is_fresh(lengths, batch_size, bptt):
     windows = list(stream(tokens_of(lengths), batch_size, bptt))
 
@@ -120,7 +120,7 @@ def test_only_the_first_window_of_a_stream_is_fresh(lengths, batch_size, bptt):
 
 
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_rows_of_frame_windows_are_whole_frames_fresh_where_they_begin(lengths, batch_size, bptt):
     windows = list(by_frame(tokens_of(lengths), batch_size, bptt))
 
@@ -144,7 +144,7 @@ def test_rows_of_frame_windows_are_whole_frames_fresh_where_they_begin(lengths, 
 
 
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_each_stream_of_frames_ends_as_near_its_share_as_whole_frames_allow(
     lengths, batch_size, bptt
 ):
@@ -169,7 +169,7 @@ def test_each_stream_of_frames_ends_as_near_its_share_as_whole_frames_allow(
     block=st.integers(1, 4),
     chunk=st.integers(1, 7),
 )
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_frame_windows_are_the_same_however_they_are_looked_for(
     lengths, batch_size, bptt, block, chunk
 ):
@@ -191,7 +191,7 @@ def test_frame_windows_are_the_same_however_they_are_looked_for(
 
 @pytest.mark.parametrize("kind", [stream, by_frame])
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_windows_have_the_shapes_and_types_they_promise(kind, lengths, batch_size, bptt):
     windows = kind(tokens_of(lengths), batch_size, bptt)
 

@@ -109,7 +109,7 @@ configs = st.builds(
 
 
 @pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "lstm", "gru"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=1, max_size=25), configs)
 def test_step_by_step_the_distributions_are_those_of_reading(cell, tokens, config):
     model, tokens = random_model(cell), [START, *tokens]

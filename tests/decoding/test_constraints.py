@@ -44,7 +44,7 @@ def settings_of_all_kinds(draw):
     return config, rules
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(
     settings_of_all_kinds(),
     st.lists(st.lists(tokens, min_size=1, max_size=5), min_size=1, max_size=3),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from charlm.decoding import Bans, DecodingConfig, Rules, generate_tokens, tokens_with
 from charlm.errors import ConfigError
 
-many = settings(max_examples=150, deadline=None, derandomize=True)
+many = settings(max_examples=150)
 
 
 @st.composite

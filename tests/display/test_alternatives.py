@@ -51,7 +51,7 @@ def terminal(monkeypatch):
 
 
 @given(st.floats(-1e4, 0))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_a_percentage_is_the_probability_and_never_none_or_all_of_it(log_prob):
     shown = percent(log_prob)
 
@@ -81,7 +81,7 @@ def test_percentages_have_one_place_after_the_point(probability, shown):
 
 
 @given(st.floats(-800, 0))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_shade_is_the_last_whose_probability_is_reached(log_prob):
     reached = [style for least, style in SHADES if math.exp(log_prob) >= least]
 

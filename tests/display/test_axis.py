@@ -28,7 +28,7 @@ values = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e
 
 
 @given(low=values, high=values, most=st.integers(2, 20))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_ticks_are_within_the_axis_and_as_close_as_round_numbers_can_be(low, high, most):
     low, high = sorted((low, high))
     axis = make_axis(low, high)
@@ -46,7 +46,7 @@ def test_ticks_are_within_the_axis_and_as_close_as_round_numbers_can_be(low, hig
 
 
 @given(low=st.floats(1e-9, 1e9), factor=st.floats(1.01, 1e12), most=st.integers(2, 15))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_logarithmic_ticks_are_within_the_axis_and_in_order(low, factor, most):
     axis = make_axis(low, low * factor, is_log=True)
 

@@ -87,7 +87,7 @@ places = st.floats(-3, 4)
 
 
 @given(points=st.lists(st.tuples(places, places), min_size=1, max_size=6))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_a_line_is_where_a_fine_walk_along_it_goes(points):
     size = np.array([7 * 2 - 1, 4 * 4 - 1])
     found = dots(draw(Canvas(7, 4), points))

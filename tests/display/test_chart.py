@@ -180,7 +180,7 @@ numbers = st.floats(1e-6, 1e6)
     height=st.integers(8, 24),
     log=st.sampled_from([None, "x", "y", "xy"]),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_no_line_is_wider_than_the_chart_and_axes_are_labelled(y, last, width, height, log):
     x = np.linspace(last / 2, last, len(y))
     curves = [Curve(0, "training", x, np.array(y))]

@@ -90,7 +90,7 @@ def test_what_was_not_reported_has_no_curve(view, num_curves):
     values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30),
     number=st.integers(1, 30),
 )
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_moving_mean_is_that_of_the_values_about_each(values, number):
     found = moving_mean(np.array(values), number)
 
@@ -135,7 +135,7 @@ def test_an_early_cliff_is_cut_off_and_said_to_be():
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_zoom_leaves_out_one_in_twenty_at_most_and_never_the_lowest(values):
     high = zoomed_high(np.array(values))
 

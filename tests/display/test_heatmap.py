@@ -142,7 +142,7 @@ def test_a_text_is_named_where_there_are_several(paint):
 
 
 @given(shades=shade_lists, width=st.integers(8, 40))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_rows_fit_the_terminal_and_bars_are_as_wide_as_the_text(shades, width):
     found = list(cells(shades, 1))
     parts = list(rows(found, width))
@@ -157,7 +157,7 @@ def test_rows_fit_the_terminal_and_bars_are_as_wide_as_the_text(shades, width):
 
 
 @given(shades=shade_lists)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_every_line_of_the_text_is_a_line(shades):
     text = "".join(shade.text for shade in shades)
 

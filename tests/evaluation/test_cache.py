@@ -52,7 +52,7 @@ def model(small_model):
 
 
 @given(config=configs(), cuts=st.sets(st.integers(1, 60), max_size=5), seed=st.integers(0, 9))
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 def test_a_cache_is_what_a_double_loop_gives(model, random_text, looped, said, config, cuts, seed):
     tokens = random_text(seed, (9, 0, 1, 24, 30)).astype(int)  # repeats itself by chance
 
@@ -71,7 +71,7 @@ def test_a_cache_is_what_a_double_loop_gives(model, random_text, looped, said, c
 
 @pytest.mark.parametrize("context", ["stream", "frame"])
 @given(config=configs(), seed=st.integers(0, 9), window=st.sampled_from([1, 6, 512]))
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 def test_a_frame_by_itself_begins_with_nothing_to_remember(
     model, random_text, looped, read, predicted, context, config, seed, window
 ):

@@ -136,7 +136,7 @@ def test_a_difference_is_clear_where_zero_lies_outside(low, high, clear):
 
 
 @given(num=st.integers(1, 60), most=st.integers(1, 70))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_neighbours_are_put_together_so_that_few_enough_remain(num, most):
     values = np.random.default_rng(num).normal(size=num)
 

@@ -27,7 +27,7 @@ def edits(one, other):
 
 
 @given(pairs=st.lists(st.tuples(TEXTS, TEXTS), max_size=4))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_errors_are_edits_of_words_or_characters(pairs):
     hypotheses, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 

@@ -57,7 +57,7 @@ def errors_at(steps, gamma):
 
 
 @given(content=LISTS, point=POINTS, direction=DIRECTIONS)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_errors_along_a_line_are_exact_between_all_crossings(content, point, direction):
     lists, errors = as_lists(content)
 
@@ -70,7 +70,7 @@ def test_errors_along_a_line_are_exact_between_all_crossings(content, point, dir
 
 
 @given(content=LISTS, direction=DIRECTIONS, unit=st.sampled_from([1.0, 0.1]))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_steps_cover_the_line_and_differ_even_where_crossings_are_rounded(content, direction, unit):
     content = [[(unit * s, 7 * unit * p, n, e) for s, p, n, e in each] for each in content]
     lists, errors = as_lists(content)
@@ -85,7 +85,7 @@ def test_steps_cover_the_line_and_differ_even_where_crossings_are_rounded(conten
 
 
 @given(content=LISTS, held=st.sampled_from([0, 0.5, 2]), fit_scale=st.booleans())
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 def test_one_setting_is_fitted_as_well_as_can_be_and_the_other_held(content, held, fit_scale):
     lists, errors = as_lists(content)
     point = (0.5, held) if fit_scale else (held, 0)
@@ -106,7 +106,7 @@ def test_one_setting_is_fitted_as_well_as_can_be_and_the_other_held(content, hel
 
 
 @given(content=LISTS, point=POINTS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_no_line_through_what_is_found_has_fewer_errors(content, point):
     lists, errors = as_lists(content)
     start = RescoringConfig(scale=point[0], length_bonus=point[1])

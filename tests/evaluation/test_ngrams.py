@@ -26,7 +26,7 @@ def text(random_text):
 
 
 @given(cuts=st.sets(st.integers(1, 60)))
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 def test_a_text_in_windows_is_what_the_model_says_of_the_whole(model, text, said, cuts):
     cuts = sorted(cut for cut in cuts if cut < len(text) - 1)
 
@@ -43,7 +43,7 @@ def test_a_text_in_windows_is_what_the_model_says_of_the_whole(model, text, said
     window=st.sampled_from([1, 2, 5, 512]),
     most=st.sampled_from([1, 3, 1024]),
 )
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 def test_frames_read_together_have_what_the_model_says_of_the_text(
     model, random_text, read, context, lengths, window, most
 ):

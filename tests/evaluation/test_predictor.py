@@ -139,7 +139,7 @@ def test_all_that_might_follow_has_a_sum_of_1_and_holds_what_follows(name, predi
 
 @pytest.mark.parametrize("name", NAMES)
 @given(places=st.sets(st.integers(1, 40)))
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=4)
 def test_where_windows_are_cut_makes_no_difference(name, predictors, text, said, places):
     stride = STRIDES.get(name, 1)
     assert predictors[name].stride == stride
@@ -153,7 +153,7 @@ def test_where_windows_are_cut_makes_no_difference(name, predictors, text, said,
 
 @pytest.mark.parametrize("name", ["network", "cached", "n-grams", "mixed"])
 @given(lengths=st.lists(st.integers(1, 14), min_size=1, max_size=4), window=st.integers(1, 15))
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 def test_rows_do_not_know_of_each_other(name, predictors, random_text, said, lengths, window):
     lengths = sorted(lengths, reverse=True)
     predictor = predictors[name]

@@ -72,7 +72,7 @@ def test_reading_equals_a_loop_over_single_tokens(
     stride=st.sampled_from([1, 4]),
     unfinished=st.booleans(),
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 def test_what_is_read_together_makes_no_difference(
     context, model, random_text, looped, predicted, read, lengths, sizes, max_rows, stride,
     unfinished,
@@ -241,7 +241,7 @@ def test_tokens_may_be_of_any_type_and_mapped_from_a_file(
 
 
 @given(lengths=st.lists(st.integers(1, 9), max_size=12), size=st.integers(1, 30))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_blocks_are_as_small_as_they_may_be_and_hold_every_frame_once(lengths, size):
     with pytest.MonkeyPatch.context() as patch:
         set_sizes(patch, BLOCK=size)

@@ -49,7 +49,7 @@ def naive_ranking(each, config):
 
 
 @given(content=LISTS, config=CONFIGS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_hypotheses_rank_by_their_combined_score_and_equals_stay_in_order(content, config):
     lists, _ = as_lists(content)
     values = lists.combined(config)
@@ -64,7 +64,7 @@ def test_hypotheses_rank_by_their_combined_score_and_equals_stay_in_order(conten
 
 
 @given(content=LISTS, config=CONFIGS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_errors_are_those_of_the_hypotheses_that_rank_first(content, config):
     lists, errors = as_lists(content)
 
@@ -76,7 +76,7 @@ def test_errors_are_those_of_the_hypotheses_that_rank_first(content, config):
 
 
 @given(content=LISTS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_later_values_decide_between_equals(content):
     lists, _ = as_lists(content)
 

@@ -61,7 +61,7 @@ def test_the_other_rate_is_a_share_of_the_predicted_tokens():
     assert EVALUATION.other_rate == pytest.approx(2 / 6)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 30), min_size=2, max_size=50))
 def test_the_standard_error_is_that_of_a_mean(nats):
     nats = np.array(nats)
@@ -118,7 +118,7 @@ def test_perplexity_is_infinite_where_a_float_cannot_hold_it(nats):
     assert evaluation.perplexity == math.inf
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cut=st.integers(0, 6), seed=st.integers(0, 9))
 def test_the_sum_of_two_texts_has_the_rates_of_both_in_a_row(cut, seed):
     order = np.random.default_rng(seed).permutation(6)

@@ -43,7 +43,7 @@ def words_of(given):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames, seed=st.integers(0, 99))
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_any_segments_add_up_to_the_whole_text(scored, name, text, frame, seed):
     given = scored(name, text, frame, seed)
     tokens = given.surprisals()
@@ -56,7 +56,7 @@ def test_any_segments_add_up_to_the_whole_text(scored, name, text, frame, seed):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_the_text_of_a_segment_stands_where_it_says_and_no_two_overlap(scored, name, text, frame):
     given = scored(name, text, frame)
     tokens = given.surprisals()
@@ -71,7 +71,7 @@ def test_the_text_of_a_segment_stands_where_it_says_and_no_two_overlap(scored, n
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_words_are_the_runs_without_white_space(scored, name, text, frame):
     given = scored(name, text, frame)
 
@@ -87,7 +87,7 @@ def test_words_are_the_runs_without_white_space(scored, name, text, frame):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_each_sentence_has_its_words_in_order_and_then_its_end(scored, name, text, frame):
     given = scored(name, text, frame)
 
@@ -101,7 +101,7 @@ def test_each_sentence_has_its_words_in_order_and_then_its_end(scored, name, tex
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_sentences_and_lines_are_sums_over_the_tokens_in_them(scored, name, text, frame):
     given = scored(name, text, frame)
     tokens = given.surprisals()
@@ -169,7 +169,7 @@ def test_a_written_end_of_a_sentence_is_a_row_of_its_own_within_a_frame(scored):
 
 @pytest.mark.parametrize("frame", ["line", "paragraph", "document"])
 @given(words=st.lists(st.sampled_from(["the", "fox", "<eos>", "</s>", "\n", "\n\n"])))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_words_make_up_the_sentence_whose_number_they_have(scored, frame, words):
     given = scored("pretokenized", " ".join(words), frame)
     tokens, rows = given.surprisals(), words_of(given)

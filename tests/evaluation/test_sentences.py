@@ -45,7 +45,7 @@ def worth_sharing(request, monkeypatch):
 def test_sentences_together_say_what_each_says_alone(name, predictors, reading):
     terms = reading("frame")
 
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=25)
     @given(st.lists(tokens, min_size=1, max_size=12), st.integers(1, 5))
     def check(texts, rows):
         with pytest.MonkeyPatch.context() as patch:

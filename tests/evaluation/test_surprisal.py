@@ -29,7 +29,7 @@ def piece_size(request):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames, seed=st.integers(0, 99))
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_each_token_has_the_scores_that_came_for_it(scored, name, text, frame, seed):
     given = scored(name, text, frame, seed)
 
@@ -48,7 +48,7 @@ def test_each_token_has_the_scores_that_came_for_it(scored, name, text, frame, s
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_sources_in_a_row_are_the_text_and_end_where_their_tokens_end(scored, name, text, frame):
     found = scored(name, text, frame).surprisals()
 
@@ -65,7 +65,7 @@ def test_sources_in_a_row_are_the_text_and_end_where_their_tokens_end(scored, na
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_spans_point_into_the_whole_text(scored, name, text, frame):
     given = scored(name, text, frame)
     tokenizer = given.tokenizer
@@ -86,7 +86,7 @@ def test_spans_point_into_the_whole_text(scored, name, text, frame):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_lines_are_those_that_tokens_begin_in(scored, name, text, frame):
     for token in scored(name, text, frame).surprisals():
         line = 1 + text.count("\n", 0, token.char_start)
@@ -99,7 +99,7 @@ def test_lines_are_those_that_tokens_begin_in(scored, name, text, frame):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=texts, frame=frames)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 def test_sentences_are_numbered_and_so_are_the_tokens_in_each(scored, name, text, frame):
     given = scored(name, text, frame)
 
@@ -132,7 +132,7 @@ def test_a_written_end_of_a_sentence_ends_it_within_its_frame(scored):
 
 @pytest.mark.parametrize("name", SYMBOLS)
 @given(text=texts)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_backslashes_that_spell_bytes_are_told_from_those_of_the_text(scored, name, text):
     given = scored(name, text + "\\朝")
 

@@ -43,7 +43,7 @@ def bowl(rate_power, decay_power, slant=0.0):
 @given(
     rate_power=st.integers(-6, 6), decay_power=st.integers(-4, 4), slant=st.sampled_from([0, 0.5])
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_a_walk_ends_at_the_best_place_of_a_bowl(rate_power, decay_power, slant):
     trials, measured = walk(bowl(rate_power, decay_power, slant), START, DYNAMIC_FACTORS)
 
@@ -72,7 +72,7 @@ def nearly_equal(config, other):
         weight=st.floats(0.02, 0.9),
     ),
 )
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 def test_nothing_is_tried_twice_not_even_but_for_rounding(weight, flatness, size, start):
     def measure(config):
         return (

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
@@ -69,7 +69,6 @@ def test_log_probabilities_are_those_of_the_two_steps_by_hand(cutoffs):
     np.testing.assert_allclose(log_probs.detach(), expected, rtol=1e-5)
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     st.sets(st.integers(1, VOCAB_SIZE - 4), min_size=1),
     st.integers(0, 10**6),

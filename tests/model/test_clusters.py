@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.model.clusters import (
@@ -34,7 +34,6 @@ def named(division):
     return [*frequent, *specials[:3], *clusters]
 
 
-@settings(deadline=None, derandomize=True)
 @given(divisions())
 def test_every_word_is_in_the_shortlist_or_in_one_cluster(division):
     own = [word for part in division.slices for word in range(part.start, part.stop)]
@@ -44,7 +43,6 @@ def test_every_word_is_in_the_shortlist_or_in_one_cluster(division):
     assert all(part.stop > part.start for part in division.slices)
 
 
-@settings(deadline=None, derandomize=True)
 @given(divisions())
 def test_targets_are_found_in_the_shortlist_and_in_their_cluster(division):
     targets = torch.cat([torch.arange(division.vocab_size), torch.tensor([IGNORED, IGNORED])])
@@ -63,7 +61,6 @@ def test_targets_are_found_in_the_shortlist_and_in_their_cluster(division):
     assert found == [expected[word] for word in range(division.vocab_size)]
 
 
-@settings(deadline=None, derandomize=True)
 @given(divisions())
 def test_what_the_shortlist_takes_from_words_goes_back_to_them(division):
     words = torch.arange(float(division.vocab_size))[:, None]
@@ -114,7 +111,6 @@ def test_no_other_round_numbers_cost_less(power, cluster_words, monkeypatch):
     assert set(found) <= set(ends)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(5, 300_000))
 def test_any_vocabulary_can_be_cut(vocab_size):
     cuts = default_cutoffs(vocab_size)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy, linear
@@ -235,7 +235,6 @@ def test_gradients_that_nobody_wants_are_not_computed(hold, grad_enabled):
     assert "addmm" in watch.names and "mm" not in watch.names
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(1, 3000), st.integers(0, 300), st.integers(1, 10**5))
 def test_stretches_cover_the_vocabulary_and_hold_few_logits(vocab_size, num_rows, limit):
     with pytest.MonkeyPatch.context() as patch:

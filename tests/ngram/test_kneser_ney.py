@@ -96,13 +96,13 @@ def assert_equals_naive(text, order):
 
 
 @given(text=texts, order=st.integers(1, 5))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 def test_probabilities_are_those_of_the_recursion(text, order):
     assert_equals_naive(text, order)
 
 
 @given(text=texts, cut=st.integers(1, 5))
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 def test_a_text_that_begins_inside_a_frame_is_learned_too(text, cut):
     assert_equals_naive(text[cut:], 3)
 
@@ -118,7 +118,7 @@ def test_with_discounts_of_its_own_the_recursion_holds_too(order, long_text):
 
 
 @given(text=texts, order=st.integers(1, 4))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_after_any_context_the_probabilities_sum_to_one_and_none_is_zero(text, order):
     model = build(text, order)
 

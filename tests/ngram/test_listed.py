@@ -66,7 +66,7 @@ def histories(text, order):
 
 
 @given(files=files, text=texts)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_probabilities_are_those_of_the_definition(files, text):
     model = assemble(files)
 

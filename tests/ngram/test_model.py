@@ -20,7 +20,7 @@ def model(request, long_text):
 
 
 @given(text=tokens)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_log_probs_are_those_of_the_distributions_before(model, text):
     log_probs = model.log_probs(text, [1, START])
 
@@ -32,7 +32,7 @@ def test_log_probs_are_those_of_the_distributions_before(model, text):
 
 
 @given(text=tokens, cuts=st.lists(st.integers(0, 20), max_size=4))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_windows_do_not_matter(model, text, cuts):
     bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     windows = [slice(*pair) for pair in pairwise(bounds)]
@@ -45,13 +45,13 @@ def test_windows_do_not_matter(model, text, cuts):
 
 
 @given(text=tokens, other=tokens)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_what_comes_after_changes_nothing(model, text, other):
     assert model.log_probs(text + other)[: len(text)].tolist() == model.log_probs(text).tolist()
 
 
 @given(history=tokens, text=tokens)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_of_the_history_only_order_minus_one_tokens_matter(model, history, text):
     near = history[max(0, len(history) - model.order + 1) :]
 
@@ -59,7 +59,7 @@ def test_of_the_history_only_order_minus_one_tokens_matter(model, history, text)
 
 
 @given(history=tokens, text=tokens)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_no_context_reaches_over_start(model, history, text):
     alone = model.log_probs([START, *text]).tolist()
 

@@ -15,7 +15,7 @@ def tokenizer():
 
 
 @given(text=st.text())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_every_text_comes_back_exactly_and_nothing_is_other(tokenizer, text):
     ids = tokenizer.encode(text)
 
@@ -72,7 +72,7 @@ def test_a_character_is_shown_when_it_is_whole(tokenizer):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_tokens_in_a_row_spell_the_bytes_of_their_text(tokenizer, data):
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
     spellings = tokenizer.spellings()
@@ -83,7 +83,7 @@ def test_tokens_in_a_row_spell_the_bytes_of_their_text(tokenizer, data):
 
 
 @given(text=st.text())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_text_is_spelled_in_bytes(tokenizer, text):
     assert bytes(tokenizer.spell(text)) == text.encode()
 

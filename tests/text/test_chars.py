@@ -12,7 +12,7 @@ any_texts = st.lists(st.text(), min_size=1, max_size=4)
 
 
 @given(texts=any_texts, data=st.data())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_texts_over_the_trained_characters_come_back_exactly(texts, data):
     tokenizer = CharTokenizer.build(texts)
     seen = sorted(set("".join(texts)))
@@ -26,7 +26,7 @@ def test_texts_over_the_trained_characters_come_back_exactly(texts, data):
 
 
 @given(texts=st.lists(st.text(alphabet="ab\n é朝\0"), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_ids_fall_with_frequency_and_ties_go_by_first_appearance(texts):
     counts = Counter("".join(texts))
     seen = list(counts)
@@ -39,7 +39,7 @@ def test_ids_fall_with_frequency_and_ties_go_by_first_appearance(texts):
 
 
 @given(texts=any_texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_characters_are_counted_in_order_of_first_appearance(texts):
     counts = count_chars(texts)
 
@@ -101,7 +101,7 @@ def test_line_ends_and_combining_characters_are_characters_of_their_own():
 
 
 @given(text=st.text(alphabet=st.characters()))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_code_points_are_those_of_ord_even_of_lone_surrogates(text):
     codes = code_points(text)
 

@@ -62,7 +62,7 @@ def test_a_file_that_is_no_tokenizer_is_refused_by_name(content, tmp_path):
 
 
 @given(share=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_a_file_that_breaks_off_is_refused(share):
     content = build_tokenizer(TextConfig(), [TALE]).to_json()
 

@@ -9,7 +9,7 @@ from charlm.text.octets import ByteTokenizer, byte_symbols
 
 
 @given(text=st.text())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_ids_are_the_bytes_of_utf8_and_the_text_comes_back(text):
     tokenizer = ByteTokenizer.build()
 
@@ -20,7 +20,7 @@ def test_ids_are_the_bytes_of_utf8_and_the_text_comes_back(text):
 
 
 @given(octets=st.binary())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_bytes_that_are_not_utf8_come_back(octets):
     tokenizer = ByteTokenizer.build()
 
@@ -65,7 +65,7 @@ def test_a_copied_decoder_has_the_begun_character_to_itself():
 
 
 @given(text=st.text())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_text_is_spelled_in_bytes(text):
     assert bytes(ByteTokenizer.build().spell(text)) == text.encode()
 

@@ -47,7 +47,7 @@ def tokenizers():
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(batch=st.lists(texts, max_size=4))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_the_ids_are_those_of_encode_batch_and_each_has_a_span_in_the_text(tokenizers, name, batch):
     encoded = tokenizers[name].encode_batch(batch)
 
@@ -62,7 +62,7 @@ def test_the_ids_are_those_of_encode_batch_and_each_has_a_span_in_the_text(token
 
 @pytest.mark.parametrize("name", ["char", "byte", "bpe"])
 @given(text=texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_spans_of_symbols_cover_the_text_in_order_without_gaps(tokenizers, name, text):
     ((_, spans),) = tokenizers[name].encode_spans([text])
 
@@ -76,7 +76,7 @@ def test_spans_of_symbols_cover_the_text_in_order_without_gaps(tokenizers, name,
 
 @pytest.mark.parametrize("name", ["byte", "bpe"])
 @given(text=texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_span_holds_exactly_the_characters_its_bytes_are_of(tokenizers, name, text):
     tokenizer = tokenizers[name]
     owner = [index for index, character in enumerate(text) for _ in character.encode()]
@@ -93,7 +93,7 @@ def test_a_span_holds_exactly_the_characters_its_bytes_are_of(tokenizers, name, 
 
 
 @given(octets=st.binary())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_byte_that_is_no_text_is_a_character_of_its_own(tokenizers, octets):
     text = octets.decode("utf-8", "surrogateescape")
 
@@ -107,7 +107,7 @@ def test_a_byte_that_is_no_text_is_a_character_of_its_own(tokenizers, octets):
 
 @pytest.mark.parametrize("name", WORDS)
 @given(text=texts)
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 def test_the_span_of_a_word_is_the_word_and_what_is_between_is_white_space(tokenizers, name, text):
     tokenizer = tokenizers[name]
 

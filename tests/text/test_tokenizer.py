@@ -42,7 +42,7 @@ def reloaded(tokenizer, tmp_path_factory):
 
 
 @given(text=texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_hugging_face_encodes_the_same_from_the_saved_file_with_start_and_stop_around(
     tokenizer, reloaded, text
 ):
@@ -62,7 +62,7 @@ def test_start_stop_and_other_come_after_the_symbols(tokenizer):
 
 
 @given(batch=st.lists(texts, max_size=5))
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_a_batch_is_encoded_like_its_texts_one_by_one(tokenizer, batch):
     encoded = tokenizer.encode_batch(batch)
 
@@ -76,7 +76,7 @@ def test_an_empty_text_has_no_tokens(tokenizer):
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_text_that_is_certain_never_changes_when_more_tokens_come(tokenizer, data):
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
     decoder = tokenizer.decoder()
@@ -102,7 +102,7 @@ def test_decoders_do_not_share_what_they_remember(tokenizer):
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_a_copied_decoder_goes_on_from_there_by_itself(tokenizer, data):
     ids = st.lists(st.integers(0, tokenizer.vocab_size - 1), max_size=12)
     begun, one, other = data.draw(ids), data.draw(ids), data.draw(ids)
@@ -130,7 +130,7 @@ def test_a_decoder_may_be_copied_after_every_token(tokenizer):
 
 
 @given(text=texts)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_a_text_is_spelled_as_its_tokens_are(tokenizer, text):
     spellings = tokenizer.spellings()
 
@@ -172,7 +172,7 @@ def test_symbols_are_numbered_in_their_order_and_then_the_marks():
 
 
 @given(counts=st.dictionaries(st.text(max_size=2), st.integers(1, 4)), limit=st.integers(0, 9))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_by_frequency_takes_the_most_frequent_and_among_equals_the_earliest(counts, limit):
     symbols = list(counts)
 

@@ -30,7 +30,7 @@ def squeezed(text):
 
 
 @given(texts=st.lists(st.lists(st.sampled_from("abcde,.")).map(" ".join), max_size=4))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_ids_fall_with_frequency_and_ties_go_by_first_appearance(texts):
     counts = Counter(" ".join(texts).split())
     seen = list(counts)
@@ -95,7 +95,7 @@ def test_words_numbers_and_punctuation_marks_are_separate(text, words):
 
 
 @given(text=st.text())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_text_comes_back_up_to_white_space(text):
     tokenizer = WordTokenizer.build([text], EVERYTHING)
 
@@ -112,7 +112,7 @@ def test_prose_comes_back_with_the_spaces_of_prose(text):
 
 
 @given(words=st.lists(st.sampled_from(["fox", "moon", "(", *",.;:!?)"])))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_no_space_comes_before_closing_marks_or_after_an_opening_one(words):
     text = " ".join(words)
     tokenizer = WordTokenizer.build([text], EVERYTHING)
@@ -225,7 +225,7 @@ def test_marks_inside_words_of_a_pretokenized_text_are_letters():
         " ".join
     )
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_pretokenized_text_comes_back_joined_by_spaces_and_encodes_to_the_same_ids(text):
     tokenizer = WordTokenizer.build([text], EVERYTHING, pretokenized=True)
     ids = tokenizer.encode(text)
@@ -250,7 +250,7 @@ def test_the_vocabulary_does_not_depend_on_how_the_text_is_batched(cuts, monkeyp
 
 
 @given(texts=st.lists(st.text(max_size=5)), size=st.integers(1, 9))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_batches_hold_all_texts_in_order_and_none_goes_on_when_it_is_full(texts, size):
     groups = list(batches(texts, size))
 

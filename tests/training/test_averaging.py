@@ -94,7 +94,7 @@ def non_monotone_trigger(validations, interval):
     interval=st.one_of(st.none(), st.integers(1, 6)),
     every=st.integers(1, 3),
 )
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_a_triggered_mean_is_that_of_algorithm_1(validations, interval, every):
     average, path = make_average("triggered", trigger_interval=interval), Path()
     for nats in validations:

@@ -1,0 +1,33 @@
+"""Find out by a tiny step whether a cell can be trained in bfloat16 on a device."""
+
+from functools import cache
+
+import torch
+from torch.nn.functional import linear
+
+from charlm.cells.catalogue import CELLS, CellName, make_cell
+from charlm.cells.layer import FUSED, RecurrentLayer
+
+SIZE = 8
+
+
+@cache
+def trains_in_bfloat16(cell: CellName, device: torch.device) -> bool:
+    """Return whether a layer of the cell can go forward and back under autocast to bfloat16.
+
+    Which kernels there are depends on the processor, the device, torch's version and variables such
+    as `ONEDNN_MAX_CPU_ISA`: oneDNN's LSTM needs AVX-512 where its products do not. Cells that torch
+    has no kernel for are stepped in float32, with products of their inputs in bfloat16, as every
+    network has them.
+    """
+    kind = cell if CELLS[cell] in FUSED else "rnn"
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        layer = RecurrentLayer(make_cell(kind, SIZE, SIZE)).to(device)
+        x = torch.zeros(2, 2, SIZE, device=device)
+        try:
+            with torch.autocast(device.type, torch.bfloat16):
+                output, _ = layer(linear(x, x.new_ones(SIZE, SIZE)), layer.initial_state(2))
+            output.float().sum().backward()
+        except RuntimeError:
+            return False
+    return True

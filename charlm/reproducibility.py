@@ -1,0 +1,61 @@
+"""Ask the matrix library for products whose bits do not depend on where in memory operands lie.
+
+Intel's MKL, which torch multiplies with on x86, picks a kernel by the alignment of each operand
+unless it is told not to. Two runs of the same training then differ in the last digits, and a
+resumed run, whose tensors lie elsewhere, differs from one that was never stopped.
+
+MKL reads `MKL_CBWR` at its first product and never again, so `import charlm` sets it. Needs no
+torch.
+"""
+
+import ctypes
+import os
+import sys
+import warnings
+from pathlib import Path
+
+VARIABLE = "MKL_CBWR"
+
+# AUTO keeps the widest instructions that the processor has. Measured: no slower than MKL's default
+# on AMD processors with AVX-512 or AVX2 alone, where AVX2 or AVX512 do not differ from it. AVX2
+# would halve the float32 rate of Intel's AVX-512, and COMPATIBLE (SSE2) that of every processor.
+# STRICT adds nothing charlm needs. `benchmarks/reproducibility.py` has the figures.
+MODE = "AUTO"
+
+LIBRARIES = ("libtorch_cpu.so", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so")
+FUNCTIONS = ("mkl_serv_cbwr_get", "mkl_cbwr_get", "MKL_CBWR_Get")  # linked into torch, or shared
+BRANCH = 1  # MKL_CBWR_BRANCH: which property to return
+OFF = 1  # MKL_CBWR_BRANCH_OFF
+
+
+def request_reproducible_products() -> None:
+    """Set `MKL_CBWR` unless the user has; warn if torch multiplied before it could be read."""
+    if VARIABLE in os.environ:
+        return
+    os.environ[VARIABLE] = MODE
+    if "torch" in sys.modules and products_are_reproducible() is False:
+        warnings.warn(
+            "torch multiplied matrices before charlm was imported, so repeated or resumed training "
+            f"may differ in the last digits; import charlm first, or set {VARIABLE}={MODE}.",
+            stacklevel=3,
+        )
+
+
+def products_are_reproducible() -> bool | None:
+    """Return MKL's own answer; None where torch is not loaded or does not multiply with MKL.
+
+    Asking counts as the first use of MKL: the mode cannot be changed afterwards.
+    """
+    torch_file = getattr(sys.modules.get("torch"), "__file__", None)
+    if torch_file is None:
+        return None
+    folder = Path(torch_file).parent / "lib"
+    for name in LIBRARIES:
+        try:
+            library = ctypes.CDLL(str(folder / name) if (folder / name).exists() else name)
+        except OSError:
+            continue
+        for function in FUNCTIONS:
+            if hasattr(library, function):
+                return bool(getattr(library, function)(BRANCH) != OFF)
+    return None

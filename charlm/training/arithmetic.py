@@ -1,0 +1,54 @@
+"""What the last digits of a training step depend on, besides settings, data and seed."""
+
+import platform
+from collections.abc import Mapping
+
+import torch
+
+from charlm.kernels import lstm_speed
+
+LABELS = {
+    "processor": "the processor's instructions are {}, not {}",
+    "num_threads": "torch computes with {} threads, not {}",
+    "torch": "torch is {}, not {}",
+}
+
+
+def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
+    """Return what a resumed run must find as it was, to continue bit for bit.
+
+    Sums are taken in another order by other vector instructions, and some of them by another number
+    of threads.
+    """
+    if device.type == "cuda":
+        processor = torch.cuda.get_device_name(device)
+    else:
+        capability = torch.backends.cpu.get_cpu_capability()
+        processor = f"{platform.machine()} {capability}, own kernel {lstm_speed().name}"
+    return {
+        "processor": processor,
+        "num_threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def arithmetic_notes(
+    before: Mapping[str, str | int], now: Mapping[str, str | int]
+) -> tuple[str, ...]:
+    """Return a note if a run resumes with another arithmetic than it was saved with.
+
+    Args:
+        before: as saved; empty for a run of an older charlm, of which nothing is known.
+        now: here.
+    """
+    changed = [
+        label.format(now[name], before[name])
+        for name, label in LABELS.items()
+        if name in before and before[name] != now[name]
+    ]
+    if not changed:
+        return ()
+    return (
+        f"{' and '.join(changed)}, as when this run was saved: it goes on, but may differ in the "
+        "last digits from a run that was never stopped.",
+    )
