@@ -4,9 +4,9 @@ import torch
 from charlm import device
 from charlm.device import (
     autocast,
+    bfloat16_support,
     choose_device,
     exact_float32,
-    has_bfloat16,
     is_out_of_memory,
 )
 from charlm.errors import ConfigError
@@ -28,14 +28,55 @@ def test_auto_prefers_cuda_and_falls_back_to_the_cpu(monkeypatch):
     assert (with_gpu.type, choose_device("auto").type) == ("cuda", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("flags", "has"), [("fpu avx512_bf16", True), ("amx_bf16", True), ("avx512f avx2", False)]
-)
-def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, flags, has):
-    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(device, "CPU_FLAGS", tmp_path / "cpuinfo")
+@pytest.fixture
+def processor(tmp_path, monkeypatch):
+    """Make this processor one of another kind: `processor("x86_64", flags, onednn=True)`."""
 
-    assert has_bfloat16(torch.device("cpu")) is has
+    def processor(machine, flags, onednn=True):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+        monkeypatch.setattr(device, "CPU_FLAGS", tmp_path / "cpuinfo")
+        monkeypatch.setattr(device.platform, "machine", lambda: machine)
+        monkeypatch.setattr(device.torch.backends.mkldnn, "is_available", lambda: onednn)
+        monkeypatch.setattr(device.torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+
+    return processor
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "onednn", "expected"),
+    [
+        ("x86_64", "fpu avx512_bf16", True, True),
+        ("x86_64", "amx_bf16", True, True),
+        ("x86_64", "avx512f avx2", True, False),
+        ("x86_64", "avx512_bf16", False, False),
+        ("aarch64", "bf16", True, None),
+    ],
+)
+def test_bfloat16_is_supported_where_processor_and_onednn_have_it(
+    processor, machine, flags, onednn, expected
+):
+    processor(machine, flags, onednn)
+
+    assert bfloat16_support(torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("AVX512_CORE", False), ("AVX512_CORE_AMX", True)])
+def test_a_limit_below_bfloat16_is_known_although_onednn_would_emulate_it(
+    processor, monkeypatch, limit, expected
+):
+    processor("x86_64", "avx512_bf16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+
+    assert bfloat16_support(torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "arm64"])
+def test_without_a_list_of_flags_onednn_is_asked_on_x86(processor, monkeypatch, tmp_path, machine):
+    processor(machine, "")
+    monkeypatch.setattr(device, "CPU_FLAGS", tmp_path / "missing")
+
+    assert bfloat16_support(torch.device("cpu")) is (True if machine == "x86_64" else None)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import torch
 from charlm.kernels import lstm_speed
 
 LABELS = {
-    "processor": "the processor's instructions are {}, not {}",
-    "num_threads": "torch computes with {} threads, not {}",
-    "torch": "torch is {}, not {}",
+    "processor": "the processor's instructions",
+    "num_threads": "the number of threads",
+    "torch": "torch's version",
 }
 
 
@@ -42,13 +42,13 @@ def arithmetic_notes(
         now: here.
     """
     changed = [
-        label.format(now[name], before[name])
+        f"{label} changed from {before[name]} to {now[name]}"
         for name, label in LABELS.items()
         if name in before and before[name] != now[name]
     ]
     if not changed:
         return ()
     return (
-        f"{' and '.join(changed)}, as when this run was saved: it goes on, but may differ in the "
+        f"since this run was saved, {' and '.join(changed)}: it goes on, but may differ in the "
         "last digits from a run that was never stopped.",
     )

@@ -25,6 +25,15 @@ def test_tensors_and_text_come_back_as_they_were(tmp_path):
         assert torch.equal(tensors[name], tensor)
 
 
+def test_tensors_are_aligned_however_they_lie_in_the_file(tmp_path):
+    sizes = {str(size): torch.ones(size) for size in (1, 3, 7, 64, 1000)}
+    write_tensors(tmp_path / "t", sizes, "x" * 5)
+
+    tensors, _ = read_tensors(tmp_path / "t")
+
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors.values())
+
+
 def test_equal_content_gives_equal_bytes(tmp_path):
     write_tensors(tmp_path / "1", TENSORS, "text")
     write_tensors(tmp_path / "2", dict(reversed(TENSORS.items())), "text")

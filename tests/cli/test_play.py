@@ -65,7 +65,7 @@ class Terminal:
             env=environ,
             encoding="utf-8",
             dimensions=(24, 500),
-            timeout=60,
+            timeout=600,
         )
         self.child.delaybeforesend = None
 

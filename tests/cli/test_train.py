@@ -68,6 +68,19 @@ def test_standard_input_is_a_corpus(tmp_path, corpus):
     assert float(done.stdout) > 1
 
 
+def interrupt_at(step, monkeypatch):
+    """Send SIGINT while the step of this number is taken, counted over all runs of the test."""
+    take, taken = Learner.take_steps, []
+
+    def take_steps(learner, count):
+        taken.append(True)
+        if len(taken) == step:
+            signal.raise_signal(signal.SIGINT)
+        return take(learner, count)
+
+    monkeypatch.setattr(Learner, "take_steps", take_steps)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpus, charlm, number):
     command = [sys.executable, "-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
@@ -78,7 +91,7 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
         time.sleep(0.05)
 
     running.send_signal(number)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=600)
 
     assert running.returncode == 130
     assert "interrupted at step" in err
@@ -87,17 +100,29 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
     assert charlm("eval", "--perplexity").status == 0
 
 
+@pytest.mark.parametrize("named", ["checkpoints/tale", "tale"])
+def test_a_checkpoint_in_place_of_a_text_is_the_run_to_resume(
+    charlm, corpus, monkeypatch, tmp_path, named
+):
+    interrupt_at(8, monkeypatch)
+    charlm("train", corpus, *SMALL, "--steps", 20)
+    (tmp_path / "checkpoints" / "tale").rename(tmp_path / "kept")
+    charlm("train", corpus, *SMALL, "--steps", 20)
+    (tmp_path / "checkpoints" / "tale").rename(tmp_path / "checkpoints" / "newer")
+    (tmp_path / "kept").rename(tmp_path / "checkpoints" / "tale")
+
+    resumed = charlm("train", "--resume", named)
+
+    assert resumed.status == 0, resumed.err
+    assert "checkpoints/tale" in resumed.err
+    again = charlm("train", "--resume", named)
+    assert (again.status, again.err.count("\n")) == (1, 1)
+    assert "checkpoints/tale is finished, at step 20 of 20" in again.err
+
+
 def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch):
     charlm("train", corpus, *SMALL, "--steps", 20, "-o", "whole")
-    take, taken = Learner.take_steps, []
-
-    def interrupt_at_step_8(learner, count):
-        taken.append(True)
-        if len(taken) == 8:
-            signal.raise_signal(signal.SIGINT)
-        return take(learner, count)
-
-    monkeypatch.setattr(Learner, "take_steps", interrupt_at_step_8)
+    interrupt_at(8, monkeypatch)
     stopped = charlm("train", corpus, *SMALL, "--steps", 20)
     resumed = charlm("train", corpus, "--resume")
 
@@ -170,6 +195,24 @@ def test_mistakes_are_one_line_and_status_1(charlm, corpus, arguments, said, mon
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
     assert not list(corpus.parent.glob("checkpoints/*"))
+
+
+def test_a_recipe_of_bfloat16_trains_in_float32_where_there_is_none(
+    charlm, corpus, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("charlm.training.precision.bfloat16_support", lambda device: False)
+    (tmp_path / "recipe.toml").write_text('[training]\nprecision = "bfloat16"\n')
+    arguments = ("train", corpus, *SMALL, "--steps", 2, "--recipe", "recipe.toml")
+
+    trained = charlm(*arguments, "-o", "run")
+    typed = charlm(*arguments, "--precision", "bfloat16", "-o", "refused")
+
+    assert trained.status == 0
+    assert "the recipe asks for bfloat16, but this processor does not" in trained.err
+    assert 'precision = "float32"' in (tmp_path / "run" / "recipe.toml").read_text()
+    assert (typed.status, typed.err.count("\n")) == (1, 1)
+    assert "error: --precision bfloat16 cannot be used: this processor" in typed.err
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_run_is_resumed_on_its_own_texts_only(charlm, corpus, tmp_path, monkeypatch):

@@ -4,25 +4,31 @@ import ctypes
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import charlm.kernels
 from charlm.cells import CELLS
+from charlm.errors import ConfigError
 from charlm.kernels import (
     DEPTH,
     KINDS,
     LANES,
     WIDTH,
+    InstructionSet,
     KernelLayer,
     KernelModel,
     KernelWindow,
     Speed,
     load_kernel,
     lstm_library,
+    max_instruction_set,
+    step_instruction_set,
     step_library,
 )
+from charlm.kernels.step_library import LIBRARIES, declare, find_kernel
 from charlm.model import LanguageModel, ModelConfig, fastest_steps
 
 SOURCE = Path(charlm.kernels.__file__).with_name("step.c")
@@ -43,20 +49,26 @@ def layout(structure, name):
         yield f"sizeof((({name} *)0)->{field}) == {at.size}"
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """The kernel compiled anew; None where there is no compiler."""
-    if COMPILER is None:
+@pytest.fixture(scope="module", params=[None, *reversed(LIBRARIES)], ids=str)
+def compiled(request, tmp_path_factory):
+    """The step as installed, for each instruction set here, and compiled anew without any.
+
+    None, which steps with torch, where there is no compiler.
+    """
+    name = "step.so" if request.param is None else LIBRARIES[request.param]
+    folder = Path(step_library.__file__).parent
+    if request.param is None:
+        if COMPILER is None:
+            return None
+        folder = tmp_path_factory.mktemp("kernels")
+        arguments = ("-Og", "-fPIC", "-shared", "-pthread", str(SOURCE))
+        made = compile_c(*arguments, "-o", str(folder / name))
+        assert made.returncode == 0, made.stderr
+    elif request.param > (step_instruction_set() or InstructionSet.BASELINE):
+        pytest.skip("not an instruction set of this processor, or beyond CHARLM_MAX_CPU_ISA")
+    elif not (folder / name).exists():
         return None
-    folder = tmp_path_factory.mktemp("kernels")
-    library = folder / "step.so"
-    made = compile_c("-Og", "-fPIC", "-shared", "-pthread", str(SOURCE), "-o", str(library))
-    assert made.returncode == 0, made.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_library, "__file__", str(folder / "__init__.py"))
-        kernel = load_kernel.__wrapped__()
-    assert kernel is not None
-    return kernel
+    return declare(ctypes.PyDLL(str(folder / name)))
 
 
 def said_of(claims, source, folder):
@@ -83,6 +95,7 @@ def test_the_structures_numbers_and_names_are_those_of_the_c_source(tmp_path):
     kinds = {"lstm": "LSTM", "gru": "GRU", "rnn": "TANH", "rnn-relu": "RELU", "head": "HEAD"}
     claims = [*layout(KernelLayer, "Layer"), *layout(KernelModel, "Model"), f"WIDTH == {WIDTH}"]
     claims += [f"{kinds[kind]} == {number}" for kind, number in KINDS.items()]
+    claims += [f"{name.name} == {name.value}" for name in LIBRARIES]
 
     said = said_of(claims, SOURCE, tmp_path) if COMPILER else ""
 
@@ -124,6 +137,51 @@ def test_a_library_that_cannot_be_loaded_is_no_kernel(content, tmp_path, monkeyp
     monkeypatch.setattr(step_library, "__file__", str(tmp_path / "__init__.py"))
 
     assert load_kernel.__wrapped__() is None
+
+
+@pytest.mark.parametrize("limit", LIBRARIES, ids=str)
+def test_the_variable_limits_the_instruction_set_of_the_step(limit, monkeypatch):
+    monkeypatch.setenv("CHARLM_MAX_CPU_ISA", limit.name)
+    found = find_kernel()
+    unlimited = step_instruction_set()
+
+    assert (found is None) == (unlimited is None)
+    assert found is None or found[0] <= limit
+    assert unlimited is None or limit > unlimited or found[0] == limit
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("BASELINE", Speed.NONE),
+        ("AVX512", Speed.NONE),
+        ("AVX512_BF16", Speed.VECTORS),
+        ("AMX", Speed.TILES),
+    ],
+)
+def test_the_variable_limits_the_instructions_of_the_lstm(limit, expected, monkeypatch):
+    library = SimpleNamespace(charlm_lstm_speed=lambda: Speed.TILES)
+    monkeypatch.setattr(lstm_library, "load_lstm", lambda: library)
+    monkeypatch.setenv("CHARLM_MAX_CPU_ISA", limit)
+
+    assert lstm_library.lstm_speed.__wrapped__() == expected
+
+
+def test_an_unknown_instruction_set_is_one_clear_line(monkeypatch):
+    monkeypatch.setenv("CHARLM_MAX_CPU_ISA", "AVX1024")
+
+    with pytest.raises(ConfigError, match=r"must be one of BASELINE, AVX2, .* not 'AVX1024'"):
+        max_instruction_set()
+
+
+def test_a_missing_library_gives_way_to_the_next_instruction_set(tmp_path, monkeypatch):
+    if step_instruction_set() is None:
+        pytest.skip("nothing is compiled")
+    installed = Path(step_library.__file__).with_name("step.so")
+    shutil.copy(installed, tmp_path)
+    monkeypatch.setattr(step_library, "__file__", str(tmp_path / "__init__.py"))
+
+    assert find_kernel()[0] is InstructionSet.BASELINE
 
 
 def test_the_library_is_loaded_once():

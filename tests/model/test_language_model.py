@@ -376,7 +376,7 @@ def dropped_places(model, seen, tokens):
         ({"dropout": 0.5, "hidden_dropout": None}, {"between", "output"}),
         (dict.fromkeys(DROPOUTS, 0.5), {"input", "between", "output"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_each_dropout_acts_where_it_should_and_nowhere_else(settings, places, autocast):
     model, seen = regularised(**settings)

@@ -386,7 +386,7 @@ def run_script(body):
     """What a process of its own prints. Threads that wait for each other for ever end it."""
     environment = {**os.environ, "PYTHONPATH": str(Path(charlm.__file__).parents[1])}
     script = [sys.executable, "-W", "ignore", "-c", PRELUDE + body]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.cells import trains_in_bfloat16
 from charlm.checkpoint import model_weights
 from charlm.data import make_epochs
 from charlm.model import LanguageModel, ModelConfig
 from charlm.training import Learner, TrainingConfig
 from charlm.training.schedule import learning_rate
 
+needs_bfloat16 = pytest.mark.skipif(
+    not trains_in_bfloat16("lstm", torch.device("cpu")), reason="no bfloat16 on this processor"
+)
 WAYS = [
     {},
-    {"precision": "bfloat16"},
+    pytest.param({"precision": "bfloat16"}, marks=needs_bfloat16),
     {"optimizer": "sgd", "weight_decay": 1e-3},
     {"optimizer": "muon"},
     {"schedule": "constant"},
