@@ -215,7 +215,10 @@ ClipValue = Annotated[
 ]
 Precision = Annotated[
     Literal["float32", "bfloat16"] | None,
-    optimisation(help="Of products. Default: bfloat16 where the device computes in it."),
+    optimisation(
+        help="Precision of matrix products. Default: bfloat16 where the device supports it, for "
+        "128 units or more; else float32."
+    ),
 ]
 
 Averaging = Annotated[
