@@ -17,7 +17,7 @@ from charlm.errors import ConfigError
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
 
-CPU_FLAGS = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 MEMORY = Path("/proc/meminfo")
 EMULATING_LIMITS = ("AVX512_CORE", "AVX512_CORE_VNNI")  # values of ONEDNN_MAX_CPU_ISA
 
@@ -51,10 +51,20 @@ def bfloat16_support(device: torch.device) -> bool | None:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return None
-    if not CPU_FLAGS.exists():
+    if not CPU_INFO.exists():
         return onednn_uses_bfloat16()
-    flags = set(CPU_FLAGS.read_text().split())
+    flags = set(CPU_INFO.read_text().split())
     return not flags.isdisjoint({"avx512_bf16", "amx_bf16"}) and onednn_uses_bfloat16()
+
+
+def processor_name() -> str:
+    """Return the processor's model, or its architecture where the system does not say more."""
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.machine()
 
 
 def onednn_uses_bfloat16() -> bool:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 VARIABLE = "MKL_CBWR"
 
-# AUTO keeps the widest instructions that the processor has. Measured: no slower than MKL's default
-# on AMD processors with AVX-512 or AVX2 alone, where AVX2 or AVX512 do not differ from it. AVX2
-# would halve the float32 rate of Intel's AVX-512, and COMPATIBLE (SSE2) that of every processor.
-# STRICT adds nothing charlm needs. `benchmarks/reproducibility.py` has the figures.
+# AUTO keeps the widest instructions that the processor has. Measured on AMD processors with AVX-512
+# and with AVX2 alone: training and writing are no slower than with MKL's default. MKL takes AVX2,
+# AVX512 and STRICT for AUTO there; on Intel's they would give up AVX-512, or name it. COMPATIBLE
+# (SSE2) multiplies at 0.4 of the rate. `benchmarks/README.md` has the figures.
 MODE = "AUTO"
 
 LIBRARIES = ("libtorch_cpu.so", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so")

@@ -8,6 +8,7 @@ from charlm.device import (
     choose_device,
     exact_float32,
     is_out_of_memory,
+    processor_name,
 )
 from charlm.errors import ConfigError
 
@@ -34,7 +35,7 @@ def processor(tmp_path, monkeypatch):
 
     def processor(machine, flags, onednn=True):
         (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-        monkeypatch.setattr(device, "CPU_FLAGS", tmp_path / "cpuinfo")
+        monkeypatch.setattr(device, "CPU_INFO", tmp_path / "cpuinfo")
         monkeypatch.setattr(device.platform, "machine", lambda: machine)
         monkeypatch.setattr(device.torch.backends.mkldnn, "is_available", lambda: onednn)
         monkeypatch.setattr(device.torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
@@ -71,10 +72,18 @@ def test_a_limit_below_bfloat16_is_known_although_onednn_would_emulate_it(
     assert bfloat16_support(torch.device("cpu")) is expected
 
 
+def test_the_processor_is_named_by_its_model_or_its_architecture(processor, monkeypatch, tmp_path):
+    processor("x86_64", "fpu\nmodel name\t: AMD EPYC : 7")
+    named = processor_name()
+    monkeypatch.setattr(device, "CPU_INFO", tmp_path / "missing")
+
+    assert (named, processor_name()) == ("AMD EPYC : 7", "x86_64")
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "arm64"])
 def test_without_a_list_of_flags_onednn_is_asked_on_x86(processor, monkeypatch, tmp_path, machine):
     processor(machine, "")
-    monkeypatch.setattr(device, "CPU_FLAGS", tmp_path / "missing")
+    monkeypatch.setattr(device, "CPU_INFO", tmp_path / "missing")
 
     assert bfloat16_support(torch.device("cpu")) is (True if machine == "x86_64" else None)
 

@@ -1,14 +1,14 @@
 """What the last digits of a training step depend on, besides settings, data and seed."""
 
-import platform
 from collections.abc import Mapping
 
 import torch
 
+from charlm.device import processor_name
 from charlm.kernels import lstm_speed
 
 LABELS = {
-    "processor": "the processor's instructions",
+    "processor": "the processor",
     "num_threads": "the number of threads",
     "torch": "torch's version",
 }
@@ -24,7 +24,7 @@ def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
         processor = torch.cuda.get_device_name(device)
     else:
         capability = torch.backends.cpu.get_cpu_capability()
-        processor = f"{platform.machine()} {capability}, own kernel {lstm_speed().name}"
+        processor = f"{processor_name()} ({capability}, own kernel: {lstm_speed().name})"
     return {
         "processor": processor,
         "num_threads": torch.get_num_threads(),

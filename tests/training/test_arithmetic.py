@@ -24,7 +24,7 @@ def test_the_same_arithmetic_needs_no_note():
     [
         ("num_threads", 7, f"the number of threads changed from 7 to {torch.get_num_threads()}"),
         ("torch", "1.0", f"torch's version changed from 1.0 to {torch.__version__}"),
-        ("processor", "vax", "the processor's instructions changed from vax to"),
+        ("processor", "vax", "the processor changed from vax to"),
     ],
 )
 def test_each_change_is_named(name, value, said):
