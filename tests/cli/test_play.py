@@ -163,7 +163,7 @@ def replayed(model):
 
 @FORKING
 def test_ctrl_c_keeps_what_has_come_and_the_session_goes_on(terminal, models, tmp_path):
-    player = terminal(models("char", -100.0), "--seed", 5, "-n", 1_000_000)
+    player = terminal(models("char", -100.0), "--seed", 5, "-n", 10**12)
     player.wait()
 
     player.child.sendline("")
@@ -175,7 +175,6 @@ def test_ctrl_c_keeps_what_has_come_and_the_session_goes_on(terminal, models, tm
     assert player.say("/length 7") == "length is 7"
     come = player.say("/text")
     assert seen in come
-    assert len(come) < 1_000_000
     more = player.say("")
     assert len(more) == 7
     player.child.sendintr()  # at the prompt: nothing to stop

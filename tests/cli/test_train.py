@@ -410,7 +410,7 @@ def test_words_get_the_adaptive_softmax_that_cutoffs_ask_for(charlm, corpus, tmp
 def test_models_of_other_shapes_train_score_and_write(charlm, corpus, shape):
     trained = charlm("train", corpus, *SMALL, *shape, "--steps", 10)
     evaluated = charlm("eval", "--perplexity")
-    generated = charlm("generate", "--max-new-tokens", 20)
+    generated = charlm("generate", "--min-new-tokens", 5, "--max-new-tokens", 20)
 
     assert (trained.status, evaluated.status, generated.status) == (0, 0, 0)
     assert float(evaluated.out) > 1 and len(generated.out) > 1

@@ -1,0 +1,149 @@
+"""Run charlm's commands in forked children that are watched: what they touch, take and print."""
+
+import os
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 30  # beyond which a command counts as a hang
+CONNECTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+RUNS_CODE = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "os.spawn", "pty.spawn")
+CHANGES_FILES = ("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one command."""
+
+    status: int  # exit status; below 0: the signal that ended it
+    output: str  # of both streams
+    events: tuple[str, ...]  # connections, code, changes outside of the folder
+    peak_bytes: int
+    timed_out: bool
+
+    @property
+    def fault(self) -> str | None:
+        """The kind of fault, if there is one."""
+        if self.timed_out:
+            return "hang"
+        for event in self.events:
+            return event.split(":")[0]
+        if "Traceback" in self.output or "Error:" in self.output.split("\n", 1)[0]:
+            return "traceback"
+        if self.status < 0 or self.status not in (0, 1, 2, 130):
+            return "crash"
+        error = next((x for x in self.output.splitlines() if x.startswith("error: ")), "")
+        return "long error" if len(error) > 300 else None
+
+
+def run_command(arguments: Sequence[str], folder: Path, seconds: float = SECONDS) -> Outcome:
+    """Run a charlm command in a fork of this process, in a folder of its own.
+
+    torch must have been imported and must not have computed, so that a fork of it is sound.
+    """
+    events_read, events_write = os.pipe()
+    with tempfile.TemporaryFile() as output:
+        child = os.fork()
+        if child == 0:
+            os.close(events_read)
+            run_child(arguments, folder, output.fileno(), events_write)
+        os.close(events_write)
+        timed_out = not wait_for_end(child, seconds)
+        if timed_out:
+            os.kill(child, signal.SIGKILL)
+        _, status, usage = os.wait4(child, 0)
+        output.seek(0)
+        text = output.read(1 << 20).decode(errors="replace")
+    events = read_all(events_read).decode(errors="replace").splitlines()
+    return Outcome(
+        os.waitstatus_to_exitcode(status), text, tuple(events), usage.ru_maxrss << 10, timed_out
+    )
+
+
+def run_child(arguments: Sequence[str], folder: Path, output: int, events: int) -> None:
+    """Be the command; never return."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(folder)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        watch(folder, events)
+        from charlm.cli.app import main
+
+        sys.argv = ["charlm", *arguments]
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        status = 1
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def watch(folder: Path, events: int) -> None:
+    """Report connections, foreign code, and changes to files outside of `folder`."""
+    own = (str(folder.resolve()), os.environ["CHARLM_CACHE"], "/dev/null", "/dev/tty")
+
+    def is_foreign(path: object) -> bool:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return False
+        return not os.path.realpath(os.fsdecode(path)).startswith(own)
+
+    def report(kind: str, what: object) -> None:
+        os.write(events, f"{kind}: {what!r}\n".encode())
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event in CONNECTS:
+            report("connection", arguments)
+        elif event in RUNS_CODE or (event == "import" and arguments[0] == "pickle_payload"):
+            report("code run", (event, arguments))
+        elif event in CHANGES_FILES and any(map(is_foreign, arguments[:2])):
+            report("foreign file", (event, arguments))
+        elif event == "open" and isinstance(arguments[2], int):
+            writes = arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT)
+            if writes and is_foreign(arguments[0]):
+                report("foreign file", (event, arguments))
+
+    sys.addaudithook(hook)
+
+
+def wait_for_end(child: int, seconds: float) -> bool:
+    """Wait for a process, and not reap it; return whether it ended in time."""
+    handle = os.pidfd_open(child)
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
+
+
+def read_all(descriptor: int) -> bytes:
+    """Read a pipe to its end and close it."""
+    with open(descriptor, "rb") as pipe:
+        return pipe.read(1 << 20)
+
+
+def kill_after(arguments: Sequence[str], folder: Path, seconds: float) -> None:
+    """Start a command as `run_command` does, and send SIGKILL after so many seconds."""
+    child = os.fork()
+    if child == 0:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        read, write = os.pipe()
+        os.close(read)
+        run_child(arguments, folder, nowhere, write)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
