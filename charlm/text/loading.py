@@ -123,6 +123,8 @@ def rebuild(
     if kind is ByteTokenizer and len(symbols) > 256:
         raise ValueError("it has more symbols than there are bytes")
     merges = read_merges(description["model"].get("merges"))
+    if kind is ByteTokenizer and merges:
+        raise ValueError("single bytes are never merged")
     return byte_level_backend(symbols, merges, words=kind is BpeTokenizer)
 
 
@@ -132,8 +134,10 @@ def read_merges(merges: Any) -> list[tuple[str, str]]:
     Raises:
         ValueError: one is no pair of texts.
     """
+    if not isinstance(merges, list):
+        raise ValueError("its merges are no list")
     pairs = []
-    for merge in merges if isinstance(merges, list) else []:
+    for merge in merges:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(p) is str for p in pair)):
             raise ValueError(f"a merge must be a pair of texts, not {shown(merge)}")
@@ -154,8 +158,6 @@ def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:
         },
     }
     read = {"version", "model", "model.vocab", "model.merges"}  # by themselves
-    if not found["model"].get("merges") and written["model"].get("merges"):
-        return "model.merges"
     for name in sorted(parts.keys() - read):
         ours, theirs = parts[name]
         if (ours or theirs) and ours != theirs:

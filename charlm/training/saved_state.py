@@ -87,11 +87,9 @@ def check_state(
         prefix: {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         for prefix in (MODEL, WEIGHTS, PREFIX, STATE, RANDOM)
     }
-    known = sum(map(len, parts.values())) + sum(name in tensors for name in (COUNT, VALIDATIONS))
-    if known < len(tensors):
-        prefixes = (*parts, COUNT, VALIDATIONS)
-        other = min(name for name in tensors if not name.startswith(prefixes))
-        raise CheckpointError(f"{place} does not fit the model: it has no {quote(other)}.")
+    known = {p + name for p, own in parts.items() for name in own} | {COUNT, VALIDATIONS}
+    if unknown := sorted(tensors.keys() - known):
+        raise CheckpointError(f"{place} does not fit the model: it has no {quote(unknown[0])}.")
     check_tensors(parts[MODEL], weights, str(place))
     if parts[WEIGHTS]:
         check_tensors(parts[WEIGHTS], weights, str(place))
