@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from charlm.errors import ConfigError
-from charlm.settings import pick, setting_names
+from charlm.settings import MAX_WHOLE, build, pick, quote, reason, setting_names, shown
 
 
 @dataclass
@@ -64,3 +64,60 @@ def test_a_setting_of_another_type_is_one_clear_line(bad, said):
 def test_the_names_are_the_fields():
     names = {"size", "rate", "flag", "name", "kind", "paths", "pair", "bias"}
     assert setting_names(Settings) == names
+
+
+@dataclass
+class Named:
+    name: str
+    sizes: tuple[int, ...] = ()
+
+
+def test_a_table_of_a_file_becomes_settings():
+    assert build(Named, {"name": "a", "sizes": [1, 2]}) == Named("a", (1, 2))
+    assert build(Named, {"name": "a"}) == Named("a")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "expected a table of settings, not None"),
+        (["name"], "expected a table of settings"),
+        ({}, "name is missing"),
+        ({"name": None}, "name must be a text, not None"),
+        ({"name": "a", "sizes": None}, "sizes must be a list, each a whole number"),
+        ({"name": "a", "sizes": ["1"]}, "sizes must be a list, each a whole number"),
+        ({"name": "a", "sizes": [[1]]}, "sizes must be a list, each a whole number"),
+        ({"name": "a", "sizes": [MAX_WHOLE + 1]}, "sizes must be a list, each a whole number"),
+        ({"name": "a", "colour": 1}, "unknown settings colour"),
+        ({"name": "a", "c" * 9999: 1}, "unknown settings ccc"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_one_short_line(content, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        build(Named, content)
+
+    assert len(str(error.value)) < 200 and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["size", "rate"])
+def test_numbers_that_no_program_can_use_are_refused(name):
+    for value in (MAX_WHOLE + 1, -MAX_WHOLE - 2, 10**400):
+        with pytest.raises(ConfigError, match=f"{name} must be a"):
+            pick(Settings, {name: value})
+
+    assert pick(Settings, {name: MAX_WHOLE}) == {name: MAX_WHOLE}
+
+
+def test_a_quoted_value_is_short_and_on_one_line():
+    for value in ("x" * 9999, ["y" * 99] * 99, 10**400, 1 << 99_999, {"a": [9] * 99}):
+        assert len(shown(value)) <= 80
+
+
+def test_what_is_short_is_quoted_whole():
+    assert shown("a\nb") == "'a\\nb'" and shown([1, None]) == "[1, None]"
+    assert quote("x" * 80) == "x" * 80 and len(quote("x" * 81)) <= 80
+
+
+def test_the_reason_of_a_library_is_one_line_without_a_full_stop():
+    assert reason(ValueError("it broke\n  here.")) == "it broke here"
+    assert len(reason(ValueError("x" * 9999))) <= 160

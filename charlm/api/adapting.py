@@ -119,9 +119,11 @@ def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
     """The size of each weight's gradient, measured once and then kept in the checkpoint.
 
     Raises:
-        CheckpointError: they are not there yet, and the training text has changed or is gone.
+        CheckpointError: they are not there yet, and the training text has changed or is gone; or
+            they are there and do not fit the weights.
     """
-    if (kept := read_gradients(checkpoint.folder)) is not None:
+    shapes = {name: weight.shape for name, weight in checkpoint.model.named_parameters()}
+    if (kept := read_gradients(checkpoint.folder, shapes)) is not None:
         return kept
     tokenizer, config = checkpoint.tokenizer, checkpoint.config
     try:

@@ -83,6 +83,7 @@ class LoadedModel:
                 f"--resume -o {folder}`."
             )
         half = load_checkpoint(folder / BACKWARD, self.model.device)
+        check_halves(self.checkpoint, half)
         if self.model.blend is not None:
             half = replace(half, model=half.model.under(self.model.blend))
         return LoadedModel(half, self.cache)
@@ -299,6 +300,24 @@ class LoadedModel:
             return TwoSidedEvaluator(self.checkpoint, backward, frame=frame, follow=follow)
         predictor = adapt(self.checkpoint, Adaptation(cache=self.cache))
         return Evaluator(self.checkpoint, predictor, context=context, frame=frame, follow=follow)
+
+
+def check_halves(forward: Checkpoint, backward: Checkpoint) -> None:
+    """Both halves of a model read the same text in the same tokens.
+
+    Raises:
+        CheckpointError: they do not belong together.
+    """
+    one, other = forward.config, backward.config
+    same = (one.tokenizer_sha256, one.labels, one.text) == (
+        other.tokenizer_sha256,
+        other.labels,
+        other.text,
+    )
+    if not same or other.corpus.direction != "backward":
+        raise CheckpointError(
+            f"{backward.folder} is not the backward half of {forward.folder}; restore the pair."
+        )
 
 
 def load(checkpoint: str | Path | None = None, device: DeviceName = "auto") -> LoadedModel:

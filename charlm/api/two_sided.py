@@ -34,7 +34,7 @@ class TwoSidedEvaluator(Evaluator):
     ) -> None:
         """Take both halves of a model; the rest as of `Evaluator`."""
         super().__init__(forward, frame=frame, follow=follow)
-        counts = read_frequencies(forward.folder).double()
+        counts = read_frequencies(forward.folder, self.tokenizer.vocab_size).double()
         counts = counts + 1  # what was never seen may come yet
         counts[[self.tokenizer.start_id, self.tokenizer.stop_id]] = 0
         self._models = BothWays(

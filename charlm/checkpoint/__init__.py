@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         save_weights,
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
+    from charlm.checkpoint.tensor_checks import check_tensor, check_tensors
 
 __all__ = [
     "Checkpoint",
@@ -43,6 +44,8 @@ __all__ = [
     "History",
     "Report",
     "append_metrics",
+    "check_tensor",
+    "check_tensors",
     "create_checkpoint",
     "existing_folder",
     "forget_metrics_after",
@@ -68,7 +71,15 @@ __all__ = [
     "save_weights",
 ]
 
-NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "weights")
+NEED_TORCH = (
+    "adaptation",
+    "card",
+    "config_file",
+    "folder",
+    "frequencies",
+    "tensor_checks",
+    "weights",
+)
 
 
 def __getattr__(name: str) -> Any:

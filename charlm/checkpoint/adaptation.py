@@ -8,17 +8,20 @@ Both belong to the weights they were made with, and are passed over where those 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from charlm.checkpoint.tensor_checks import check_tensors
 from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CheckpointError
 from charlm.location import ADAPTATION, GRADIENTS, WEIGHTS
+from charlm.settings import fits
 from charlm.storage import write_atomically
 
+KINDS = dict[str, dict[str, float] | None]
 Adaptations = dict[str, dict[str, Any]]
 """Settings by what they are for, such as `cache`."""
 
@@ -32,7 +35,7 @@ def read_adaptations(folder: Path) -> Adaptations:
         return {}
     if weights != weights_sha256(folder) or not isinstance(found, dict):
         return {}
-    return {name: settings for name, settings in found.items() if isinstance(settings, dict)}
+    return {name: settings for name, settings in found.items() if fits(settings, KINDS)}
 
 
 def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
@@ -46,13 +49,28 @@ def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> Non
     write_atomically(folder / ADAPTATION, json.dumps(content, indent=2) + "\n")
 
 
-def read_gradients(folder: Path) -> dict[str, Tensor] | None:
-    """The gradients' sizes of the weights that the folder holds; None where there are none."""
+def read_gradients(
+    folder: Path, shapes: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Tensor] | None:
+    """The gradients' sizes of the weights that the folder holds; None where there are none.
+
+    Args:
+        folder: the checkpoint.
+        shapes: of the weights by name; None: they are not compared.
+
+    Raises:
+        CheckpointError: they are of these weights, but do not fit them, or are not finite.
+    """
+    path = folder / GRADIENTS
     try:
-        sizes, weights = read_tensors(folder / GRADIENTS)
+        sizes, weights = read_tensors(path)
     except CheckpointError:
         return None
-    return sizes if weights == weights_sha256(folder) else None
+    if weights != weights_sha256(folder):
+        return None
+    if shapes is not None:
+        check_tensors(sizes, shapes, str(path))
+    return sizes
 
 
 def save_gradients(folder: Path, sizes: Mapping[str, Tensor]) -> None:

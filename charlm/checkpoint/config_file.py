@@ -2,19 +2,21 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from charlm.data import CorpusConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.model import ModelConfig
-from charlm.settings import pick, setting_names
+from charlm.settings import build, reason, shown
 from charlm.text import TextConfig
 from charlm.version import __version__
 
 FORMAT_VERSION = 2  # 1: weights had the names of torch's layers
-Settings = TypeVar("Settings", TextConfig, CorpusConfig, ModelConfig)
+SECTIONS: dict[str, type[Any]] = {"text": TextConfig, "corpus": CorpusConfig, "model": ModelConfig}
+HEX = re.compile("[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,41 @@ class CheckpointConfig:
     labels: tuple[str, ...] = ()  # names, in the order of the model's labels
     label_counts: tuple[int, ...] = ()  # training frames of each
     charlm_version: str = __version__
+
+    def __post_init__(self) -> None:
+        for name in ("corpus_sha256", "tokenizer_sha256"):
+            if not HEX.fullmatch(getattr(self, name)):
+                raise ConfigError(
+                    f"{name} must be a checksum in hexadecimal, not {shown(getattr(self, name))}."
+                )
+        if not self.charlm_version.isprintable() or len(self.charlm_version) > 64:
+            raise ConfigError(f"charlm_version must be short, not {shown(self.charlm_version)}.")
+        if self.corpus.frame is None:
+            raise ConfigError("frame must be one that was chosen, not None.")
+        if self.model.stop_by == "length" and not self.corpus.independent_frames:
+            raise ConfigError("stop_by length needs independent_frames.")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        for label in self.labels:
+            if not label.strip() or not label.isprintable() or "=" in label:
+                raise ConfigError(f"a label must be printable and without '=', not {shown(label)}.")
+        if len(set(self.labels)) < len(self.labels):
+            raise ConfigError("the names of labels must differ from each other.")
+        if len(self.labels) != self.model.num_labels:
+            raise ConfigError(
+                f"there are {len(self.labels):,} names of labels, but the model has "
+                f"{self.model.num_labels:,} labels."
+            )
+        if len(self.label_counts) != len(self.labels) or min(self.label_counts, default=0) < 0:
+            raise ConfigError(
+                f"label_counts must be a count for each of {len(self.labels):,} labels, not "
+                f"{shown(list(self.label_counts))}."
+            )
+        if self.corpus.labelled != bool(self.labels):
+            raise ConfigError(
+                f"labelled is {self.corpus.labelled}, but there are {len(self.labels):,} labels."
+            )
 
     def to_json(self) -> str:
         """The content of config.json, sealed against damage."""
@@ -50,42 +87,28 @@ def read_config(path: Path) -> CheckpointConfig:
             "`charlm train` wrote."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
+        why = reason(error)
+        raise CheckpointError(f"{path} is damaged and cannot be read: {why}.") from error
     if not isinstance(content, dict) or "format_version" not in content:
         raise CheckpointError(f"{path} was not written by charlm: it has no format_version.")
     if content["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format {content['format_version']!r}, and this charlm reads "
+            f"{path} has format {shown(content['format_version'])}, and this charlm reads "
             f"{FORMAT_VERSION}; use the charlm that wrote it."
         )
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{path} is damaged: half a surrogate pair is no text.") from error
     if content.pop("sha256", None) != seal(content):
         raise CheckpointError(f"{path} is damaged or was changed by hand; restore the original.")
     del content["format_version"]
     try:
-        return CheckpointConfig(
-            **{
-                **content,
-                "text": build(TextConfig, content["text"]),
-                "corpus": build(CorpusConfig, content["corpus"]),
-                "model": build(ModelConfig, content["model"]),
-                "labels": tuple(content.get("labels", ())),
-                "label_counts": tuple(content.get("label_counts", ())),
-            }
-        )
-    except (KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{path} does not hold a charlm configuration: {error}.") from error
-
-
-def build(kind: type[Settings], content: dict[str, Any]) -> Settings:
-    """A settings object from its dictionary, every key accounted for.
-
-    Raises:
-        ConfigError: a key is unknown, or a value of another type or out of range.
-    """
-    listed = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    if unknown := set(listed) - setting_names(kind):
-        raise ConfigError(f"unknown settings {', '.join(sorted(unknown))}")
-    return kind(**pick(kind, listed))
+        sections = {name: build(kind, content.get(name)) for name, kind in SECTIONS.items()}
+        return build(CheckpointConfig, content | sections)
+    except ConfigError as error:
+        why = reason(error)
+        raise CheckpointError(f"{path} does not hold a charlm configuration: {why}.") from error
 
 
 def seal(content: dict[str, Any]) -> str:

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from charlm.checkpoint.config_file import CheckpointConfig, read_config
+from charlm.checkpoint.tensor_checks import check_tensors
 from charlm.checkpoint.weights import read_tensors, write_tensors
-from charlm.errors import CheckpointError, StorageError
+from charlm.errors import CheckpointError, StorageError, TokenizerError
 from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS
-from charlm.model import LanguageModel, ModelConfig
+from charlm.model import LanguageModel, ModelConfig, count_parameters
 from charlm.storage import make_folder, storage_errors, sync_folder, write_atomically
 from charlm.text import Tokenizer, parse_tokenizer
 
@@ -107,7 +108,17 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     if hashlib.sha256(content).hexdigest() != config.tokenizer_sha256:
         raise CheckpointError(f"{path} is damaged or not the one this model was trained with.")
-    tokenizer = parse_tokenizer(content.decode(), str(path))
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"{path} cannot be read as a tokenizer: {error}.") from error
+    tokenizer = parse_tokenizer(text, str(path))
+    level = config.text.level, config.text.pretokenized
+    if (tokenizer.level, tokenizer.pretokenized) != level:
+        raise CheckpointError(
+            f"{path} is a tokenizer of level {tokenizer.level}, but {folder / CONFIG} names level "
+            f"{config.text.level}, or another --pretokenized; restore the pair."
+        )
     if tokenizer.vocab_size != config.model.vocab_size:
         raise CheckpointError(
             f"{path} has {tokenizer.vocab_size:,} tokens, but the model of {folder / CONFIG} "
@@ -122,19 +133,34 @@ def build_model(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> 
     Raises:
         CheckpointError: names or shapes do not fit the configuration.
     """
-    mismatch = CheckpointError(f"{path} does not fit {CONFIG} beside it; restore the pair.")
-    if config.num_layers > len(weights):  # a layer has several
-        raise mismatch
-    try:
-        with torch.device("meta"):  # shapes without memory
-            expected = {n: p.shape for n, p in LanguageModel(config).named_parameters()}
-    except RuntimeError as error:  # sizes beyond what can be counted
-        raise mismatch from error
-    if expected != {name: tensor.shape for name, tensor in weights.items()}:
-        raise mismatch
+    check_size(config, weights, path)
+    with torch.device("meta"):  # shapes without memory
+        expected = {n: p.shape for n, p in LanguageModel(config).named_parameters()}
+    check_tensors(weights, expected, str(path))
     model = LanguageModel(config)
     load_weights(model, weights)
     return model
+
+
+def check_size(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> None:
+    """Have a configuration ask for no more than the weights hold, before anything is built.
+
+    A configuration of a few bytes could name a billion layers or rounds otherwise.
+
+    Raises:
+        CheckpointError: it asks for more modules than there are tensors, or for another number of
+            weights in all.
+    """
+    held = sum(tensor.numel() for tensor in weights.values())
+    modules = config.num_layers * max(1, config.mogrifier_steps)  # each has a tensor at least
+    if modules <= len(weights):
+        needed = sum(part.count for part in count_parameters(config))
+        if needed == held:
+            return
+    raise CheckpointError(
+        f"{path} does not fit {CONFIG} beside it: it has {held:,} weights in {len(weights):,} "
+        "tensors; restore the pair."
+    )
 
 
 def model_weights(model: LanguageModel) -> dict[str, Tensor]:

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlm.checkpoint.tensor_checks import check_tensor
 from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.errors import CheckpointError
 from charlm.location import FREQUENCIES
 
 
@@ -20,11 +22,23 @@ def save_frequencies(folder: Path, counts: NDArray[np.int64]) -> None:
     write_tensors(folder / FREQUENCIES, {"counts": torch.from_numpy(counts)})
 
 
-def read_frequencies(folder: Path) -> Tensor:
+def read_frequencies(folder: Path, vocab_size: int | None = None) -> Tensor:
     """The counts of each token, (vocab_size,), int64.
 
+    Args:
+        folder: the checkpoint.
+        vocab_size: of its model; None: it is not compared.
+
     Raises:
-        CheckpointError: they are missing or damaged.
+        CheckpointError: they are missing, damaged, or not those of such a vocabulary.
     """
-    tensors, _ = read_tensors(folder / FREQUENCIES)
-    return tensors["counts"]
+    path = folder / FREQUENCIES
+    tensors, _ = read_tensors(path)
+    counts = tensors.get("counts")
+    if counts is None:
+        raise CheckpointError(f"{path} does not fit the model: counts is missing.")
+    size = counts.numel() if vocab_size is None else vocab_size
+    check_tensor("counts", counts, (size,), str(path), torch.int64)
+    if counts.numel() and int(counts.min()) < 0:
+        raise CheckpointError(f"{path} is damaged: counts holds numbers below 0.")
+    return counts

@@ -1,6 +1,8 @@
 """metrics.jsonl: a line a report, from which everything about a run can be drawn."""
 
 import json
+import math
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,9 @@ class Report:
     valid_nats_averaged: float | None = None  # of their average
 
 
+SMALLEST, LARGEST = 1e-250, 1e45
 COUNTS = ("step", "tokens")
+POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # or 0
 NAMES = tuple(field.name for field in fields(Report))
 
 
@@ -79,19 +83,18 @@ def append_metrics(folder: Path, report: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The reports in order; a line that a crash or damage made unreadable is left out."""
+    """The reports in order; a line that a crash or damage made unreadable is left out.
+
+    So is one with a text, a table or the like where a number belongs.
+    """
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / METRICS).read_bytes().split(b"\n")
     except OSError:
         return []
     reports = []
     for line in lines:
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(report, dict) and isinstance(report.get("step"), int):
-            reports.append(report)
+        with suppress(CheckpointError):
+            reports.append(checked_report(line, METRICS.name))
     return reports
 
 
@@ -118,6 +121,12 @@ def parse_report(line: bytes, place: str) -> Report:
     Raises:
         CheckpointError: it is no JSON object with a step, or a field of it is no number.
     """
+    content = checked_report(line, place)
+    return Report(**{name: content[name] for name in NAMES if content.get(name) is not None})
+
+
+def checked_report(line: bytes, place: str) -> dict[str, Any]:
+    """A line as it is, once its fields are known to be numbers; errors as `parse_report`'s."""
     try:
         content = json.loads(line.decode())
     except (ValueError, RecursionError):
@@ -126,10 +135,11 @@ def parse_report(line: bytes, place: str) -> Report:
         raise CheckpointError(f"{place} is damaged: no report with a step; delete the line.")
     known = {name: content[name] for name in NAMES if content.get(name) is not None}
     for name, value in known.items():
-        if not (is_count(value) if name in COUNTS else is_number(value)):
+        fit = is_count(value) if name in COUNTS else is_number(value)
+        if not fit or (name in POSITIVE and value < 0):
             what = "count" if name in COUNTS else "number"
             raise CheckpointError(f"{place} is damaged: {name} is no {what}; delete the line.")
-    return Report(**known)
+    return content
 
 
 def is_count(value: object) -> bool:
@@ -138,7 +148,12 @@ def is_count(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number; it may be infinite or NaN, as a gradient's norm can be."""
+    """Whether it is a number; it may be infinite or NaN, as a gradient's norm can be.
+
+    A finite one is of a size that training can reach, so that a chart can compute with it.
+    """
+    if isinstance(value, float) and value and math.isfinite(value):
+        return SMALLEST <= abs(value) <= LARGEST
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
 
 

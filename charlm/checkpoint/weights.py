@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from charlm.errors import CheckpointError
+from charlm.settings import reason
 from charlm.storage import write_atomically
 
 
@@ -41,8 +42,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
+        why = reason(error)
+        raise CheckpointError(f"{path} is damaged and cannot be read: {why}.") from error
     if metadata is None:
         raise CheckpointError(f"{path} was not written by charlm: it has no seal of its content.")
     found, _, text = metadata.partition("\n")

@@ -1,6 +1,7 @@
 """`charlm info` and `charlm list`."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,14 +89,14 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     """All that is known of a checkpoint."""
     import torch
 
-    from charlm.checkpoint import load_checkpoint, read_adaptations, read_metrics
+    from charlm.checkpoint import load_checkpoint, read_adaptations
     from charlm.display.tables import show_fields
     from charlm.kernels import Speed, lstm_speed, step_instruction_set
     from charlm.model import can_pack
 
     loaded = load_checkpoint(find_checkpoint(checkpoint), torch.device("cpu"))
     config, parts = loaded.config, loaded.model.parameters_by_part()
-    best = best_validation(read_metrics(loaded.folder))
+    best = best_validation(read_reports(loaded.folder))
     adaptations = read_adaptations(loaded.folder)
     if as_json:
         content = {
@@ -155,7 +156,7 @@ def read_direction(folder: Path, direction: str) -> str:
 
 def list_all(as_json: options.Json = False) -> None:
     """List the checkpoints in checkpoints/, the newest first."""
-    from charlm.checkpoint import read_config, read_metrics
+    from charlm.checkpoint import read_config
     from charlm.display.console import show_note
     from charlm.display.tables import show_checkpoints, when
     from charlm.location import CONFIG
@@ -164,17 +165,18 @@ def list_all(as_json: options.Json = False) -> None:
     for folder in list_checkpoints():
         try:
             config = read_config(folder / CONFIG)
-        except CharlmError as error:
+            written = when((folder / WEIGHTS).stat().st_mtime)
+        except (CharlmError, OSError) as error:
             show_note(str(error))
             continue
-        metrics = read_metrics(folder)
+        metrics = read_reports(folder)
         best = best_validation(metrics)
         fields = {
             "tokens": f"{config.text.level} {config.model.vocab_size:,}",
             "model": config.model.shape,
             "step": metrics[-1]["step"] if metrics else 0,
             "valid nats": f"{best['valid_nats']:.4f}" if best else "",
-            "written": when((folder / WEIGHTS).stat().st_mtime),
+            "written": written,
         }
         rows.append((folder, fields))
     if as_json:
@@ -185,7 +187,27 @@ def list_all(as_json: options.Json = False) -> None:
         show_note("there is no checkpoint in checkpoints/ yet; run `charlm train`.")
 
 
+def read_reports(folder: Path) -> list[dict[str, Any]]:
+    """The reports of a run that can be read, with a note about the first that cannot."""
+    from charlm.checkpoint import read_history, read_metrics
+    from charlm.display.console import show_note
+
+    try:
+        read_history(folder)
+    except CharlmError as error:
+        show_note(str(error))
+    return read_metrics(folder)
+
+
 def best_validation(metrics: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The report with the lowest validation loss, if there was any validation."""
-    tried = [report for report in metrics if report.get("valid_nats") is not None]
-    return min(tried, key=lambda report: float(report["valid_nats"]), default=None)
+    from charlm.checkpoint.metrics import NAMES
+
+    tried = [report for report in metrics if is_finite(report.get("valid_nats"))]
+    best = min(tried, key=lambda report: float(report["valid_nats"]), default=None)
+    return best and {name: best[name] for name in NAMES if name in best}
+
+
+def is_finite(value: float | None) -> bool:
+    """Whether it is a number that can be compared."""
+    return value is not None and math.isfinite(value)

@@ -121,7 +121,7 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
     """The runs that have what is asked for, each under a name of its own; others are noted.
 
     Raises:
-        CheckpointError: none has, or metrics are damaged.
+        CheckpointError: none has, or the metrics of the only one are damaged.
     """
     from charlm.checkpoint import read_history
     from charlm.display.console import show_note
@@ -130,7 +130,13 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
     runs, lacking = [], []
     names = [printable(folder.absolute().name) for folder in folders]
     for folder, name in zip(folders, names, strict=True):
-        history = read_history(folder)
+        try:
+            history = read_history(folder)
+        except CheckpointError as error:
+            if len(folders) == 1:
+                raise
+            lacking.append(str(error))
+            continue
         if run_curves(history, view, in_detail=False):
             runs.append((name if names.count(name) == 1 else printable(str(folder)), history))
         else:

@@ -7,11 +7,13 @@ from charlm.data.frames import Frame
 from charlm.data.labelled import LABEL, TEXT
 from charlm.data.sources import STDIN
 from charlm.errors import ConfigError
+from charlm.settings import shown
 
 Direction = Literal["forward", "backward"]  # in which a text is read
 Directions = Literal["forward", "backward", "both"]  # in which models read it
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
+MAX_PATH = 4096  # characters, as Linux has it
 DEFAULT_SPLIT = (90.0, 5.0, 5.0)
 
 
@@ -41,7 +43,9 @@ class CorpusConfig:
             raise ConfigError("name at least one text to train on.")
         for path in (*self.paths, *self.valid, *self.test):
             if not path.isprintable():
-                raise ConfigError(f"the name of a text must be printable UTF-8, not {path!r}.")
+                raise ConfigError(f"the name of a text must be printable UTF-8, not {shown(path)}.")
+            if len(path) > MAX_PATH:
+                raise ConfigError(f"the name of a text is too long: {shown(path)}.")
         if [*self.paths, *self.valid, *self.test].count(STDIN) > 1:
             raise ConfigError("standard input can be only one text; name `-` once.")
         if self.split is not None and (self.valid or self.test):

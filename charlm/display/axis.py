@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
 PER_DECADE = ((1, 2, 5), (1, 3), (1,))
 SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+LONGEST = 15  # characters of a number; a longer one leaves no room for the chart
 LARGE, SMALL = 100_000, 0.001  # from here on and below, a number is written shorter
 
 
@@ -86,8 +87,11 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     if min(sizes, default=1.0) < SMALL:
         return [f"{tick:g}" for tick in ticks]
     size, suffix = scale(min(sizes)) if max(sizes, default=0.0) >= LARGE else (1.0, "")
-    decimals = next(d for d in range(13) if all(is_exact(tick / size, d) for tick in ticks))
-    return [f"{tick / size:,.{decimals}f}{suffix}" if tick else "0" for tick in ticks]
+    decimals = next((d for d in range(13) if all(is_exact(tick / size, d) for tick in ticks)), 13)
+    labels = [f"{tick / size:,.{decimals}f}{suffix}" if tick else "0" for tick in ticks]
+    if max(map(len, labels), default=0) > LONGEST:
+        return [f"{tick:g}" for tick in ticks]
+    return labels
 
 
 def short(value: float) -> str:

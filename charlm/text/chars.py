@@ -37,11 +37,7 @@ class CharTokenizer(Tokenizer):
     @classmethod
     def build(cls, texts: Iterable[str], vocab_size: int | None = None) -> "CharTokenizer":
         """Take the `vocab_size` most frequent characters of `texts`, or all of them."""
-        vocab = symbol_table(by_frequency(count_chars(texts), vocab_size))
-        backend = tokenizers.Tokenizer(models.WordLevel(vocab, unk_token=OTHER))
-        backend.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
-        backend.post_processor = frame_template(vocab)
-        return cls(backend)
+        return cls(char_backend(by_frequency(count_chars(texts), vocab_size)))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         return [self._ids[code_points(text)] for text in texts]
@@ -54,6 +50,15 @@ class CharTokenizer(Tokenizer):
 
     def unknown(self, text: str) -> list[str]:
         return [c for c in dict.fromkeys(text) if self._ids[ord(c)] == self.other_id]
+
+
+def char_backend(symbols: Sequence[str]) -> tokenizers.Tokenizer:
+    """A backend that takes each character by itself."""
+    vocab = symbol_table(symbols)
+    backend = tokenizers.Tokenizer(models.WordLevel(vocab, unk_token=OTHER))
+    backend.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
+    backend.post_processor = frame_template(vocab)
+    return backend
 
 
 class CharDecoder:

@@ -2,15 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 
 from charlm.errors import TokenizerError
+from charlm.settings import quote, reason, shown
 from charlm.text.bpe import BpeTokenizer
-from charlm.text.chars import CharTokenizer
-from charlm.text.octets import ByteTokenizer
+from charlm.text.chars import CharTokenizer, char_backend
+from charlm.text.octets import ByteTokenizer, byte_level_backend, byte_symbols
 from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
-from charlm.text.words import WordTokenizer
+from charlm.text.words import WORD, WordTokenizer, word_backend
+
+# What has been a word; a model keeps the pattern that it was trained with.
+FIRST_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
+WORD_PATTERNS = (WORD, FIRST_WORD)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -31,33 +37,140 @@ def load_tokenizer(path: Path) -> Tokenizer:
 def parse_tokenizer(content: str, name: str) -> Tokenizer:
     """The tokenizer that a tokenizer.json holds; `name` is what messages call it.
 
+    Of the file only the symbols, the merges and the level are taken, and the tokenizer is built of
+    them as charlm builds it. What else the file holds must be what charlm writes; it never reaches
+    the library, which takes a length of padding as it comes and runs out of memory.
+
     Raises:
         TokenizerError: it is damaged, or another program wrote it.
     """
     try:
-        backend = tokenizers.Tokenizer.from_str(content)
+        description = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        why = reason(error)
+        raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {why}.") from error
+    model = description.get("model") if isinstance(description, dict) else None
+    if not isinstance(model, dict) or "type" not in model or "vocab" not in model:
+        raise TokenizerError(f"{name} is damaged or not a tokenizer.json: it has no vocabulary.")
+    kind = level_of(description)
+    symbols = read_symbols(model["vocab"], name)
+    try:
+        backend = rebuild(kind, symbols, description)
+        tokenizer = kind(backend)
+    except KeyError as error:
+        raise TokenizerError(f"{name} is damaged: {error} stands for no byte.") from error
     except Exception as error:  # the library raises nothing narrower
-        raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {error}.") from error
-    size = backend.get_vocab_size()
-    last = [backend.id_to_token(i) for i in range(max(size - 3, 0), size)]
-    if last != [START, STOP, OTHER]:
+        raise TokenizerError(f"{name} is damaged: {reason(error)}.") from error
+    if (part := difference(description, json.loads(backend.to_str()))) is not None:
+        raise TokenizerError(
+            f"{name} was not written by charlm: {part} differs from what charlm writes."
+        )
+    return tokenizer
+
+
+def read_symbols(vocab: Any, name: str) -> list[str]:
+    """The symbols by their ids, without the three special ones.
+
+    Raises:
+        TokenizerError: ids are missing, repeat or lie beyond the vocabulary, or the special symbols
+            are not the last ones.
+    """
+    if not isinstance(vocab, dict):
+        raise TokenizerError(f"{name} was not written by charlm: its vocabulary is no table.")
+    by_id: dict[int, str] = {}
+    for symbol, index in vocab.items():
+        if type(index) is not int or not 0 <= index < len(vocab) or index in by_id:
+            raise TokenizerError(
+                f"{name} is damaged: {shown(symbol)} has the id {shown(index)}, and ids are the "
+                f"numbers below {len(vocab):,}, each once."
+            )
+        by_id[index] = symbol
+    symbols = [by_id[index] for index in range(len(by_id))]
+    if symbols[-3:] != [START, STOP, OTHER] or len(symbols) < 4:
         raise TokenizerError(
             f"{name} was not written by charlm: its last three tokens should be "
             f"{START}, {STOP} and {OTHER}."
         )
-    kind = level_of(content)
-    try:
-        return kind(backend)
-    except KeyError as error:
-        raise TokenizerError(f"{name} is damaged: {error} stands for no byte.") from error
+    return symbols[:-3]
 
 
-def level_of(content: str) -> type[Tokenizer]:
+def rebuild(
+    kind: type[Tokenizer], symbols: list[str], description: dict[str, Any]
+) -> tokenizers.Tokenizer:
+    """The backend of a level, over symbols, as charlm builds it.
+
+    Raises:
+        KeyError: a byte has no symbol.
+        ValueError: the symbols are not those of the level, or a merge is no pair.
+    """
+    if kind is CharTokenizer:
+        if any(len(symbol) != 1 for symbol in symbols):
+            raise ValueError("a symbol is not one character")
+        return char_backend(symbols)
+    if kind is WordTokenizer:
+        splitter = description.get("pre_tokenizer")
+        patterns = {pattern: {"Regex": pattern} for pattern in WORD_PATTERNS}
+        found = splitter.get("pattern") if isinstance(splitter, dict) else None
+        return word_backend(
+            symbols,
+            lowercase="Lowercase" in json.dumps(description.get("normalizer")),
+            pretokenized=isinstance(splitter, dict) and splitter.get("type") == "WhitespaceSplit",
+            # No other: a stranger's expression could be made to take forever.
+            pattern=next((p for p, written in patterns.items() if written == found), WORD),
+        )
+    if missing := set(byte_symbols()) - set(symbols):
+        raise KeyError(min(missing))
+    if kind is ByteTokenizer and len(symbols) > 256:
+        raise ValueError("it has more symbols than there are bytes")
+    merges = read_merges(description["model"].get("merges"))
+    if kind is ByteTokenizer and merges:
+        raise ValueError("single bytes are never merged")
+    return byte_level_backend(symbols, merges, words=kind is BpeTokenizer)
+
+
+def read_merges(merges: Any) -> list[tuple[str, str]]:
+    """The pairs that byte-pair encoding joins; older files have them as texts with a space.
+
+    Raises:
+        ValueError: one is no pair of texts.
+    """
+    if not isinstance(merges, list):
+        raise ValueError("its merges are no list")
+    pairs = []
+    for merge in merges:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(p) is str for p in pair)):
+            raise ValueError(f"a merge must be a pair of texts, not {shown(merge)}")
+        pairs.append((pair[0], pair[1]))
+    return pairs
+
+
+def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:
+    """The first part of a file that is not as charlm writes it; None: all is.
+
+    What is off may be left out, since versions of the library differ in what they name.
+    """
+    parts = {
+        **{name: (found.get(name), written.get(name)) for name in found.keys() | written.keys()},
+        **{
+            f"model.{name}": (found["model"].get(name), written["model"].get(name))
+            for name in found["model"].keys() | written["model"].keys()
+        },
+    }
+    read = {"version", "model", "model.vocab", "model.merges"}  # by themselves
+    for name in sorted(parts.keys() - read):
+        ours, theirs = parts[name]
+        if (ours or theirs) and ours != theirs:
+            return quote(name)
+    return None
+
+
+def level_of(description: dict[str, Any]) -> type[Tokenizer]:
     """Tell the level from the parts that only this level has."""
-    description = json.loads(content)
-    model, splitter = description["model"], description["pre_tokenizer"] or {}
-    if model["type"] == "BPE":
-        return BpeTokenizer if splitter.get("use_regex", True) else ByteTokenizer
-    if splitter.get("type") == "Split" and splitter.get("pattern") == {"String": ""}:
+    splitter = description.get("pre_tokenizer")
+    if description["model"]["type"] == "BPE":
+        words = isinstance(splitter, dict) and splitter.get("use_regex", True)
+        return BpeTokenizer if words else ByteTokenizer
+    if isinstance(splitter, dict) and splitter.get("pattern") == {"String": ""}:
         return CharTokenizer
     return WordTokenizer

@@ -58,11 +58,8 @@ class WordTokenizer(Tokenizer):
         if vocab_size is None:
             repeated = sum(count > 1 for count in counts.values())
             vocab_size = min(DEFAULT_MAX_WORDS, max(repeated, 1))
-        vocab = symbol_table(by_frequency(counts, vocab_size))
-        backend = word_splitter(lowercase, pretokenized)
-        backend.model = models.WordLevel(vocab, unk_token=OTHER)
-        backend.post_processor = frame_template(vocab)
-        return cls(backend)
+        symbols = by_frequency(counts, vocab_size)
+        return cls(word_backend(symbols, lowercase=lowercase, pretokenized=pretokenized))
 
     @property
     def pretokenized(self) -> bool:
@@ -141,7 +138,7 @@ def as_spans(pairs: Sequence[tuple[int, int]]) -> Spans:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def word_splitter(lowercase: bool, pretokenized: bool) -> tokenizers.Tokenizer:
+def word_splitter(lowercase: bool, pretokenized: bool, pattern: str = WORD) -> tokenizers.Tokenizer:
     """A backend that splits text into words and knows none of them yet."""
     backend = tokenizers.Tokenizer(models.WordLevel({OTHER: 0}, unk_token=OTHER))
     steps: list[normalizers.Normalizer] = [normalizers.Lowercase()] if lowercase else []
@@ -153,9 +150,22 @@ def word_splitter(lowercase: bool, pretokenized: bool) -> tokenizers.Tokenizer:
         ]
         backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     else:
-        backend.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+        backend.pre_tokenizer = pre_tokenizers.Split(
+            Regex(pattern), behavior="removed", invert=True
+        )
     if steps:
         backend.normalizer = normalizers.Sequence(steps)
+    return backend
+
+
+def word_backend(
+    symbols: Sequence[str], *, lowercase: bool, pretokenized: bool, pattern: str = WORD
+) -> tokenizers.Tokenizer:
+    """A backend that splits text into words and knows these."""
+    vocab = symbol_table(symbols)
+    backend = word_splitter(lowercase, pretokenized, pattern)
+    backend.model = models.WordLevel(vocab, unk_token=OTHER)
+    backend.post_processor = frame_template(vocab)
     return backend
 
 

@@ -6,6 +6,7 @@ import torch
 
 from charlm.device import processor_name
 from charlm.kernels import lstm_speed
+from charlm.settings import quote
 
 LABELS = {
     "processor": "the processor",
@@ -42,7 +43,7 @@ def arithmetic_notes(
         now: here.
     """
     changed = [
-        f"{label} changed from {before[name]} to {now[name]}"
+        f"{label} changed from {quote(str(before[name]))} to {now[name]}"
         for name, label in LABELS.items()
         if name in before and before[name] != now[name]
     ]

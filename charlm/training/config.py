@@ -16,6 +16,8 @@ CHOICES = {
     "averaging": AveragingName,
     "precision": Precision,
 }
+MAX_COUNT = 2**31 - 1  # of anything: products of two are still numbers of 64 bits
+MAX_WINDOWS = 2**16  # of a step, which are held in memory together
 BELONGS_TO = {  # settings that have an effect with one choice only
     "decay_share": ("schedule", "constant"),
     "plateau_factor": ("schedule", "plateau"),
@@ -88,6 +90,13 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}.")
+            if value is not None and value > MAX_COUNT:
+                raise ConfigError(f"{name} must be at most {MAX_COUNT:,}, not {value:,}.")
+        if self.accumulation_steps > MAX_WINDOWS:
+            raise ConfigError(
+                f"accumulation_steps must be at most {MAX_WINDOWS:,}, not "
+                f"{self.accumulation_steps:,}."
+            )
         if not 0 < self.learning_rate < float("inf"):
             raise ConfigError(f"learning_rate must be above 0, not {self.learning_rate:g}.")
         for name in (

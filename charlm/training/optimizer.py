@@ -11,6 +11,11 @@ from charlm.training.config import TrainingConfig
 
 PREFIX = "optimizer."
 RECURRENT = "body.stack."  # names of the weights of the recurrent layers
+STATES: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.SGD: (),  # without momentum
+    torch.optim.Muon: ("momentum_buffer",),
+}
 FUSED_DEVICES = ("cpu", "cuda")
 
 
@@ -44,6 +49,17 @@ class Optimizer:
                     tensors[f"{PREFIX}{first + index}.{name}"] = tensor
             first += len(weights_of(part))
         return tensors
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of `tensors` once every weight has been updated, without their prefix."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        first = 0
+        for part in self._parts:
+            for index, weight in enumerate(weights_of(part), first):
+                for name in STATES[type(part)]:
+                    shapes[f"{index}.{name}"] = () if name == "step" else tuple(weight.shape)
+            first += len(weights_of(part))
+        return shapes
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave; other names are passed over.

@@ -1,11 +1,8 @@
 """A run goes on: where it stopped, or with its other half."""
 
-import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +16,7 @@ from charlm.checkpoint import (
 from charlm.data import count_ids
 from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, RECIPE, STATE
-from charlm.settings import setting_names
+from charlm.settings import quote, setting_names
 from charlm.training.arithmetic import arithmetic_notes, describe_arithmetic
 from charlm.training.config import TrainingConfig
 from charlm.training.precision import fit_resumed
@@ -27,6 +24,7 @@ from charlm.training.prepare import Prepared, assemble, begin_with_lengths, new_
 from charlm.training.pretrained import find_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.run import Progress
+from charlm.training.saved_state import build_settings, check_state, parse_state
 from charlm.training.texts import find_part
 
 
@@ -41,12 +39,13 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
     checkpoint = load_checkpoint(folder, device)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     tensors, settled = load_state(folder)
-    kept = json.loads(settled)
-    training, progress = read_settled(folder, kept)
+    kept = parse_state(settled, str(folder / STATE))
+    training, progress = read_settled(folder, settled)
     if progress.is_finished(training.steps) and config.corpus.direction == "both":
         return resume_backward(folder, device)
     if progress.is_finished(training.steps):
         raise finished(folder, progress.step, training.steps)
+    check_state(checkpoint.model, training, tensors, folder / STATE)
     training, notes = fit_resumed(training, config.model.cell, device)
     notes += arithmetic_notes(kept.get("arithmetic", {}), describe_arithmetic(device))
     train, valid = find_part(config, tokenizer, "train"), find_part(config, tokenizer, "valid")
@@ -65,7 +64,7 @@ def resume_backward(folder: Path, device: torch.device) -> Prepared:
         shutil.rmtree(backward)
     if not backward.exists():
         return create_backward(folder, device)
-    training, progress = read_settled(backward, json.loads(load_state(backward)[1]))
+    training, progress = read_settled(backward, load_state(backward)[1])
     if progress.is_finished(training.steps):
         raise finished(folder, progress.step, training.steps)
     return resume_run(backward, device)
@@ -79,12 +78,15 @@ def finished(folder: Path, step: int, steps: int) -> CheckpointError:
     )
 
 
-def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig, Progress]:
+def read_settled(folder: Path, text: str) -> tuple[TrainingConfig, Progress]:
     """The settings and the progress of a saved run.
 
     Raises:
-        CheckpointError: another version of charlm saved it, which knew other settings.
+        CheckpointError: they are damaged, or another version of charlm saved them, which knew other
+            settings.
     """
+    place = str(folder / STATE)
+    kept = parse_state(text, place)
     kinds = {"training": TrainingConfig, "progress": Progress}
     unknown = [
         name
@@ -94,10 +96,10 @@ def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig,
     ]
     if unknown:
         raise CheckpointError(
-            f"the state in {folder} has {', '.join(unknown)}, which this charlm does not know; "
-            "resume with the charlm that trained it."
+            f"the state in {folder} has {quote(', '.join(unknown))}, which this charlm does not "
+            "know; resume with the charlm that trained it."
         )
-    return TrainingConfig(**kept["training"]), Progress(**kept["progress"])
+    return build_settings(kept, place)
 
 
 def create_backward(folder: Path, device: torch.device) -> Prepared:
@@ -111,7 +113,7 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
         StorageError: the folder cannot be written.
     """
     forward = load_checkpoint(folder, device)
-    training, progress = read_settled(folder, json.loads(load_state(folder)[1]))
+    training, progress = read_settled(folder, load_state(folder)[1])
     assert forward.config.corpus.direction == "both" and progress.is_finished(training.steps)
     config, tokenizer = forward.config, forward.tokenizer
     config = replace(config, corpus=replace(config.corpus, direction="backward"))

@@ -1,7 +1,7 @@
 """The texts of a run: cut into windows, and found again when it goes on."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from os.path import exists  # unlike Path's, False for a name that cannot be
 
 from charlm.checkpoint import CheckpointConfig
 from charlm.data import (
@@ -108,7 +108,7 @@ def find_files(
     sha256 = config.corpus_sha256
     kept = [find_tokens(config.corpus, sha256, part, tokenizer, label) for label in labels]
     found = [file for file in kept if file is not None]
-    if len(found) == len(kept) and not all(Path(name).exists() for name in names):
+    if len(found) == len(kept) and not all(map(exists, names)):
         return found
     corpus = find_corpus(config)
     return [encode_part(corpus, part, tokenizer, label) for label in labels]

@@ -11,7 +11,7 @@ import torch
 
 import charlm
 from charlm.api import Adaptation, Evaluator, adapt, adapting, remembered, tune_adaptation
-from charlm.checkpoint import read_adaptations, save_adaptation, save_weights
+from charlm.checkpoint import read_adaptations, save_adaptation, save_gradients, save_weights
 from charlm.errors import CheckpointError, ConfigError, StorageError
 from charlm.evaluation import (
     CacheConfig,
@@ -179,6 +179,14 @@ def measurings(monkeypatch):
 
     monkeypatch.setattr(adapting, "measure_gradients", counted)
     return done
+
+
+def test_gradients_of_another_shape_are_refused_by_name(checkpoint):
+    sizes = dict(adapting.gradient_sizes(checkpoint))
+    save_gradients(checkpoint.folder, sizes | {"head.projection.bias": torch.ones(2)})
+
+    with pytest.raises(CheckpointError, match=r"head\.projection\.bias has shape \(2,\)"):
+        adapt(checkpoint, KINDS[0])
 
 
 def test_gradients_are_measured_once_and_kept(checkpoint, measurings):

@@ -243,3 +243,13 @@ def test_words_of_characters_are_not_known_from_the_right(both):
         return
     with pytest.raises(ConfigError, match="knows words only if they are its tokens"):
         list(both.score(TEXT, by="word", context="both"))
+
+
+def test_halves_that_do_not_belong_together_are_refused(both, tmp_path, prepare):
+    folder = tmp_path / "swapped"
+    shutil.copytree(both.checkpoint.folder, folder)
+    shutil.rmtree(folder / "backward")
+    shutil.copytree(finish(prepare("other", steps=2).run), folder / "backward")
+
+    with pytest.raises(CheckpointError, match="is not the backward half of"):
+        _ = charlm.load(folder, "cpu").backward

@@ -8,7 +8,7 @@ import torch
 
 from charlm.checkpoint import read_adaptations, read_gradients, save_adaptation, save_gradients
 from charlm.checkpoint.weights import write_tensors
-from charlm.errors import StorageError
+from charlm.errors import CheckpointError, StorageError
 from charlm.location import ADAPTATION, GRADIENTS, WEIGHTS
 
 CACHE = {"cache": {"size": 2000, "flatness": 0.3, "weight": 0.16000000000000003}}
@@ -165,3 +165,37 @@ def test_a_full_disk_leaves_what_was_there(kind, folder, monkeypatch):
 
     assert read_adaptations(folder) == {"cache": CACHE}
     assert read_gradients(folder).keys() == SIZES.keys()
+
+
+@pytest.mark.parametrize("value", ["much", None, [1], {"a": 1}, True, 10**30])
+def test_settings_that_are_no_numbers_are_passed_over(folder, value):
+    save_adaptation(folder, "dynamic", DYNAMIC)
+    save_adaptation(folder, "cache", {"cache": {"size": value}})
+
+    assert read_adaptations(folder) == {"dynamic": DYNAMIC}
+
+
+SHAPES = {name: size.shape for name, size in SIZES.items()}
+
+
+def test_gradients_that_fit_the_weights_are_taken(folder):
+    save_gradients(folder, SIZES)
+
+    assert read_gradients(folder, SHAPES).keys() == SIZES.keys()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"head.bias": SIZES["head.bias"]}, r"head\.weight is missing"),
+        ({**SIZES, "x": torch.ones(1)}, "it has no x"),
+        ({**SIZES, "head.bias": torch.ones(4)}, r"head\.bias has shape"),
+        ({**SIZES, "head.bias": torch.ones(3).half()}, r"head\.bias is of float16"),
+        ({**SIZES, "head.bias": torch.tensor([1, float("nan"), 1])}, r"head\.bias holds NaN"),
+    ],
+)
+def test_gradients_that_do_not_fit_the_weights_are_named(folder, sizes, said):
+    save_gradients(folder, sizes)
+
+    with pytest.raises(CheckpointError, match=said):
+        read_gradients(folder, SHAPES)

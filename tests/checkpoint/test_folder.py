@@ -1,11 +1,15 @@
+import hashlib
 import json
+import math
 import shutil
 
 import pytest
 import torch
 
+from charlm.checkpoint import folder as folder_module
 from charlm.checkpoint import load_checkpoint, load_state, read_config, remove_leftovers
 from charlm.checkpoint.config_file import seal
+from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CharlmError, CheckpointError, StorageError
 
 CPU = torch.device("cpu")
@@ -120,3 +124,86 @@ def test_leftovers_of_a_killed_run_are_removed(folder):
     remove_leftovers(folder)
 
     assert list(folder.rglob("*.tmp")) == []
+
+
+def reseal(folder, **changes):
+    """Change config.json behind its seal; `model` and the like are changed, not replaced."""
+    content = json.loads((folder / "config.json").read_text())
+    for name, value in changes.items():
+        content[name] = content[name] | value if isinstance(value, dict) else value
+    content.pop("sha256")
+    (folder / "config.json").write_text(json.dumps({**content, "sha256": seal(content)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mogrifier_steps": 10**9},
+        {"transition_depth": 10**9},
+        {"num_layers": 10**9},
+        {"num_layers": 2, "mogrifier_steps": 10**6},
+        {"num_layers": 2, "connect": "highway", "transition_depth": 2**40},
+        {"hidden_size": 2**62, "embedding_size": 2**62},
+        {"hidden_size": 2**40, "tie_embeddings": False},
+        {"embedding_size": 2**62, "tie_embeddings": False},
+        {"softmax": "adaptive", "softmax_cutoffs": [1, 2, 3]},
+    ],
+)
+def test_sizes_are_compared_with_the_weights_before_anything_is_built(folder, change, monkeypatch):
+    reseal(folder, model=change)
+
+    def build(config):
+        raise AssertionError("nothing may be built")
+
+    monkeypatch.setattr(folder_module, "LanguageModel", build)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors does not fit config\.json"):
+        load_checkpoint(folder, CPU)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_named(folder, value):
+    tensors, text = read_tensors(folder / "model.safetensors")
+    tensors["body.stack.layers.0.cell.weight_hh"][3, 5] = value
+    write_tensors(folder / "model.safetensors", tensors, text)
+
+    with pytest.raises(CheckpointError, match="weight_hh holds NaN or infinity"):
+        load_checkpoint(folder, CPU)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32, torch.bool])
+def test_weights_of_another_type_are_refused(folder, dtype):
+    tensors, text = read_tensors(folder / "model.safetensors")
+    tensors["body.embedding.weight"] = tensors["body.embedding.weight"].to(dtype)
+    write_tensors(folder / "model.safetensors", tensors, text)
+
+    with pytest.raises(CheckpointError, match=r"embedding\.weight is of .*, not float32"):
+        load_checkpoint(folder, CPU)
+
+
+def test_weights_of_another_name_or_shape_are_named(folder):
+    tensors, text = read_tensors(folder / "model.safetensors")
+    bias = tensors.pop("head.projection.bias")
+    write_tensors(folder / "model.safetensors", {**tensors, "head.bias": bias}, text)
+    with pytest.raises(CheckpointError, match=r"head\.projection\.bias is missing"):
+        load_checkpoint(folder, CPU)
+
+    shaped = {**tensors, "head.projection.bias": bias.view(1, -1)}
+    write_tensors(folder / "model.safetensors", shaped, text)
+    with pytest.raises(CheckpointError, match=r"head\.projection\.bias has shape \(1, "):
+        load_checkpoint(folder, CPU)
+
+
+def test_a_tokenizer_that_is_not_utf8_is_one_clear_line(folder):
+    content = b'{"model": "\xff"}'
+    (folder / "tokenizer.json").write_bytes(content)
+    reseal(folder, tokenizer_sha256=hashlib.sha256(content).hexdigest())
+
+    with pytest.raises(CharlmError, match="cannot be read as a tokenizer"):
+        load_checkpoint(folder, CPU)
+
+
+def test_a_tokenizer_of_another_level_is_refused(folder):
+    reseal(folder, text={"level": "word"})
+
+    with pytest.raises(CheckpointError, match=r"of level char, but .* names level word"):
+        load_checkpoint(folder, CPU)

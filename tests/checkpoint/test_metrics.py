@@ -99,6 +99,10 @@ def test_a_last_line_that_is_being_written_is_waited_for(tmp_path, part):
         ('{"step": 2, "grad_norm": [1]}', "grad_norm is no number"),
         (f'{{"step": 2, "seconds": {10**400}}}', "seconds is no number"),
         ('{"step": 2, "valid_nats": false}', "valid_nats is no number"),
+        ('{"step": 2, "valid_nats": 1e300}', "valid_nats is no number"),
+        ('{"step": 2, "loss": 1e-300}', "loss is no number"),
+        ('{"step": 2, "seconds": -1}', "seconds is no number"),
+        ('{"step": 2, "tokens": 1.5}', "tokens is no count"),
     ],
 )
 def test_a_damaged_line_is_named_by_its_number(tmp_path, line, why):
@@ -158,3 +162,23 @@ def test_metrics_of_a_real_run_are_read(train):
     ]
     assert history.last("step") == 20 and history.best is not None
     assert len(history.series("tokens", "loss")[0]) == 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": "2", "loss": 1.0}',
+        '{"step": 2, "loss": "low"}',
+        '{"step": 2, "valid_nats": {"a": [1]}}',
+        '{"step": 2, "valid_nats": [2.0]}',
+        '{"step": true}',
+        "[" * 100_000,
+    ],
+)
+def test_a_line_with_anything_but_numbers_is_left_out(tmp_path, line):
+    append_metrics(tmp_path, {"step": 1})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(line + "\n")
+    append_metrics(tmp_path, {"step": 3, "mood": "good"})
+
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 3, "mood": "good"}]

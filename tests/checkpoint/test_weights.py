@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import safetensors.torch
 import torch
@@ -83,3 +85,15 @@ def test_a_header_that_claims_terabytes_allocates_nothing(tmp_path):
 
     with pytest.raises(CheckpointError, match="damaged"):
         read_tensors(tmp_path / "t")
+
+
+def test_a_size_beyond_64_bits_is_one_clear_line(tmp_path):
+    """torch says so in an error of another type, with a trace of many lines."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}})
+    header = json.dumps({"__metadata__": {"charlm": "\n"}, **json.loads(header)}).encode()
+    (tmp_path / "t").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(CheckpointError, match="damaged") as error:
+        read_tensors(tmp_path / "t")
+
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300

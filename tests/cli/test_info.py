@@ -1,4 +1,7 @@
 import json
+import shutil
+
+import pytest
 
 from charlm.checkpoint import save_adaptation
 
@@ -64,6 +67,37 @@ def test_list_passes_over_a_damaged_checkpoint_and_says_so(trained, tmp_path):
 
     assert result.status == 0
     assert "damaged" in result.err
+
+
+BAD_REPORTS = [
+    '{"step": "2", "valid_nats": 1.0}',
+    '{"step": 2, "valid_nats": "low"}',
+    '{"step": 2, "valid_nats": {"a": [1]}}',
+    '{"step": null}',
+    '{"step": 2, "valid_nats": [[1.0]]}',
+]
+
+
+@pytest.mark.parametrize("line", BAD_REPORTS)
+def test_a_report_that_is_no_number_hides_no_run_and_no_other_report(trained, tmp_path, line):
+    folder = tmp_path / "checkpoints" / "tale"
+    shutil.copytree(folder, folder.with_name("other"))
+    whole = {name: trained(*name).out for name in (("list", "--json"), ("info", "tale"))}
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(line + "\n")
+
+    for name, out in whole.items():
+        result = trained(*name)
+        assert (result.status, result.out) == (0, out)
+        assert "tale/metrics.jsonl:" in result.err and "is damaged" in result.err
+
+
+def test_a_loss_that_is_not_finite_is_never_the_best(trained, tmp_path):
+    before = json.loads(trained("info", "--json").out)["best_validation"]
+    with (tmp_path / "checkpoints" / "tale" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1, "valid_nats": NaN}\n{"step": 1, "valid_nats": -Infinity}\n')
+
+    assert json.loads(trained("info", "--json").out)["best_validation"] == before
 
 
 def test_an_empty_list_says_how_to_begin(charlm):

@@ -142,6 +142,29 @@ def test_a_damaged_line_is_one_line_with_its_place(charlm, run):
     )
 
 
+def test_a_damaged_run_is_said_and_others_are_drawn(charlm, run):
+    damaged = run("damaged")
+    with (damaged / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "loss": "low"}\n')
+    run("whole")
+
+    result = charlm("plot", "damaged", "whole")
+
+    assert result.status == 0 and "whole" in result.out
+    assert "damaged/metrics.jsonl:5 is damaged: loss is no number" in result.err
+
+
+@pytest.mark.parametrize("value", [9e44, 1e-240, 0.0, 2**62])
+@pytest.mark.parametrize("log", [(), ("--log", "xy")])
+def test_figures_of_any_size_are_drawn(charlm, run, value, log):
+    run("a", seconds=value, loss=value, tokens_per_second=value)
+    run("b")
+
+    result = charlm("plot", "a", "b", *log)
+
+    assert result.status == 0 and "Traceback" not in result.err
+
+
 def test_a_run_without_figures_is_said_and_others_are_drawn(charlm, run):
     run("empty", steps=())
     run("full")

@@ -103,3 +103,10 @@ def test_a_constant_is_in_the_middle(value):
 )
 def test_labels_are_short_and_exact(ticks, labels):
     assert tick_labels(ticks) == labels
+
+
+@pytest.mark.parametrize("high", [1e12, 1e20, 9e44])
+def test_the_labels_of_large_numbers_leave_room_for_the_chart(high):
+    labels = tick_labels(make_axis(0, high).ticks(5))
+
+    assert max(map(len, labels)) <= 15 and len(set(labels)) == len(labels)

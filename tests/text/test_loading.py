@@ -10,6 +10,7 @@ from tokenizers import models
 
 from charlm.errors import TokenizerError
 from charlm.text import TextConfig, build_tokenizer, load_tokenizer, parse_tokenizer
+from charlm.text.loading import FIRST_WORD
 
 TALE = 'The fox said: "Don\'t eat the <unk> moon!" <eos>\nThe naïve owl agreed, the fox not.\n'
 CONFIGS = {
@@ -114,3 +115,115 @@ def test_a_file_that_is_not_utf8_cannot_be_read_as_a_tokenizer(tmp_path):
 
     with pytest.raises(TokenizerError, match="cannot be read"):
         load_tokenizer(path)
+
+
+def changed(name, change):
+    """A tokenizer.json of a configuration after `change` of its content."""
+    description = json.loads(build_tokenizer(CONFIGS[name], [TALE]).to_json())
+    change(description)
+    return json.dumps(description)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("value", [10**9, 2**63, -1, 0.5, True, "1", None, [], "taken"])
+def test_ids_that_are_not_those_of_a_vocabulary_are_refused(name, value):
+    def change(description):
+        vocab = description["model"]["vocab"]
+        first, second, *_ = sorted(vocab, key=vocab.get)
+        vocab[first] = vocab[second] if value == "taken" else value
+
+    with pytest.raises(TokenizerError, match="has the id"):
+        parse_tokenizer(changed(name, change), "tokenizer.json")
+
+
+PADDING = {"strategy": {"Fixed": 2**60}, "direction": "Right", "pad_to_multiple_of": None}
+PADDING |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
+TRUNCATION = {"direction": "Right", "max_length": 2**60, "strategy": "LongestFirst", "stride": 0}
+ADDED = [{"id": 0, "content": "x", "single_word": False, "lstrip": False, "rstrip": False}]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("padding", PADDING),
+        ("truncation", TRUNCATION),
+        ("added_tokens", ADDED),
+        ("normalizer", {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "b"}),
+        ("pre_tokenizer", {"type": "Split", "pattern": {"Regex": "(a+)+$"}}),
+        ("post_processor", None),
+        ("decoder", {"type": "Fuse"}),
+        ("mood", "good"),
+    ],
+)
+def test_parts_that_charlm_does_not_write_never_reach_the_library(name, part, value, monkeypatch):
+    def never(content):
+        raise AssertionError("the library must not read it")
+
+    monkeypatch.setattr(tokenizers.Tokenizer, "from_str", staticmethod(never), raising=False)
+    content = changed(name, lambda description: description.update({part: value}))
+
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json .*(charlm|damaged)"):
+        parse_tokenizer(content, "tokenizer.json")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("part", ["model", "pre_tokenizer", "post_processor"])
+def test_a_part_that_is_missing_is_one_clear_line(name, part):
+    with pytest.raises(TokenizerError) as error:
+        parse_tokenizer(changed(name, lambda content: content.pop(part)), "tokenizer.json")
+
+    assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("part", ["vocab", "type", "merges"])
+def test_a_model_without_one_of_its_parts_is_one_clear_line(part):
+    with pytest.raises(TokenizerError) as error:
+        parse_tokenizer(changed("bpe", lambda content: content["model"].pop(part)), "a.json")
+
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("merge", ["abc", ["a"], ["a", 1], 7, None, ["never", "seen"], "a b c"])
+def test_merges_that_are_no_pairs_of_symbols_are_refused(merge):
+    content = changed("bpe", lambda description: description["model"]["merges"].insert(0, merge))
+
+    with pytest.raises(TokenizerError, match="damaged"):
+        parse_tokenizer(content, "tokenizer.json")
+
+
+def test_merges_as_older_versions_of_the_library_wrote_them_are_read():
+    def join(description):
+        model = description["model"]
+        model["merges"] = [" ".join(merge) for merge in model["merges"]]
+
+    saved = build_tokenizer(CONFIGS["bpe"], [TALE])
+    loaded = parse_tokenizer(changed("bpe", join), "tokenizer.json")
+
+    assert loaded.to_json() == saved.to_json()
+
+
+def test_what_is_off_may_be_left_out():
+    def leave_out(description):
+        for name in ("truncation", "padding", "added_tokens"):
+            description.pop(name)
+
+    assert parse_tokenizer(changed("word", leave_out), "tokenizer.json").level == "word"
+
+
+def test_symbols_of_several_characters_are_not_characters():
+    def change(description):
+        vocab = description["model"]["vocab"]
+        vocab["the"] = vocab.pop("t")
+
+    with pytest.raises(TokenizerError, match="not one character"):
+        parse_tokenizer(changed("char", change), "tokenizer.json")
+
+
+def test_words_are_split_as_they_were_when_the_tokenizer_was_made():
+    def change(description):
+        description["pre_tokenizer"]["pattern"] = {"Regex": FIRST_WORD}
+
+    tokenizer = parse_tokenizer(changed("word", change), "tokenizer.json")
+
+    assert json.loads(tokenizer.to_json())["pre_tokenizer"]["pattern"] == {"Regex": FIRST_WORD}

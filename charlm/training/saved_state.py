@@ -1,0 +1,170 @@
+"""A saved training state, checked whole before a run goes on from it."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charlm.checkpoint import check_tensor, check_tensors, model_weights
+from charlm.errors import CheckpointError, ConfigError
+from charlm.model import LanguageModel
+from charlm.settings import build, fits, quote, reason
+from charlm.training.averaging import COUNT, VALIDATIONS, WEIGHTS
+from charlm.training.config import TrainingConfig
+from charlm.training.optimizer import PREFIX, make_optimizer
+from charlm.training.run import Progress
+
+MODEL, STATE, RANDOM = "model.", "state.", "random."
+FINITE = ("rate_scale", "best_nats", "seconds", "budget_seconds", "unreported_nats")
+
+
+def parse_state(text: str, place: str) -> dict[str, Any]:
+    """Return the parts of the text that a training state is saved with.
+
+    Raises:
+        CheckpointError: it is no JSON, or a part is missing or no table.
+    """
+    try:
+        kept = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{place} is damaged: {reason(error)}.") from error
+    parts = ("training", "progress")
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(part), dict) for part in parts):
+        raise CheckpointError(f"{place} is damaged: it lacks settings or progress.")
+    if not fits(kept.get("arithmetic", {}), dict[str, str | int]):
+        raise CheckpointError(f"{place} is damaged: its arithmetic is no table of texts.")
+    return kept
+
+
+def build_settings(kept: Mapping[str, Any], place: str) -> tuple[TrainingConfig, Progress]:
+    """Return the settings and the progress of what `parse_state` gave.
+
+    Raises:
+        CheckpointError: a field is missing, of another type or out of range.
+    """
+    try:
+        training = build(TrainingConfig, kept["training"])
+        progress = build(Progress, kept["progress"])
+        check_progress(progress)
+    except ConfigError as error:
+        raise CheckpointError(f"{place} is damaged: {reason(error)}.") from error
+    return training, progress
+
+
+def check_progress(progress: Progress) -> None:
+    """Have counts, times and losses be such as a run can have.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for field in fields(progress):
+        value = getattr(progress, field.name)
+        if type(value) is int and value < 0:
+            raise ConfigError(f"{field.name} must be 0 or more, not {value}.")
+        if field.name in FINITE and value is not None and not math.isfinite(value):
+            raise ConfigError(f"{field.name} must be finite, not {value}.")
+    for name in ("rate_scale", "seconds", "budget_seconds", "unreported_seconds"):
+        value = getattr(progress, name)
+        if value is not None and not value >= 0:
+            raise ConfigError(f"{name} must be 0 or more, not {value}.")
+
+
+def check_state(
+    model: LanguageModel, training: TrainingConfig, tensors: Mapping[str, Tensor], place: Path
+) -> None:
+    """Have the tensors of a training state be those of a run of this model, all finite.
+
+    Raises:
+        CheckpointError: one is missing or too much, has another shape or type, or is not finite.
+    """
+    weights = {name: weight.shape for name, weight in model_weights(model).items()}
+    parts = {
+        prefix: {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        for prefix in (MODEL, WEIGHTS, PREFIX, STATE, RANDOM)
+    }
+    known = {p + name for p, own in parts.items() for name in own} | {COUNT, VALIDATIONS}
+    if unknown := sorted(tensors.keys() - known):
+        raise CheckpointError(f"{place} does not fit the model: it has no {quote(unknown[0])}.")
+    check_tensors(parts[MODEL], weights, str(place))
+    if parts[WEIGHTS]:
+        check_tensors(parts[WEIGHTS], weights, str(place))
+    check_average(tensors, bool(parts[WEIGHTS]), str(place))
+    check_optimizer(model, training, parts[PREFIX], str(place))
+    if parts[STATE]:
+        check_hidden(model, training.batch_size, parts[STATE], str(place))
+    check_random(model.device, parts[RANDOM], str(place))
+
+
+def check_average(tensors: Mapping[str, Tensor], has_begun: bool, place: str) -> None:
+    """Have the counts of averaging fit what is averaged."""
+    if COUNT in tensors:
+        check_tensor(COUNT, tensors[COUNT], (), place, torch.int64)
+    if has_begun != (COUNT in tensors and int(tensors[COUNT]) > 0):
+        raise CheckpointError(f"{place} is damaged: {COUNT} does not fit the averaged weights.")
+    if VALIDATIONS in tensors:
+        nats = tensors[VALIDATIONS]
+        if nats.dtype != torch.float64 or nats.ndim != 1 or bool(nats.isnan().any()):
+            raise CheckpointError(f"{place} is damaged: {VALIDATIONS} must be a list of numbers.")
+
+
+def check_optimizer(
+    model: LanguageModel, training: TrainingConfig, tensors: Mapping[str, Tensor], place: str
+) -> None:
+    """Have the optimizer's state be that of these weights: a fused kernel would read past its end.
+
+    A weight without a gradient has none.
+    """
+    expected = make_optimizer(model, training).shapes()
+    begun = {name.split(".")[0] for name in tensors}
+    shapes = {
+        PREFIX + name: shape for name, shape in expected.items() if name.split(".")[0] in begun
+    }
+    check_tensors({PREFIX + name: tensor for name, tensor in tensors.items()}, shapes, place)
+
+
+def check_hidden(
+    model: LanguageModel, batch_size: int, tensors: Mapping[str, Tensor], place: str
+) -> None:
+    """Have the hidden state be that of as many streams as are trained on."""
+    code = None
+    if model.config.label is not None:
+        code = model.head.projection.weight.new_zeros(1, model.config.num_labels)
+    expected = {
+        f"{STATE}{i}.{j}": (batch_size, *part.shape[1:])
+        for i, layer in enumerate(model.body.initial_state(1, code))
+        for j, part in enumerate(layer)
+    }
+    kinds = {torch.float32, torch.bfloat16, torch.float16}
+    found = {STATE + name: tensor for name, tensor in tensors.items()}
+    for name, tensor in found.items():
+        if tensor.dtype not in kinds:
+            raise CheckpointError(f"{place} does not fit the model: {quote(name)} is no fraction.")
+    check_tensors({name: tensor.float() for name, tensor in found.items()}, expected, place)
+
+
+def check_random(device: torch.device, tensors: Mapping[str, Tensor], place: str) -> None:
+    """Have the random numbers' state be one that torch takes."""
+    if "cpu" not in tensors:
+        raise CheckpointError(f"{place} is damaged: {RANDOM}cpu is missing.")
+    if unknown := sorted(tensors.keys() - {"cpu", "cuda", "mps"}):
+        raise CheckpointError(f"{place} is damaged: it has no {quote(RANDOM + unknown[0])}.")
+    for kind, tensor in tensors.items():
+        name = RANDOM + kind
+        if kind in ("cpu", device.type):
+            check_tensor(name, tensor, tuple(random_state(kind, device).shape), place, torch.uint8)
+    try:
+        torch.Generator().set_state(tensors["cpu"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{place} is damaged: {RANDOM}cpu: {reason(error)}.") from error
+
+
+def random_state(kind: str, device: torch.device) -> Tensor:
+    """Return the state of a device's random numbers as it is now."""
+    if kind == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if kind == "mps" else torch.get_rng_state()
