@@ -11,6 +11,7 @@ from charlm.errors import CheckpointError, ConfigError
 from charlm.model import ModelConfig
 from charlm.settings import pick, setting_names
 from charlm.text import TextConfig
+from charlm.untrusted import MAX_CONFIG_BYTES, parse_json, read_regular
 from charlm.version import __version__
 
 FORMAT_VERSION = 2  # 1: weights had the names of torch's layers
@@ -43,13 +44,13 @@ def read_config(path: Path) -> CheckpointConfig:
         CheckpointError: it is missing, damaged, changed by hand, or of a later format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_regular(path, MAX_CONFIG_BYTES))
     except FileNotFoundError:
         raise CheckpointError(
             f"{path.parent} is not a checkpoint: it has no {path.name}; name a folder that "
             "`charlm train` wrote."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
     if not isinstance(content, dict) or "format_version" not in content:
         raise CheckpointError(f"{path} was not written by charlm: it has no format_version.")

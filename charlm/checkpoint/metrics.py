@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from charlm.errors import CheckpointError
 from charlm.location import METRICS
-from charlm.storage import storage_errors, write_atomically
+from charlm.storage import replace_file, storage_errors
+from charlm.untrusted import MAX_METRICS_BYTES, parse_json, read_regular
 
 Floats = NDArray[np.float64]
 
@@ -79,20 +80,35 @@ def append_metrics(folder: Path, report: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The reports in order; a line that a crash or damage made unreadable is left out."""
-    try:
-        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    """The reports in order; a line that a crash or damage made unreadable is left out.
+
+    Raises:
+        CheckpointError: it is not a regular file, or too large.
+    """
+    lines = metrics_lines(folder / METRICS)
     reports = []
     for line in lines:
         try:
-            report = json.loads(line)
+            report = parse_json(line)
         except ValueError:
             continue
         if isinstance(report, dict) and isinstance(report.get("step"), int):
             reports.append(report)
     return reports
+
+
+def metrics_lines(path: Path) -> list[bytes]:
+    """The lines of a metrics.jsonl, the last of which may be cut short; none where it is missing.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return read_regular(path, MAX_METRICS_BYTES).split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def read_history(folder: Path) -> History:
@@ -102,12 +118,7 @@ def read_history(folder: Path) -> History:
         CheckpointError: the file cannot be read, or a line of it is damaged.
     """
     path = folder / METRICS
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return History(folder, ())
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    lines = metrics_lines(path)
     whole = enumerate(lines[:-1], 1)
     return History(folder, tuple(parse_report(line, f"{path}:{number}") for number, line in whole))
 
@@ -119,8 +130,8 @@ def parse_report(line: bytes, place: str) -> Report:
         CheckpointError: it is no JSON object with a step, or a field of it is no number.
     """
     try:
-        content = json.loads(line.decode())
-    except (ValueError, RecursionError):
+        content = parse_json(line)
+    except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("step") is None:
         raise CheckpointError(f"{place} is damaged: no report with a step; delete the line.")
@@ -149,4 +160,4 @@ def forget_metrics_after(folder: Path, step: int) -> None:
         StorageError: the file cannot be written.
     """
     kept = [report for report in read_metrics(folder) if report["step"] <= step]
-    write_atomically(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))
+    replace_file(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))

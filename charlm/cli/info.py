@@ -164,10 +164,10 @@ def list_all(as_json: options.Json = False) -> None:
     for folder in list_checkpoints():
         try:
             config = read_config(folder / CONFIG)
+            metrics = read_metrics(folder)
         except CharlmError as error:
             show_note(str(error))
             continue
-        metrics = read_metrics(folder)
         best = best_validation(metrics)
         fields = {
             "tokens": f"{config.text.level} {config.model.vocab_size:,}",

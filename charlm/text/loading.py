@@ -1,7 +1,7 @@
 """tokenizer.json back to a tokenizer."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 
@@ -11,6 +11,7 @@ from charlm.text.chars import CharTokenizer
 from charlm.text.octets import ByteTokenizer
 from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
 from charlm.text.words import WordTokenizer
+from charlm.untrusted import MAX_TOKENIZER_BYTES, parse_json, read_regular
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -20,7 +21,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         TokenizerError: there is no such file, it is damaged, or another program wrote it.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = read_regular(path, MAX_TOKENIZER_BYTES).decode()
     except FileNotFoundError:
         raise TokenizerError(f"{path} does not exist; make it with `charlm vocab build`.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -35,6 +36,7 @@ def parse_tokenizer(content: str, name: str) -> Tokenizer:
         TokenizerError: it is damaged, or another program wrote it.
     """
     try:
+        description = parse_json(content)
         backend = tokenizers.Tokenizer.from_str(content)
     except Exception as error:  # the library raises nothing narrower
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {error}.") from error
@@ -45,16 +47,15 @@ def parse_tokenizer(content: str, name: str) -> Tokenizer:
             f"{name} was not written by charlm: its last three tokens should be "
             f"{START}, {STOP} and {OTHER}."
         )
-    kind = level_of(content)
+    kind = level_of(description)
     try:
         return kind(backend)
     except KeyError as error:
         raise TokenizerError(f"{name} is damaged: {error} stands for no byte.") from error
 
 
-def level_of(content: str) -> type[Tokenizer]:
+def level_of(description: dict[str, Any]) -> type[Tokenizer]:
     """Tell the level from the parts that only this level has."""
-    description = json.loads(content)
     model, splitter = description["model"], description["pre_tokenizer"] or {}
     if model["type"] == "BPE":
         return BpeTokenizer if splitter.get("use_regex", True) else ByteTokenizer

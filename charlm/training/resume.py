@@ -1,6 +1,5 @@
 """A run goes on: where it stopped, or with its other half."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from charlm.training.pretrained import find_vectors
 from charlm.training.recipe import Recipe
 from charlm.training.run import Progress
 from charlm.training.texts import find_part
+from charlm.untrusted import parse_json
 
 
 def resume_run(folder: Path, device: torch.device) -> Prepared:
@@ -41,7 +41,7 @@ def resume_run(folder: Path, device: torch.device) -> Prepared:
     checkpoint = load_checkpoint(folder, device)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     tensors, settled = load_state(folder)
-    kept = json.loads(settled)
+    kept = parse_settled(folder, settled)
     training, progress = read_settled(folder, kept)
     if progress.is_finished(training.steps) and config.corpus.direction == "both":
         return resume_backward(folder, device)
@@ -65,7 +65,7 @@ def resume_backward(folder: Path, device: torch.device) -> Prepared:
         shutil.rmtree(backward)
     if not backward.exists():
         return create_backward(folder, device)
-    training, progress = read_settled(backward, json.loads(load_state(backward)[1]))
+    training, progress = read_settled(backward, parse_settled(backward, load_state(backward)[1]))
     if progress.is_finished(training.steps):
         raise finished(folder, progress.step, training.steps)
     return resume_run(backward, device)
@@ -77,6 +77,22 @@ def finished(folder: Path, step: int, steps: int) -> CheckpointError:
         f"{folder} is finished, at step {step:,} of {steps:,}; to train longer, start anew with "
         f"--recipe {folder / RECIPE} and more --steps."
     )
+
+
+def parse_settled(folder: Path, settled: str) -> dict[str, Any]:
+    """What a saved run says of its settings and its progress.
+
+    Raises:
+        CheckpointError: it is not JSON with both of them.
+    """
+    try:
+        kept = parse_json(settled)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / STATE} cannot be read: {error}.") from None
+    for name in ("training", "progress"):
+        if not isinstance(kept, dict) or not isinstance(kept.get(name), dict):
+            raise CheckpointError(f"{folder / STATE} is damaged: it has no settings of {name}.")
+    return dict(kept)
 
 
 def read_settled(folder: Path, kept: Mapping[str, Any]) -> tuple[TrainingConfig, Progress]:
@@ -111,7 +127,7 @@ def create_backward(folder: Path, device: torch.device) -> Prepared:
         StorageError: the folder cannot be written.
     """
     forward = load_checkpoint(folder, device)
-    training, progress = read_settled(folder, json.loads(load_state(folder)[1]))
+    training, progress = read_settled(folder, parse_settled(folder, load_state(folder)[1]))
     assert forward.config.corpus.direction == "both" and progress.is_finished(training.steps)
     config, tokenizer = forward.config, forward.tokenizer
     config = replace(config, corpus=replace(config.corpus, direction="backward"))
