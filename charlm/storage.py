@@ -27,6 +27,20 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with storage_errors(path), path.open("wb") as file:
             yield file
         return
+    with replacement(path) as file:
+        yield file
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of whatever stands at `path`, as `atomic_file` does.
+
+    Files that charlm keeps for itself are written this way: a link or a pipe is replaced, so that
+    a folder from elsewhere can neither lead a write out of itself nor make it wait.
+
+    Raises:
+        StorageError: the disk is full, or the folder is missing or not writable.
+    """
     # The process id keeps two runs apart that write the same file; whoever renames last wins.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -45,6 +59,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replace `path` by `content` (text as UTF-8) in one step, as `atomic_file` does."""
     with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def replace_file(path: Path, content: bytes | str) -> None:
+    """Replace whatever stands at `path` by `content` in one step, as `replacement` does."""
+    with replacement(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

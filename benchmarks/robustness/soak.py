@@ -19,14 +19,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 os.environ["OMP_NUM_THREADS"] = "1"  # a process with more threads cannot be forked soundly
 
-import faults  # noqa: E402
 import mutation  # noqa: E402
 from sandbox import Outcome, kill_after, run_command  # noqa: E402
 
@@ -197,7 +196,11 @@ def attack_with_kills(examples: Path, count: int, draw: random.Random, report: R
         expected = (work / "straight" / "model.safetensors").read_bytes()
         for number in range(count):
             run = work / "killed"
-            command = ["train", "--resume", "-o", "killed"] if run.exists() else [*arguments, "-o", "killed"]
+            command = (
+                ["train", "--resume", "-o", "killed"]
+                if run.exists()
+                else [*arguments, "-o", "killed"]
+            )
             kill_after(command, work, draw.uniform(0.0, 1.5))
             if not run.exists():
                 report.add("kills", None, "")

@@ -1,13 +1,13 @@
 """Predictors beside the network, over its vocabulary: n-grams, ARPA files, mixtures of them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from charlm.api.evaluating import Evaluator
 from charlm.checkpoint import Checkpoint
-from charlm.data import Source
+from charlm.data import UserSource, lines_of
 from charlm.errors import CheckpointError, ConfigError
 from charlm.evaluation import Mixture, NgramPredictor, Predictor, fit_weights, read_text
 from charlm.ngram import NgramModel, build_kneser_ney, read_arpa
@@ -35,19 +35,14 @@ def train_ngram(checkpoint: Checkpoint, order: int) -> NgramModel:
 
 
 def read_ngram(checkpoint: Checkpoint, path: str) -> NgramModel:
-    """An n-gram model from an ARPA file over the checkpoint's vocabulary.
+    """An n-gram model from an ARPA file that the user names, over the checkpoint's vocabulary.
 
     Raises:
         TextError: the file cannot be read, is damaged, or has another vocabulary.
     """
-    source = Source(path)
+    source = UserSource(path)
     words = arpa_words(checkpoint.tokenizer)
     return read_arpa(lines_of(source), words=words, name=source.name)
-
-
-def lines_of(source: Source) -> Sequence[str]:
-    """The lines of a text file."""
-    return "".join(source.texts()).split("\n")
 
 
 def arpa_words(tokenizer: Tokenizer) -> list[str]:

@@ -19,7 +19,8 @@ from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CheckpointError
 from charlm.location import ADAPTATION, GRADIENTS, WEIGHTS
 from charlm.settings import fits
-from charlm.storage import write_atomically
+from charlm.storage import replace_file
+from charlm.untrusted import MAX_ADAPTATION_BYTES, open_regular, parse_json, read_regular
 
 KINDS = dict[str, dict[str, float] | None]
 Adaptations = dict[str, dict[str, Any]]
@@ -27,11 +28,20 @@ Adaptations = dict[str, dict[str, Any]]
 
 
 def read_adaptations(folder: Path) -> Adaptations:
-    """What was tuned for the weights that the folder holds; nothing where nothing was."""
+    """What was tuned for the weights that the folder holds; nothing where nothing was.
+
+    Raises:
+        CheckpointError: the file cannot be read: it is not a regular file, or too large.
+    """
+    path = folder / ADAPTATION
     try:
-        content = json.loads((folder / ADAPTATION).read_text(encoding="utf-8"))
+        content = parse_json(read_regular(path, MAX_ADAPTATION_BYTES))
         found, weights = content["settings"], content["weights_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError):
         return {}
     if weights != weights_sha256(folder) or not isinstance(found, dict):
         return {}
@@ -46,7 +56,7 @@ def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> Non
     """
     kept = read_adaptations(folder) | {name: dict(settings)}
     content = {"weights_sha256": weights_sha256(folder), "settings": kept}
-    write_atomically(folder / ADAPTATION, json.dumps(content, indent=2) + "\n")
+    replace_file(folder / ADAPTATION, json.dumps(content, indent=2) + "\n")
 
 
 def read_gradients(
@@ -83,6 +93,14 @@ def save_gradients(folder: Path, sizes: Mapping[str, Tensor]) -> None:
 
 
 def weights_sha256(folder: Path) -> str:
-    """What tells these weights from others."""
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """What tells these weights from others.
+
+    Raises:
+        CheckpointError: there are none, or they cannot be read.
+    """
+    path = folder / WEIGHTS
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error

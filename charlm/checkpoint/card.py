@@ -4,7 +4,7 @@ from pathlib import Path
 
 from charlm.checkpoint.config_file import CheckpointConfig
 from charlm.location import CARD
-from charlm.storage import write_atomically
+from charlm.storage import replace_file
 
 
 def model_card(folder: Path, config: CheckpointConfig, num_parameters: int, scores: str) -> str:
@@ -38,4 +38,4 @@ def save_card(folder: Path, card: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    write_atomically(folder / CARD, card)
+    replace_file(folder / CARD, card)

@@ -12,6 +12,7 @@ from charlm.errors import CheckpointError, ConfigError
 from charlm.model import ModelConfig
 from charlm.settings import build, reason, shown
 from charlm.text import TextConfig
+from charlm.untrusted import MAX_CONFIG_BYTES, parse_json, read_regular
 from charlm.version import __version__
 
 FORMAT_VERSION = 2  # 1: weights had the names of torch's layers
@@ -80,13 +81,13 @@ def read_config(path: Path) -> CheckpointConfig:
         CheckpointError: it is missing, damaged, changed by hand, or of a later format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_regular(path, MAX_CONFIG_BYTES))
     except FileNotFoundError:
         raise CheckpointError(
             f"{path.parent} is not a checkpoint: it has no {path.name}; name a folder that "
             "`charlm train` wrote."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         why = reason(error)
         raise CheckpointError(f"{path} is damaged and cannot be read: {why}.") from error
     if not isinstance(content, dict) or "format_version" not in content:

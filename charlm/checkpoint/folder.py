@@ -24,8 +24,9 @@ from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CheckpointError, StorageError, TokenizerError
 from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS
 from charlm.model import LanguageModel, ModelConfig, count_parameters
-from charlm.storage import make_folder, storage_errors, sync_folder, write_atomically
+from charlm.storage import make_folder, replace_file, storage_errors, sync_folder
 from charlm.text import Tokenizer, parse_tokenizer
+from charlm.untrusted import MAX_TOKENIZER_BYTES, read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ def create_checkpoint(
     nursery = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         make_folder(nursery)
-        write_atomically(nursery / CONFIG, config.to_json())
-        write_atomically(nursery / TOKENIZER, tokenizer.to_json())
-        write_atomically(nursery / RECIPE, recipe)
-        write_atomically(nursery / METRICS, "")
+        replace_file(nursery / CONFIG, config.to_json())
+        replace_file(nursery / TOKENIZER, tokenizer.to_json())
+        replace_file(nursery / RECIPE, recipe)
+        replace_file(nursery / METRICS, "")
         save_weights(nursery, model)
         with storage_errors(folder):
             nursery.rename(folder)
@@ -70,7 +71,7 @@ def save_recipe(folder: Path, recipe: str) -> None:
     Raises:
         StorageError: it cannot be written, and the old one stays.
     """
-    write_atomically(folder / RECIPE, recipe)
+    replace_file(folder / RECIPE, recipe)
 
 
 def existing_folder(folder: Path) -> StorageError:
@@ -103,7 +104,7 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
     config = read_config(folder / CONFIG)
     path = folder / TOKENIZER
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_TOKENIZER_BYTES)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     if hashlib.sha256(content).hexdigest() != config.tokenizer_sha256:

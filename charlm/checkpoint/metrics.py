@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from charlm.errors import CheckpointError
 from charlm.location import METRICS
-from charlm.storage import storage_errors, write_atomically
+from charlm.storage import replace_file, storage_errors
+from charlm.untrusted import MAX_METRICS_BYTES, parse_json, read_regular
 
 Floats = NDArray[np.float64]
 
@@ -86,16 +87,29 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The reports in order; a line that a crash or damage made unreadable is left out.
 
     So is one with a text, a table or the like where a number belongs.
+
+    Raises:
+        CheckpointError: it is not a regular file, or too large.
     """
-    try:
-        lines = (folder / METRICS).read_bytes().split(b"\n")
-    except OSError:
-        return []
     reports = []
-    for line in lines:
+    for line in metrics_lines(folder / METRICS):
         with suppress(CheckpointError):
             reports.append(checked_report(line, METRICS.name))
     return reports
+
+
+def metrics_lines(path: Path) -> list[bytes]:
+    """The lines of a metrics.jsonl, the last of which may be cut short; none where it is missing.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return read_regular(path, MAX_METRICS_BYTES).split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def read_history(folder: Path) -> History:
@@ -105,12 +119,7 @@ def read_history(folder: Path) -> History:
         CheckpointError: the file cannot be read, or a line of it is damaged.
     """
     path = folder / METRICS
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return History(folder, ())
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    lines = metrics_lines(path)
     whole = enumerate(lines[:-1], 1)
     return History(folder, tuple(parse_report(line, f"{path}:{number}") for number, line in whole))
 
@@ -128,8 +137,8 @@ def parse_report(line: bytes, place: str) -> Report:
 def checked_report(line: bytes, place: str) -> dict[str, Any]:
     """A line as it is, once its fields are known to be numbers; errors as `parse_report`'s."""
     try:
-        content = json.loads(line.decode())
-    except (ValueError, RecursionError):
+        content = parse_json(line)
+    except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("step") is None:
         raise CheckpointError(f"{place} is damaged: no report with a step; delete the line.")
@@ -164,4 +173,4 @@ def forget_metrics_after(folder: Path, step: int) -> None:
         StorageError: the file cannot be written.
     """
     kept = [report for report in read_metrics(folder) if report["step"] <= step]
-    write_atomically(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))
+    replace_file(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))

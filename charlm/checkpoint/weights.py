@@ -11,7 +11,8 @@ from torch import Tensor
 
 from charlm.errors import CheckpointError
 from charlm.settings import reason
-from charlm.storage import write_atomically
+from charlm.storage import replace_file
+from charlm.untrusted import regular_path
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
@@ -23,7 +24,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One key only: safetensors writes several in an order that changes from run to run.
     content = {"charlm": f"{seal(plain, metadata)}\n{metadata}"}
-    write_atomically(path, save(plain, metadata=content))
+    replace_file(path, save(plain, metadata=content))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -36,7 +37,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         CheckpointError: the file is missing, damaged or foreign.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with regular_path(path) as opened, safe_open(opened, framework="pt") as file:
             metadata = (file.metadata() or {}).get("charlm")
             names = list(file.keys())
             tensors = {name: file.get_tensor(name).clone() for name in names}

@@ -77,10 +77,10 @@ def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
 
 def filled_lines(file: str, classifier: "Classifier") -> list[str]:
     """The lines of a text, but for blank ones."""
-    from charlm.data import Source
+    from charlm.data import UserSource, whole_text
 
     any_bytes = classifier.checkpoint.tokenizer.level == "byte"
-    lines = "".join(Source(file, any_bytes=any_bytes).texts()).split("\n")
+    lines = whole_text(UserSource(file, any_bytes=any_bytes)).split("\n")
     if not any(line.strip() for line in lines):
         raise TextError(f"{file} holds no texts; write one on each line.")
     return [line.removesuffix("\r") for line in lines if line.strip()]

@@ -291,7 +291,7 @@ def check_single(evaluators: Sequence[object], form: str | None) -> None:
 def at_rest(name: str) -> Iterator["NamedText"]:
     """A text that can be opened again and again: standard input and pipes are copied."""
     from charlm.api import NamedText
-    from charlm.data import Source, comes_once
+    from charlm.data import UserSource, comes_once
 
     if not comes_once(name):
         yield NamedText(name=name, path=name)
@@ -299,7 +299,7 @@ def at_rest(name: str) -> Iterator["NamedText"]:
     with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
         path = Path(folder) / "text"
         with path.open("wb") as file:
-            file.writelines(Source(name).chunks())
+            file.writelines(UserSource(name).chunks())
         yield NamedText(name=name, path=str(path))
 
 

@@ -166,10 +166,10 @@ def list_all(as_json: options.Json = False) -> None:
         try:
             config = read_config(folder / CONFIG)
             written = when((folder / WEIGHTS).stat().st_mtime)
+            metrics = read_reports(folder)
         except (CharlmError, OSError) as error:
             show_note(str(error))
             continue
-        metrics = read_reports(folder)
         best = best_validation(metrics)
         fields = {
             "tokens": f"{config.text.level} {config.model.vocab_size:,}",

@@ -57,8 +57,8 @@ def name_of(name: str) -> str:
 
 def read_text(name: str, tokenizer: "Tokenizer") -> str:
     """A whole text, as files of a corpus are read."""
-    from charlm.data import Source
+    from charlm.data import UserSource, whole_text
 
     if not name:
         raise ConfigError("name the file of the prompt, such as @FILE.")
-    return "".join(Source(name, any_bytes=tokenizer.level == "byte").texts())
+    return whole_text(UserSource(name, any_bytes=tokenizer.level == "byte"))

@@ -179,16 +179,22 @@ def read_texts(
         ConfigError: the symbol for a space is empty or holds white space.
         TextError: a file cannot be read or is not of its form.
     """
-    from charlm.data import Source, check_references, plain_texts, read_nbest, read_references
+    from charlm.data import (
+        UserSource,
+        check_references,
+        plain_texts,
+        read_nbest,
+        read_references,
+    )
 
     if spaces is not None and spaces.split() != [spaces]:
         raise ConfigError(f"--spaces must be a symbol without white space, not {spaces!r}.")
-    source = Source(nbest)
+    source = UserSource(nbest)
     entries = read_nbest(source)
     texts = list(plain_texts(((e.line, e.text) for e in entries), spaces, source.name))
     if truth is None:
         return entries, texts, None
-    reference_source = Source(truth)
+    reference_source = UserSource(truth)
     references = read_references(reference_source)
     check_references(entries, references, source.name, reference_source.name)
     numbered = enumerate(references.values(), 1)  # each has a line of its own

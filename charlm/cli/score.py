@@ -149,10 +149,10 @@ def check_heatmap(by: ByName | None, *, as_json_lines: bool) -> None:
 def report_pairs(evaluator: "Evaluator", label: str, name: str, *, as_json: bool) -> None:
     """Read minimal pairs, judge them, print what came out."""
     from charlm.api import score_minimal_pairs
-    from charlm.data import Source, read_pairs
+    from charlm.data import UserSource, read_pairs
     from charlm.display.pairs import show_pairs
 
-    source = Source(name, any_bytes=evaluator.tokenizer.level == "byte")
+    source = UserSource(name, any_bytes=evaluator.tokenizer.level == "byte")
     pairs = read_pairs(source, pretokenized=evaluator.tokenizer.pretokenized)
     scores = score_minimal_pairs(evaluator, pairs)
     if as_json:

@@ -68,7 +68,7 @@ def show(
 
     The vocabulary is built from the texts, or taken from --tokenizer.
     """
-    from charlm.data import CorpusConfig, count_tokens, read_corpus
+    from charlm.data import CorpusConfig, count_tokens, read_corpus, user_paths
     from charlm.display.tables import show_vocabulary
     from charlm.text import TextConfig
 
@@ -79,7 +79,7 @@ def show(
         raise ConfigError("--tokenizer fixes level and size; leave out the other flags.")
     else:
         known = find_tokenizer(tokenizer)
-        config = CorpusConfig(paths=tuple(corpus), split=(100, 0, 0))
+        config = CorpusConfig(paths=user_paths(corpus), split=(100, 0, 0))
         read = read_corpus(config, TextConfig(level=known.level, pretokenized=known.pretokenized))
     counts = count_tokens(read.parts["train"], known)
     rows = [
@@ -110,13 +110,13 @@ def encode(
     as_json: options.Json = False,
 ) -> None:
     """Print the ids of a text, a frame a line: <start>, one id a token, <stop>."""
-    from charlm.data import STDIN, Framing, Source, frame_pieces, join_frames
+    from charlm.data import STDIN, Framing, UserSource, frame_pieces, join_frames
     from charlm.display.tables import show_tokens
 
     known = find_tokenizer(tokenizer)
     default: Frame = "line" if known.level == "word" else "document"
     framing = Framing(frame=frame or default, pretokenized=known.pretokenized)
-    stdin = Source(STDIN, any_bytes=known.level == "byte")
+    stdin = UserSource(STDIN, any_bytes=known.level == "byte")
     if tokens and as_json:
         raise ConfigError("--json shows the tokens already; leave out --tokens.")
     for text in texts or ():
@@ -175,7 +175,7 @@ def read_and_build(
     split: str,
 ) -> "tuple[Corpus, Tokenizer]":
     """Read texts and build the vocabulary of their training part."""
-    from charlm.data import CorpusConfig, parse_split, read_corpus
+    from charlm.data import CorpusConfig, parse_split, read_corpus, user_paths
     from charlm.text import TextConfig, build_tokenizer
 
     text = TextConfig(
@@ -184,7 +184,7 @@ def read_and_build(
         lowercase=bool(lowercase),
         pretokenized=bool(pretokenized),
     )
-    read = read_corpus(CorpusConfig(paths=tuple(corpus), split=parse_split(split)), text)
+    read = read_corpus(CorpusConfig(paths=user_paths(corpus), split=parse_split(split)), text)
     return read, build_tokenizer(text, read.parts["train"])
 
 

@@ -18,7 +18,18 @@ from charlm.data.nbest import (
     strip_marks,
 )
 from charlm.data.pairs import MinimalPair, read_pairs
-from charlm.data.sources import STDIN, Source, TextAtHand, comes_once
+from charlm.data.sources import (
+    STDIN,
+    Source,
+    TextAtHand,
+    UserPath,
+    UserSource,
+    comes_once,
+    lines_of,
+    source_of,
+    user_paths,
+    whole_text,
+)
 from charlm.data.tasks import TASKS, Exercise, exercises
 from charlm.data.text_part import LabelledPart, TextPart
 from charlm.data.token_counts import TokenCounts, count_ids, count_tokens
@@ -64,6 +75,8 @@ __all__ = [
     "TokenCounts",
     "TokenFile",
     "Tokens",
+    "UserPath",
+    "UserSource",
     "Vectors",
     "Window",
     "Windows",
@@ -80,6 +93,7 @@ __all__ = [
     "is_labelled",
     "join_files",
     "join_frames",
+    "lines_of",
     "made_corpus",
     "make_epochs",
     "make_windows",
@@ -93,9 +107,12 @@ __all__ = [
     "read_references",
     "read_text",
     "read_vectors",
+    "source_of",
     "strip_marks",
     "turn",
     "turned_places",
+    "user_paths",
+    "whole_text",
     "write_token_file",
     "write_turned",
 ]

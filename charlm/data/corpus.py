@@ -9,7 +9,7 @@ from charlm.data.corpus_config import PARTS, CorpusConfig, Part, split_bounds
 from charlm.data.frames import Frame, Framing
 from charlm.data.labelled import Columns, LabelledText, read_labelled
 from charlm.data.scan import Scan, check_content, default_frame, scan
-from charlm.data.sources import Source
+from charlm.data.sources import Source, UserSource, source_of
 from charlm.data.text_part import LabelledPart, TextPart
 from charlm.errors import ConfigError, TextError
 from charlm.text import TextConfig
@@ -36,6 +36,8 @@ class Corpus:
 def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     """Read every text once: check it, count it, hash it, choose the frame.
 
+    Names of the type `UserPath` may be standard input, pipes or remote; others are local files.
+
     Raises:
         TextError: a text cannot be read, is empty, or has only one distinct character.
         ConfigError: frames are to be independent, but there is only one.
@@ -45,7 +47,8 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
     any_bytes = text.level == "byte"
     sources = {
-        part: [Source(path, any_bytes=any_bytes) for path in paths] for part, paths in named.items()
+        part: [source_of(path, any_bytes=any_bytes) for path in paths]
+        for part, paths in named.items()
     }
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
     check_content(config.paths, scans["train"])
@@ -146,12 +149,12 @@ def default_labelled_frame(read: Sequence[LabelledText], scans: Sequence[Scan]) 
 
 
 def read_text(path: str, framing: Framing, *, any_bytes: bool, name: str | None = None) -> TextPart:
-    """A text to evaluate, by its path; errors call it by its name, if it has another.
+    """A text to evaluate, by the path that the user gave; errors call it by its name, if any.
 
     Raises:
         TextError: it is empty or missing.
     """
-    source = Source(path, any_bytes=any_bytes, name=name)
+    source = UserSource(path, any_bytes=any_bytes, name=name)
     if not any(source.chunks()):
         raise TextError(f"{source.name} is empty; there is nothing to evaluate.")
     return TextPart([source], framing)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from charlm.data.nbest import read_lines
 from charlm.data.pairs import parse_object, shown
-from charlm.data.sources import COMPRESSIONS, Source, TextAtHand
+from charlm.data.sources import COMPRESSIONS, Source, TextAtHand, source_of
 from charlm.errors import TextError
 
 TABLE, OBJECTS = (".tsv",), (".jsonl", ".ndjson")
@@ -60,7 +60,7 @@ def read_labelled(path: str, columns: Columns, *, any_bytes: bool = False) -> La
             f"{path} has no labels; name a .tsv or .jsonl file, or a folder with a folder for each "
             "label."
         )
-    source = Source(path)
+    source = source_of(path)
     digest = hashlib.sha256()
     for chunk in source.chunks():
         digest.update(chunk)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from charlm.data.sources import Source
+from charlm.data.sources import Source, whole_content, whole_text
 from charlm.errors import TextError
 from charlm.text import STOP
 
@@ -169,7 +169,7 @@ def read_lines(source: Source) -> list[str]:
         TextError: it cannot be read; where it is not UTF-8, the line is named.
     """
     try:
-        lines = "".join(source.texts()).split("\n")
+        lines = whole_text(source).split("\n")
     except TextError:
         check_encoding(source)
         raise
@@ -184,7 +184,7 @@ def check_encoding(source: Source) -> None:
     Raises:
         TextError: there is one, or the text cannot be read.
     """
-    content = b"".join(source.chunks())
+    content = whole_content(source)
     try:
         content.decode()
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from charlm.data.nbest import read_lines, strip_marks
 from charlm.data.sources import Source
 from charlm.errors import TextError
+from charlm.untrusted import parse_json
 
 GOOD, BAD = "sentence_good", "sentence_bad"  # as in BLiMP (Warstadt et al. 2020)
 GROUPS = ("UID", "group", "phenomenon", "linguistics_term", "field")  # the first there is counts
@@ -111,8 +112,8 @@ def parse_object(line: str, place: str) -> Fields:
         TextError: it holds something else.
     """
     try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(line)
+    except ValueError as error:
         raise TextError(f"{place}: broken JSON ({error}); write one object a line.") from None
     if not isinstance(content, dict):
         raise TextError(f"{place}: expected a JSON object, not {shown(line)}.")

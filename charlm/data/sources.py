@@ -1,40 +1,68 @@
-"""Texts by name: files, standard input, compressed and remote ones."""
+"""Texts by name: regular files; what the user names may also be a stream or remote.
 
+Who names a text decides what is opened. A name in a file (config.json, recipe.toml, a saved state)
+is a plain `str` and opens only a regular local file: `Source`. A name from the command line or from
+a Python caller is a `UserPath` and may also be standard input, a named pipe or a remote file:
+`UserSource`. `source_of` chooses by the type of the name.
+"""
+
+import bz2
 import codecs
+import gzip
 import lzma
 import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import BufferedIOBase
 from pathlib import Path, PurePath
 from typing import IO, BinaryIO
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from charlm.errors import TextError
+from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
+MAX_WHOLE_BYTES = 1 << 30  # of a text that is held in memory as a whole, unpacked
+MAX_LINE_CHARS = 1 << 24  # of a line in a file that is read line by line
 STDIN = "-"
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}  # fsspec's names; .zst is below
+REMOTE_PROTOCOLS = ("http", "https", "s3", "gs", "gcs", "hf")
+COMPRESSIONS: dict[str, Callable[[BinaryIO], IO[bytes] | BufferedIOBase]] = {  # .zst is below
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+
+
+class UserPath(str):
+    """A name of a text that comes from the user: from the command line or a Python caller.
+
+    Any other string comes from a file. Every operation on a `UserPath` returns a plain `str`, so a
+    name that was changed or read back from a file is trusted no longer.
+    """
+
+    __slots__ = ()
+
+
+def user_paths(names: Iterable[str]) -> tuple[UserPath, ...]:
+    """Mark names that the user gave."""
+    return tuple(map(UserPath, names))
 
 
 class Source:
-    """One text, read as often as needed in chunks of about a megabyte.
+    """One text in a regular local file, read as often as needed in chunks of about a megabyte.
 
-    `-` is standard input; it and pipes are kept in a temporary file, since they come only once.
-    `.gz .xz .bz2 .zst` are unpacked; names with `://` are opened by fsspec.
+    `.gz .xz .bz2 .zst` are unpacked.
     """
 
     def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
         """Say where the text is, and what to call it if not by its path."""
         self.name = "standard input" if STDIN in (path, name) else name or path
-        self._path = path
+        self._path = str(path)
         self._any_bytes = any_bytes
-        self._spool: IO[bytes] | None = None
         self.has_byte_order_mark = False
 
     def chunks(self) -> Iterator[bytes]:
@@ -87,19 +115,50 @@ class Source:
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes] | BufferedIOBase]:
-        with read_errors(self.name):
-            system, path = LocalFileSystem(), self._path
-            if comes_once(self._path):
-                path = self._spooled()
-            elif "://" in self._path:
-                system, path = fsspec.url_to_fs(self._path)
-            suffix = PurePath(self._path).suffix
-            with system.open(path, "rb", compression=COMPRESSIONS.get(suffix)) as file:
-                if suffix != ".zst":
-                    yield file
-                    return
-                with unpack_zstd(file) as unpacked:
-                    yield unpacked
+        with (
+            read_errors(self.name),
+            self._open_packed() as packed,
+            unpack(packed, PurePath(self._path).suffix) as file,
+        ):
+            yield file
+
+    @contextmanager
+    def _open_packed(self) -> Iterator[BinaryIO]:
+        """Open the file as it is stored; errors are those of the system, or a TextError."""
+        if self._path == STDIN or "://" in self._path:
+            raise TextError(
+                f"{self.name} is named in a file, which may name local files only; name the text "
+                "on the command line."
+            )
+        with open_regular(self._path) as file:
+            yield file
+
+
+class UserSource(Source):
+    """One text that the user names: a file, a stream or a remote file.
+
+    `-` is standard input; it and named pipes are kept in a temporary file, since they come only
+    once. `file:///…` is a local file. Other names with `://` are opened by fsspec if their protocol
+    is in `REMOTE_PROTOCOLS`.
+    """
+
+    def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
+        """Say where the text is, and what to call it if not by its path."""
+        local = path.removeprefix("file://") if path.startswith("file:///") else path
+        super().__init__(local, any_bytes=any_bytes, name=name or path)
+        self._spool: IO[bytes] | None = None
+
+    @contextmanager
+    def _open_packed(self) -> Iterator[BinaryIO]:
+        if comes_once(self._path):
+            with open_regular(self._spooled()) as file:
+                yield file
+        elif "://" in self._path:
+            with open_remote(self._path) as file:
+                yield file
+        else:
+            with super()._open_packed() as file:
+                yield file
 
     def _spooled(self) -> str:
         if self._spool is None:
@@ -112,6 +171,34 @@ class Source:
                 shutil.copyfileobj(stream, self._spool)
             self._spool.flush()
         return self._spool.name
+
+
+def source_of(path: str, *, any_bytes: bool = False) -> Source:
+    """Return the source of a text, trusted as far as the type of its name says."""
+    kind = UserSource if isinstance(path, UserPath) else Source
+    return kind(path, any_bytes=any_bytes)
+
+
+@contextmanager
+def open_remote(address: str) -> Iterator[BinaryIO]:
+    """Open a remote file that the user names.
+
+    Raises:
+        TextError: the protocol is not one of `REMOTE_PROTOCOLS`, or addresses are chained.
+        OSError, ImportError, ValueError: from fsspec or one of its file systems.
+    """
+    protocol = address.partition("://")[0].lower()
+    if "::" in address:
+        raise TextError(f"{address} chains addresses with `::`, which is not allowed; name one.")
+    if protocol not in REMOTE_PROTOCOLS:
+        known = ", ".join(f"{name}://" for name in REMOTE_PROTOCOLS)
+        raise TextError(
+            f"{address} cannot be read: {protocol}:// is not one of {known}; download the text and "
+            "name the file."
+        )
+    system, path = fsspec.url_to_fs(address)
+    with system.open(path, "rb") as file:
+        yield file
 
 
 class TextAtHand(Source):
@@ -134,9 +221,76 @@ def comes_once(path: str) -> bool:
     return path == STDIN or Path(path).is_fifo()
 
 
+def whole_text(source: Source) -> str:
+    """Return a text that is held in memory as a whole.
+
+    Raises:
+        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES` characters.
+    """
+    texts, size = [], 0
+    for text in source.texts():
+        texts.append(text)
+        size += len(text)
+        if size > MAX_WHOLE_BYTES:
+            raise too_large(source)
+    return "".join(texts)
+
+
+def whole_content(source: Source) -> bytes:
+    """Return the bytes of a text that is held in memory as a whole; errors as of `whole_text`."""
+    chunks, size = [], 0
+    for chunk in source.chunks():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_WHOLE_BYTES:
+            raise too_large(source)
+    return b"".join(chunks)
+
+
+def lines_of(source: Source) -> Iterator[str]:
+    """Yield the lines of a text without their line breaks, which are `\\n` alone.
+
+    After a last line break comes an empty line.
+
+    Raises:
+        TextError: as of `Source.texts`, or a line has more than `MAX_LINE_CHARS` characters.
+    """
+    rest = ""
+    for text in source.texts():
+        *lines, rest = (rest + text).split("\n")
+        yield from lines
+        if len(rest) > MAX_LINE_CHARS:
+            raise TextError(
+                f"{source.name} has a line of more than {MAX_LINE_CHARS:,} characters; it is not "
+                "a file of this kind."
+            )
+    yield rest
+
+
+def too_large(source: Source) -> TextError:
+    """The error for a text that memory should not hold as a whole."""
+    return TextError(
+        f"{source.name} is larger than {MAX_WHOLE_BYTES:,} bytes, the maximum for a text that is "
+        "held in memory; split it."
+    )
+
+
+@contextmanager
+def unpack(file: BinaryIO, suffix: str) -> Iterator[IO[bytes] | BufferedIOBase]:
+    """Unpack a file by the end of its name; others stay as they are."""
+    if suffix == ".zst":
+        with unpack_zstd(file) as unpacked:
+            yield unpacked
+    elif suffix in COMPRESSIONS:
+        with COMPRESSIONS[suffix](file) as opened:
+            yield opened
+    else:
+        yield file
+
+
 @contextmanager
 def unpack_zstd(file: BinaryIO) -> Iterator[IO[bytes] | BufferedIOBase]:
-    """Unpack zstandard, which fsspec's own reader does without telling when it is cut off.
+    """Unpack zstandard, and report where it is cut off.
 
     Raises:
         TextError: the library is not installed.
@@ -171,6 +325,8 @@ def read_errors(name: str) -> Iterator[None]:
         raise TextError(f"{name} is a folder; name the text files in it.") from None
     except PermissionError:
         raise TextError(f"{name} may not be read; check its permissions.") from None
+    except RefusedFileError as error:
+        raise TextError(f"{name} cannot be read: {error}; name a text file.") from None
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise TextError(f"{name} is damaged and cannot be unpacked: {error}.") from error
     except (OSError, ImportError, ValueError) as error:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from charlm.data.frames import Piece
 from charlm.data.joined import JoinedTokens
-from charlm.storage import atomic_file
+from charlm.storage import replacement
 from charlm.text import TokenIds, Tokenizer
+from charlm.untrusted import open_regular
 
 MAGIC = b"charlm tokens 2\n"
 HEADER_BYTES = 4096
@@ -116,7 +117,7 @@ def write_tokens(
 ) -> TokenFile:
     """Write tokens that come in batches; the text's counts are asked for after the last."""
     num_tokens = 0
-    with atomic_file(path) as file:
+    with replacement(path) as file:
         file.write(bytes(HEADER_BYTES))
         for batch in batches:
             tokens = np.ascontiguousarray(batch, dtype)
@@ -135,7 +136,7 @@ def open_token_file(path: Path) -> TokenFile:
         FileNotFoundError: there is none.
         ValueError: it is damaged.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(HEADER_BYTES)
     if not head.startswith(MAGIC):
         raise ValueError(f"{path} is not a token file")

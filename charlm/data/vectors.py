@@ -1,13 +1,13 @@
 """Word vectors from a text file, as GloVe and word2vec write them: a line for each word."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.data.sources import Source
+from charlm.data.sources import Source, lines_of
 from charlm.errors import TextError
 
 ENDS_IN_NUMBER = re.compile(r" -?\d+\.\d+$")
@@ -41,7 +41,8 @@ def read_vectors(source: Source, ids: Mapping[str, int]) -> Vectors:
     size = None
     exact: dict[int, NDArray[np.float32]] = {}
     close: dict[int, NDArray[np.float32]] = {}
-    for number, line in enumerate(lines_of(source), 1):
+    filled = (line.rstrip() for line in lines_of(source) if line.strip())
+    for number, line in enumerate(filled, 1):
         if number == 1 and is_header(line):
             size = int(line.split()[1])
             continue
@@ -86,13 +87,3 @@ def is_header(line: str) -> bool:
     """Whether a line is two whole numbers."""
     fields = line.split()
     return len(fields) == 2 and all(field.isdecimal() for field in fields)
-
-
-def lines_of(source: Source) -> Iterator[str]:
-    """The lines that hold something, without what ends them."""
-    rest = ""
-    for text in source.texts():
-        *lines, rest = (rest + text).split("\n")
-        yield from (line.rstrip() for line in lines if line.strip())
-    if rest.strip():
-        yield rest.rstrip()

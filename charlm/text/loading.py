@@ -13,6 +13,7 @@ from charlm.text.chars import CharTokenizer, char_backend
 from charlm.text.octets import ByteTokenizer, byte_level_backend, byte_symbols
 from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
 from charlm.text.words import WORD, WordTokenizer, word_backend
+from charlm.untrusted import MAX_TOKENIZER_BYTES, parse_json, read_regular
 
 # What has been a word; a model keeps the pattern that it was trained with.
 FIRST_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
@@ -26,7 +27,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         TokenizerError: there is no such file, it is damaged, or another program wrote it.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = read_regular(path, MAX_TOKENIZER_BYTES).decode()
     except FileNotFoundError:
         raise TokenizerError(f"{path} does not exist; make it with `charlm vocab build`.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -45,8 +46,8 @@ def parse_tokenizer(content: str, name: str) -> Tokenizer:
         TokenizerError: it is damaged, or another program wrote it.
     """
     try:
-        description = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        description = parse_json(content)
+    except ValueError as error:
         why = reason(error)
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {why}.") from error
     model = description.get("model") if isinstance(description, dict) else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charlm.data import UserPath, user_paths
 from charlm.errors import ConfigError
 from charlm.training.config import BELONGS_TO
 from charlm.training.recipe import read_recipe
@@ -38,6 +39,8 @@ GIVES_WAY: dict[str, tuple[str, ...]] = {  # of a recipe, what a flag makes poin
 def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a recipe, if there is one, with those of the command line over them.
 
+    Names of texts from the command line become `UserPath`s; a recipe can name local files only.
+
     Raises:
         ConfigError: the recipe cannot be read, or nothing names a corpus.
     """
@@ -54,7 +57,18 @@ def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
         given.pop("last_hidden_size", None)
         given.pop("hidden_dropout", None)
         given.pop("connect", None)
-    given |= flags
+    given |= mark_names(flags)
     if not given.get("paths"):
         raise ConfigError("name a text to train on, as in `charlm train corpus.txt`.")
     return given
+
+
+def mark_names(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Mark the names of texts among the flags as the user's own."""
+    marked = dict(flags)
+    for name in ("paths", "valid", "test"):
+        if name in marked:
+            marked[name] = user_paths(marked[name])
+    if "embeddings" in marked:
+        marked["embeddings"] = UserPath(marked["embeddings"])
+    return marked

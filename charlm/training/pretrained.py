@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from charlm.data import Source, TokenFile, Vectors, count_ids, read_vectors
+from charlm.data import TokenFile, Vectors, count_ids, read_vectors, source_of
 from charlm.errors import ConfigError, TextError
 from charlm.model import LanguageModel
 from charlm.text import Tokenizer
@@ -24,7 +24,7 @@ def find_vectors(given: Mapping[str, Any], tokenizer: Tokenizer) -> Vectors | No
     if given.get("embedding") == "one-hot":
         raise ConfigError("--embeddings has no effect with --embedding one-hot; choose one.")
     ids = {tokenizer.token(token): token for token in range(tokenizer.num_symbols)}
-    vectors = read_vectors(Source(path), ids)
+    vectors = read_vectors(source_of(path), ids)
     if not len(vectors.ids):
         raise TextError(
             f"{path} has a vector for none of the {len(ids):,} symbols of the vocabulary; "

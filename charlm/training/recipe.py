@@ -1,7 +1,6 @@
 """recipe.toml: every setting of a run, so that it can be repeated."""
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from charlm.model import ModelConfig, default_cutoffs
 from charlm.settings import pick, setting_names
 from charlm.text import TextConfig
 from charlm.training.config import TrainingConfig
+from charlm.untrusted import MAX_RECIPE_BYTES, parse_toml, read_regular
 
 SECTIONS = {
     "corpus": CorpusConfig,
@@ -87,13 +87,15 @@ def read_recipe(path: Path) -> dict[str, Any]:
     own = own_recipes()
     try:
         found = path if path.exists() else own.get(str(path), path)
-        content = tomllib.loads(found.read_text(encoding="utf-8"))
+        content = parse_toml(read_regular(found, MAX_RECIPE_BYTES))
     except FileNotFoundError:
         known = ", ".join(own)
         raise ConfigError(
             f"{path} does not exist; name a recipe.toml, or one of charlm's own: {known}."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; name the recipe.toml in it.") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     given: dict[str, Any] = {}
     for section, settings in content.items():

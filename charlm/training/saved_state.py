@@ -1,6 +1,5 @@
 """A saved training state, checked whole before a run goes on from it."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
@@ -18,6 +17,7 @@ from charlm.training.averaging import COUNT, VALIDATIONS, WEIGHTS
 from charlm.training.config import TrainingConfig
 from charlm.training.optimizer import PREFIX, make_optimizer
 from charlm.training.run import Progress
+from charlm.untrusted import parse_json
 
 MODEL, STATE, RANDOM = "model.", "state.", "random."
 FINITE = ("rate_scale", "best_nats", "seconds", "budget_seconds", "unreported_nats")
@@ -30,8 +30,8 @@ def parse_state(text: str, place: str) -> dict[str, Any]:
         CheckpointError: it is no JSON, or a part is missing or no table.
     """
     try:
-        kept = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        kept = parse_json(text)
+    except ValueError as error:
         raise CheckpointError(f"{place} is damaged: {reason(error)}.") from error
     parts = ("training", "progress")
     if not isinstance(kept, dict) or not all(isinstance(kept.get(part), dict) for part in parts):

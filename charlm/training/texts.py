@@ -1,7 +1,7 @@
 """The texts of a run: cut into windows, and found again when it goes on."""
 
 from collections.abc import Sequence
-from os.path import exists  # unlike Path's, False for a name that cannot be
+from pathlib import Path
 
 from charlm.checkpoint import CheckpointConfig
 from charlm.data import (
@@ -108,10 +108,15 @@ def find_files(
     sha256 = config.corpus_sha256
     kept = [find_tokens(config.corpus, sha256, part, tokenizer, label) for label in labels]
     found = [file for file in kept if file is not None]
-    if len(found) == len(kept) and not all(map(exists, names)):
+    if len(found) == len(kept) and not all(map(can_be_read_again, names)):
         return found
     corpus = find_corpus(config)
     return [encode_part(corpus, part, tokenizer, label) for label in labels]
+
+
+def can_be_read_again(name: str) -> bool:
+    """Whether a text that a checkpoint names is a local file, or a folder of labelled texts."""
+    return Path(name).is_file() or Path(name).is_dir()
 
 
 def find_corpus(config: CheckpointConfig) -> Corpus:

@@ -18,7 +18,7 @@ from charlm.data import (
     read_corpus,
     read_text,
 )
-from charlm.data.sources import STDIN, Source
+from charlm.data.sources import STDIN, Source, UserPath
 from charlm.errors import ConfigError, TextError
 from charlm.text import TextConfig, build_tokenizer
 
@@ -414,7 +414,7 @@ def test_another_content_or_order_or_part_has_another_name(tale, tmp_path):
 def test_standard_input_is_a_corpus_that_is_read_as_often_as_needed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TALE.encode())))
 
-    corpus = corpus_of(STDIN)
+    corpus = corpus_of(UserPath(STDIN))
 
     assert "".join(original(corpus.parts[part]) for part in PARTS) == TALE
     assert "".join(original(corpus.parts[part]) for part in PARTS) == TALE
