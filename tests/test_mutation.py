@@ -26,7 +26,7 @@ from mutation import mutate_checkpoint
 CPU = torch.device("cpu")
 MAX_LINE = 300  # characters of an error
 MODEST = 300 * 1024  # KiB that all of them together may add to what the process has taken
-ROUNDS = 30  # changes of each kind of checkpoint
+ROUNDS = 15  # changes of each kind of checkpoint
 TEXT = "The fox ate the moon. The owl agreed.\n"
 SMALL = {"hidden_size": 8, "batch_size": 4, "bptt": 16, "steps": 8, "valid_every": 3}
 KINDS = {

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import StorageError
-from charlm.storage import atomic_file, make_folder, storage_errors, write_atomically
+from charlm.storage import (
+    atomic_file,
+    make_folder,
+    replace_file,
+    storage_errors,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -73,6 +79,28 @@ def test_a_named_pipe_is_written_to_and_stays(tmp_path, linked):
     os.close(reader)
     assert pipe.is_fifo() and link.is_symlink()
     assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_place_of_charlms_own_file_is_replaced(tmp_path, dangling):
+    other, path = tmp_path / "other", tmp_path / "file"
+    path.symlink_to("other")
+    if not dangling:
+        other.write_text("mine")
+
+    replace_file(path, "new")
+
+    assert path.read_text() == "new" and not path.is_symlink()
+    assert not other.exists() if dangling else other.read_text() == "mine"
+
+
+def test_a_pipe_in_place_of_charlms_own_file_is_replaced(tmp_path):
+    os.mkfifo(tmp_path / "file")
+
+    replace_file(tmp_path / "file", b"new")  # nobody reads the pipe: writing to it would wait
+
+    assert (tmp_path / "file").is_file()
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_pipe_of_the_shell_is_written_to():

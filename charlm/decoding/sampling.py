@@ -17,6 +17,7 @@ from charlm.decoding.filters import (
 )
 from charlm.decoding.rules import Rules, TextWatch
 from charlm.device import arithmetic
+from charlm.errors import CheckpointError
 from charlm.model import ChunkModel, StepModel
 
 DRAWN = 256  # uniform numbers drawn at a time
@@ -177,9 +178,18 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
     Returns:
         (rows,).
+
+    Raises:
+        CheckpointError: the logits are no numbers, as weights of an absurd size make them.
     """
     cumulative = logits.softmax(-1).cumsum(-1)
-    return torch.searchsorted(cumulative, uniforms, right=True).squeeze(1)
+    tokens = torch.searchsorted(cumulative, uniforms, right=True).squeeze(1)
+    if int(tokens.max()) >= logits.shape[-1]:  # nothing compares with NaN
+        raise CheckpointError(
+            "the model gives no probabilities (NaN): its weights are too large to compute with; "
+            "use another checkpoint."
+        )
+    return tokens
 
 
 class Uniforms:

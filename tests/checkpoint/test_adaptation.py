@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import pytest
 import torch
@@ -118,6 +119,14 @@ def test_gradients_of_other_weights_are_passed_over(folder):
     assert read_gradients(folder) is None
 
     write_weights(folder, 1.0)
+    assert read_gradients(folder) is not None
+
+
+def test_a_pipe_in_place_of_the_gradients_is_passed_over_and_replaced(folder):
+    os.mkfifo(folder / GRADIENTS)
+
+    assert read_gradients(folder) is None
+    save_gradients(folder, SIZES)
     assert read_gradients(folder) is not None
 
 

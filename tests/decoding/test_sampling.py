@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from charlm.decoding import DecodingConfig, Rules, generate_tokens, sampling
 from charlm.decoding.sampling import BELOW_ONE, DRAWN, Uniforms, draw, shape_distribution
-from charlm.errors import ConfigError
+from charlm.errors import CheckpointError, ConfigError
 from charlm.model import LanguageModel, ModelConfig, fastest_steps
 
 INF = float("inf")
@@ -518,3 +518,12 @@ def test_chunks_and_single_steps_write_the_same_texts(monkeypatch, settings):
 
     assert in_chunks == texts()
     assert len({len(text) for text in in_chunks.values()}) > 1 or settings == {"greedy": True}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_an_error(value):
+    logits = torch.zeros(2, 5, dtype=torch.float64)
+    logits[1, 3] = value
+
+    with pytest.raises(CheckpointError, match="gives no probabilities"):
+        draw(logits, torch.full((2, 1), 0.5, dtype=torch.float64))

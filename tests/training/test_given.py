@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from charlm.data import UserPath
 from charlm.errors import ConfigError
 from charlm.training import create_run, plan_run, read_given
 
@@ -63,3 +64,17 @@ def test_what_belongs_to_a_choice_of_a_recipe_goes_with_it(corpus, tmp_path, kep
     plan = plan_run({**anew, "steps": 6}, CPU).plan
     for name, value in flags.items():
         assert getattr(plan.model if hasattr(plan.model, name) else plan.training, name) == value
+
+
+def test_names_from_the_command_line_are_the_users_and_those_of_a_recipe_are_not(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[corpus]\npaths = ["a"]\ntest = ["b"]\n[training]\nembeddings = "c"\n')
+
+    given = read_given(recipe, {"valid": ("d", "e")})
+    named = read_given(recipe, {"paths": ("a",), "test": ("b",), "embeddings": "c"})
+
+    kinds = [type(name) for name in (*given["paths"], *given["test"], given["embeddings"])]
+    assert kinds == [str] * 3
+    assert [type(name) for name in given["valid"]] == [UserPath] * 2
+    kinds = [type(name) for name in (*named["paths"], *named["test"], named["embeddings"])]
+    assert kinds == [UserPath] * 3
