@@ -71,7 +71,7 @@ def encode_part(
         warnings.warn(
             f"a kept token file in {path.parent} was damaged; it is made again from the text.",
             CharlmWarning,
-            stacklevel=2,
+            stacklevel=1,
         )
     if corpus.config.reads == "backward":
         forward = replace(corpus, config=replace(corpus.config, direction="forward"))
