@@ -38,3 +38,7 @@ class StorageError(CharlmError):
 
 class TrainingError(CharlmError):
     """Training cannot go on."""
+
+
+class CharlmWarning(UserWarning):
+    """Something a user should know that stops nothing; the CLI prints it as a note."""

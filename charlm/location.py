@@ -1,7 +1,9 @@
 """Where checkpoints are: finding one, and naming a new one. Needs no torch."""
 
 import re
+import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from charlm.errors import CheckpointError
 
@@ -17,6 +19,17 @@ ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
 GRADIENTS = Path("gradients.safetensors")
+EVENTS = Path("tensorboard")  # a folder of what `charlm train --tensorboard` writes
+FILES = (  # every other file that charlm writes into a checkpoint; add new ones here
+    *(CONFIG, WEIGHTS, TOKENIZER, RECIPE, METRICS, CARD, STATE),
+    *(ADAPTATION, FREQUENCIES, GRADIENTS),
+)
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+TEXTS = (  # endings of files of text
+    *(".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".log", ".raw", ".tok", ".tokens"),
+    *(".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".htm", ".srt", ".vtt", ".utf8"),
+)
 
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:
@@ -70,8 +83,26 @@ def newest_named_after(corpus: str) -> Path:
 
 
 def base_name(corpus: str) -> str:
-    """`tales` of `corpora/tales.txt.gz`, `stdin` of `-`."""
-    return "stdin" if corpus == "-" else Path(corpus).name.split(".")[0] or "model"
+    """`tales` of `corpora/tales.txt.gz`, `Dr. Jekyll` of `Dr. Jekyll.txt`, `stdin` of `-`.
+
+    Only the endings of `COMPRESSED` and `TEXTS` are left out; what else has a dot is part of the
+    name. A name never begins with a dot: `charlm list` does not look at hidden folders.
+    """
+    if corpus == "-":
+        return "stdin"
+    path = Path(urlsplit(corpus).path if "://" in corpus else corpus)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    name = path.name
+    for endings in (COMPRESSED, TEXTS):
+        if (stem := name.rpartition("."))[1] and f".{stem[2].lower()}" in endings:
+            name = stem[0]
+    return name.strip(" .") or "model"
+
+
+def command_line(*arguments: str | Path) -> str:
+    """A charlm command that can be copied to a shell, whatever the names in it."""
+    return shlex.join(["charlm", *map(str, arguments)])
 
 
 def is_checkpoint_name(name: str) -> bool:

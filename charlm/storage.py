@@ -3,12 +3,18 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from charlm.errors import StorageError
+
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9]+(-[0-9]+)?\.tmp")
+
+Made = TypeVar("Made")
 
 
 @contextmanager
@@ -41,11 +47,11 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the disk is full, or the folder is missing or not writable.
     """
-    # The process id keeps two runs apart that write the same file; whoever renames last wins.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        temporary, new = make_temporary(path, lambda there: there.open("xb"))
     try:
         with storage_errors(path):
-            with temporary.open("wb") as file:
+            with new as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -54,6 +60,31 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # it may not be there; what matters has been said
             temporary.unlink()
+
+
+def make_temporary(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
+    """Make a file or folder beside `path` under a name that is not taken, and what `make` returned.
+
+    The process id keeps two runs apart that write the same file: the last one to rename it wins. A
+    number follows it if a killed process of the same id has left a file of that name.
+    """
+    first = f".{path.name}.{os.getpid()}"
+    for number in count(1):
+        temporary = path.with_name(f"{first}.tmp" if number == 1 else f"{first}-{number}.tmp")
+        with suppress(FileExistsError):
+            return temporary, make(temporary)
+    raise AssertionError
+
+
+def is_temporary(path: Path, *names: str) -> bool:
+    """Whether `path` is a file that `make_temporary` named, to replace a file of one of `names`."""
+    match = TEMPORARY.fullmatch(path.name)
+    return match is not None and match["name"] in names and is_regular(path)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether it is a regular file: no link, no folder, no pipe and no device."""
+    return path.is_file() and not path.is_symlink()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -1,11 +1,15 @@
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
+from charlm.data.sources import COMPRESSIONS
 from charlm.errors import CheckpointError
 from charlm.location import (
+    COMPRESSED,
     base_name,
+    command_line,
     find_checkpoint,
     is_checkpoint_name,
     list_checkpoints,
@@ -83,7 +87,41 @@ def test_the_newest_run_on_a_corpus_is_found_by_its_name():
 
 @pytest.mark.parametrize(
     ("corpus", "name"),
-    [("a/tales.txt.gz", "tales"), ("-", "stdin"), ("s3://b/c.txt", "c"), (".txt", "model")],
+    [
+        ("a/tales.txt.gz", "tales"),
+        ("-", "stdin"),
+        ("s3://b/c.txt", "c"),
+        ("https://host/c.txt.gz?raw=1#top", "c"),
+        (".txt", "model"),
+        ("Dr. Jekyll.txt", "Dr. Jekyll"),
+        ("Dr. Jekyll.TXT.GZ", "Dr. Jekyll"),
+        ("v1.5", "v1.5"),
+        ("wiki.train.tokens", "wiki.train"),
+        ("tales.v2.jsonl.zst", "tales.v2"),
+        ("etc..txt", "etc"),
+        (".hidden.txt", "hidden"),
+        ("letters/", "letters"),
+        ("...", "model"),
+    ],
 )
 def test_a_run_is_named_after_its_corpus(corpus, name):
     assert base_name(corpus) == name
+
+
+def test_the_folder_of_the_user_gives_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "letters" / "old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "letters" / "old")
+
+    assert base_name(".") == "old"
+    assert base_name("..") == "letters"
+
+
+def test_all_kinds_of_compression_are_left_out_of_names():
+    assert {*COMPRESSIONS, ".zst"} == {*COMPRESSED}
+
+
+@pytest.mark.parametrize("name", ["tales", "Dr. Jekyll", "it's", "$(id)", "a`b`", "-o", "naïve"])
+def test_a_command_to_copy_is_what_the_shell_reads(name):
+    command = command_line("train", "--resume", "-o", Path("checkpoints", name))
+
+    assert shlex.split(command) == ["charlm", "train", "--resume", "-o", f"checkpoints/{name}"]

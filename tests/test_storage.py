@@ -7,6 +7,7 @@ import pytest
 from charlm.errors import StorageError
 from charlm.storage import (
     atomic_file,
+    is_temporary,
     make_folder,
     replace_file,
     storage_errors,
@@ -152,3 +153,35 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     write_atomically(tmp_path / "file", "")
 
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_temporary_file_that_exists_is_neither_written_to_nor_removed(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("not charlm's")
+    taken = [tmp_path / f".file.{os.getpid()}{more}.tmp" for more in ("", "-2")]
+    taken[0].write_text("not charlm's")
+    taken[1].symlink_to(outside)
+
+    write_atomically(tmp_path / "file", "new")
+
+    assert (tmp_path / "file").read_text() == "new"
+    assert all(path.read_text() == "not charlm's" for path in [*taken, outside])
+    assert sorted(tmp_path.iterdir()) == sorted([*taken, outside, tmp_path / "file"])
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        (".file.12.tmp", True),
+        (".file.12-2.tmp", True),
+        (".file.tmp", False),
+        (".file.x.tmp", False),
+        (".file.12.tmp.gz", False),
+        (".other.12.tmp", False),
+        ("file.12.tmp", False),
+    ],
+)
+def test_temporary_files_are_recognised_by_their_whole_name(tmp_path, name, own):
+    (tmp_path / name).write_text("")
+
+    assert is_temporary(tmp_path / name, "file") is own

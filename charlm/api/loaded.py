@@ -26,7 +26,7 @@ from charlm.decoding import CachedSteps, DecodingConfig, FillingConfig
 from charlm.device import DeviceName, choose_device
 from charlm.errors import CheckpointError, ConfigError
 from charlm.evaluation import CacheConfig, Context, Evaluation, Segment, TokenSurprisal
-from charlm.location import BACKWARD, find_checkpoint
+from charlm.location import BACKWARD, command_line, find_checkpoint
 from charlm.model import LanguageModel, StepModel, fastest_steps
 from charlm.settings import pick, setting_names
 from charlm.text import Tokenizer
@@ -79,8 +79,8 @@ class LoadedModel:
             )
         if not (folder / BACKWARD).exists():
             raise CheckpointError(
-                f"the backward half of {folder} is not trained yet; go on with `charlm train "
-                f"--resume -o {folder}`."
+                f"the backward half of {folder} is not trained yet; go on with "
+                f"`{command_line('train', '--resume', '-o', folder)}`."
             )
         half = load_checkpoint(folder / BACKWARD, self.model.device)
         check_halves(self.checkpoint, half)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from charlm.checkpoint.config_file import CheckpointConfig
-from charlm.location import CARD
+from charlm.location import CARD, RECIPE, command_line
 from charlm.storage import replace_file
 
 
@@ -25,9 +25,9 @@ A recurrent language model trained with charlm {config.charlm_version}.
 | scores | {scores} |
 
 ```
-charlm generate {folder}
-charlm eval {folder}
-charlm train --recipe {folder}/recipe.toml    # repeats the run
+{command_line("generate", folder)}
+{command_line("eval", folder)}
+{command_line("train", "--recipe", folder / RECIPE)}    # repeats the run
 ```
 """  # noqa: E501
 

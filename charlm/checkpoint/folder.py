@@ -10,7 +10,6 @@ state/               training.safetensors: all that resuming needs; may be delet
 """
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,27 @@ from charlm.checkpoint.config_file import CheckpointConfig, read_config
 from charlm.checkpoint.tensor_checks import check_tensors
 from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CheckpointError, StorageError, TokenizerError
-from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS
+from charlm.location import (
+    CONFIG,
+    EVENTS,
+    FILES,
+    METRICS,
+    RECIPE,
+    STATE,
+    TOKENIZER,
+    WEIGHTS,
+    command_line,
+)
 from charlm.model import LanguageModel, ModelConfig, count_parameters
-from charlm.storage import make_folder, replace_file, storage_errors, sync_folder
+from charlm.storage import (
+    is_regular,
+    is_temporary,
+    make_folder,
+    make_temporary,
+    replace_file,
+    storage_errors,
+    sync_folder,
+)
 from charlm.text import Tokenizer, parse_tokenizer
 from charlm.untrusted import MAX_TOKENIZER_BYTES, read_regular
 
@@ -50,9 +67,9 @@ def create_checkpoint(
     if folder.exists():
         raise existing_folder(folder)
     make_folder(folder.parent)
-    nursery = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    with storage_errors(folder):
+        nursery, _ = make_temporary(folder, Path.mkdir)
     try:
-        make_folder(nursery)
         replace_file(nursery / CONFIG, config.to_json())
         replace_file(nursery / TOKENIZER, tokenizer.to_json())
         replace_file(nursery / RECIPE, recipe)
@@ -204,12 +221,54 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], str]:
     if not (folder / STATE).exists():
         raise CheckpointError(
             f"{folder} has no {STATE}, so it cannot be resumed; train anew with "
-            f"--recipe {folder / RECIPE}."
+            f"`{command_line('train', '--recipe', folder / RECIPE)}`."
         )
     return read_tensors(folder / STATE)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of a run that was killed while writing."""
-    for path in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
-        path.unlink(missing_ok=True)
+    """Delete the temporary files of a run that was killed while writing: those of its own names."""
+    for inside, names in own_names().items():
+        for path in (folder / inside).glob(".*.tmp"):
+            if is_temporary(path, *names):
+                path.unlink(missing_ok=True)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Delete a checkpoint; a folder that holds anything else stays as it is.
+
+    Raises:
+        StorageError: it holds what charlm did not write, or cannot be deleted.
+    """
+    if folder.is_symlink():
+        raise StorageError(f"{folder} is a link, which charlm does not make; remove the link.")
+    found = sorted(folder.rglob("*"), reverse=True)  # what is in a folder before the folder
+    for path in found:
+        if not is_own(path, path.relative_to(folder)):
+            raise StorageError(
+                f"{path} was not written by charlm, so {folder} is not deleted to be made again; "
+                "move the file to another folder."
+            )
+    with storage_errors(folder):
+        for path in found:
+            path.rmdir() if path.is_dir() else path.unlink()
+        folder.rmdir()
+
+
+def is_own(path: Path, place: Path) -> bool:
+    """Whether charlm made the file or folder `path`, which is at `place` in a checkpoint."""
+    names = own_names()
+    if place in names or place == EVENTS:
+        return path.is_dir() and not path.is_symlink()
+    if place.parent == EVENTS:
+        return is_regular(path) and path.name.startswith("events.out.tfevents.")
+    own = names.get(place.parent, [])
+    return (path.name in own and is_regular(path)) or is_temporary(path, *own)
+
+
+def own_names() -> dict[Path, list[str]]:
+    """The names of the files that charlm writes into a checkpoint, by the folder they are in."""
+    names: dict[Path, list[str]] = {}
+    for path in FILES:
+        names.setdefault(path.parent, []).append(path.name)
+    return names

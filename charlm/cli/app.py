@@ -3,7 +3,10 @@
 import os
 import signal
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +25,12 @@ from charlm.cli import (
     train,
     vocab,
 )
-from charlm.errors import CharlmError
+from charlm.cli.groups import TextGroup
+from charlm.errors import CharlmError, CharlmWarning
 from charlm.version import __version__
 
 app = typer.Typer(
+    cls=TextGroup,
     help="Train a recurrent language model of your own on your own text, in minutes.",
     epilog="Begin with: charlm train corpora/tales.txt",
     no_args_is_help=True,
@@ -73,10 +78,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, leave)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
+        with warnings_as_notes():
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except CharlmError as error:
         fail(str(error))
     except BrokenPipeError:  # the reader, such as `head`, has had enough
@@ -93,6 +99,25 @@ def main() -> None:
             "out of memory; lower --batch-size, --bptt, --hidden-size, --vocab-size, --beam or "
             "--cache-size."
         )
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print what charlm warns of while the block runs as notes, each of them once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", CharlmWarning)
+        show = warnings.showwarning
+
+        def show_as_note(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, CharlmWarning):
+                show(message, category, *where)
+                return
+            from charlm.display.console import show_note
+
+            show_note(str(message))
+
+        warnings.showwarning = show_as_note  # type: ignore[assignment]
+        yield
 
 
 def share_the_processor() -> None:

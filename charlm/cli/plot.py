@@ -126,9 +126,10 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
     from charlm.checkpoint import read_history
     from charlm.display.console import show_note
     from charlm.display.curves import run_curves
+    from charlm.display.printable import printable
 
     runs, lacking = [], []
-    names = [printable(folder.absolute().name) for folder in folders]
+    names = [printable(folder.absolute().name, lines=False) for folder in folders]
     for folder, name in zip(folders, names, strict=True):
         try:
             history = read_history(folder)
@@ -138,7 +139,9 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
             lacking.append(str(error))
             continue
         if run_curves(history, view, in_detail=False):
-            runs.append((name if names.count(name) == 1 else printable(str(folder)), history))
+            runs.append(
+                (name if names.count(name) == 1 else printable(str(folder), lines=False), history)
+            )
         else:
             what = f" of {view.y} by {view.x}" if history.reports else ""
             lacking.append(f"{folder} has no figures{what} yet.")
@@ -147,13 +150,6 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
     for line in lacking:
         show_note(line)
     return runs
-
-
-def printable(name: str) -> str:
-    """A name with its control characters made visible."""
-    from charlm.display.tables import escaped
-
-    return "".join(c if c.isprintable() else escaped(c) for c in name)
 
 
 def run_record(history: "History", curves: Sequence["Curve"], view: "View") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from charlm.cli import options, settings
 from charlm.errors import ConfigError, StorageError
 from charlm.location import (
     BACKWARD,
+    command_line,
     find_checkpoint,
     is_checkpoint_name,
     new_name,
@@ -275,7 +276,7 @@ def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
 
 def resume_command(run: "TrainingRun") -> str:
     """What to type to go on."""
-    return f"charlm train --resume -o {run.folder}"
+    return command_line("train", "--resume", "-o", run.folder)
 
 
 def check_corpus(corpus: list[str] | None, run: "TrainingRun") -> None:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
+from charlm.cli.groups import TextGroup
 from charlm.errors import ConfigError
+from charlm.location import command_line, is_checkpoint_name
 
 if TYPE_CHECKING:
     from charlm.data import Corpus, Frame
     from charlm.text import Tokenizer
 
-app = typer.Typer(help="Vocabularies: build, look, turn text into ids and back.")
+MOST_TOKENIZER_BYTES = 1 << 28  # a larger JSON file is a text: it is not read whole to find out
+
+app = typer.Typer(cls=TextGroup, help="Vocabularies: build, look, turn text into ids and back.")
 
 Corpora = Annotated[list[str], typer.Argument(help="Texts, as for `charlm train`.")]
 TokenizerPath = Annotated[
@@ -66,13 +70,20 @@ def show(
 ) -> None:
     """Show the tokens of texts by frequency, and what share of the text N of them cover.
 
-    The vocabulary is built from the texts, or taken from --tokenizer.
+    The vocabulary is built from the texts, or taken from --tokenizer. Of a tokenizer.json or a
+    checkpoint in place of a text, the tokens are shown in the order of their ids.
     """
     from charlm.data import CorpusConfig, count_tokens, read_corpus, user_paths
     from charlm.display.tables import show_vocabulary
     from charlm.text import TextConfig
 
     settings = (level, vocab_size, lowercase, pretokenized)
+    if (named := tokenizer_as_text(corpus)) is not None:
+        if len(corpus) > 1 or tokenizer is not None or any(s is not None for s in settings):
+            command = command_line("vocab", "show", named)
+            raise ConfigError(f"{named} is a vocabulary and not a text; show it with `{command}`.")
+        show_tokenizer(find_tokenizer(named), top, as_json)
+        return
     if tokenizer is None:
         read, known = read_and_build(corpus, *settings, "100/0/0")
     elif any(setting is not None for setting in settings):
@@ -96,6 +107,41 @@ def show(
         print(json.dumps(content, ensure_ascii=False, indent=2))
     else:
         show_vocabulary(rows[:top], counts.num_tokens, counts.coverage_steps())
+
+
+def tokenizer_as_text(names: list[str]) -> Path | None:
+    """Return the first of some names that is a tokenizer.json or a checkpoint, and not a text."""
+    for name in names:
+        path = Path(name)
+        if is_checkpoint_name(name) and not path.is_file():
+            return path
+        if path.suffix == ".json" and path.is_file() and holds_tokenizer(path):
+            return path
+    return None
+
+
+def holds_tokenizer(path: Path) -> bool:
+    """Whether a JSON file has the parts of a tokenizer.json, whichever program wrote it."""
+    if path.stat().st_size > MOST_TOKENIZER_BYTES:
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"model", "added_tokens"} <= content.keys()
+
+
+def show_tokenizer(tokenizer: "Tokenizer", top: int, as_json: bool) -> None:
+    """Show the first tokens of a vocabulary, in the order of their ids."""
+    from charlm.display.tables import show_ids
+
+    rows = [(index, tokenizer.token(index)) for index in range(min(top, tokenizer.vocab_size))]
+    if as_json:
+        tokens = [{"id": index, "token": token} for index, token in rows]
+        content = {"vocab_size": tokenizer.vocab_size, "tokens": tokens}
+        print(json.dumps(content, ensure_ascii=False, indent=2))
+    else:
+        show_ids(rows, f"{tokenizer.level}, {tokenizer.vocab_size:,} tokens")
 
 
 @app.command()

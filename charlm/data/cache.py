@@ -1,13 +1,16 @@
 """Token files kept between runs, named by the content they were made from.
 
 The name is a hash of the text, the tokenizer and the rules, so an edited corpus or another
-vocabulary has a name of its own and nothing stale is ever served.
+vocabulary has a name of its own and nothing stale is ever served. The files are in a folder that
+charlm marks as its own; only there, and only files of such names, are old ones deleted.
 """
 
 import hashlib
 import json
 import os
+import re
 import time
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +20,20 @@ from charlm.data.corpus_config import DEFAULT_SPLIT, CorpusConfig, Part
 from charlm.data.text_part import LabelledPart
 from charlm.data.token_file import TokenFile, join_files, open_token_file, write_token_file
 from charlm.data.turning import write_turned
-from charlm.storage import make_folder, storage_errors
+from charlm.errors import CharlmWarning, StorageError
+from charlm.storage import TEMPORARY, is_regular, make_folder, storage_errors, write_atomically
 from charlm.text import Tokenizer
 
 KEEP_SECONDS = 30 * 24 * 3600
+FOLDER = "charlm-tokens"  # within the cache folder, which other programs may use as well
+MARKER = "CACHEDIR.TAG"  # backup programs leave out a folder with such a file
+MARK = b"""\
+Signature: 8a477f597d28d172789f06886806bc55
+# charlm made this folder. It holds token files of texts, which charlm deletes when they have not
+# been used for 30 days, and makes again when they are needed.
+# https://bford.info/cachedir/ explains the first line.
+"""
+TOKEN_NAME = re.compile(r"[0-9a-f]{32}\.tokens")
 
 
 def cache_folder() -> Path:
@@ -51,8 +64,15 @@ def encode_part(
     if kept is not None:
         return kept
     path = token_path(corpus.config, corpus.sha256, part, tokenizer, label)
-    make_folder(path.parent)
+    make_token_folder()
     forget_old_files(path.parent)
+    if os.path.lexists(path):
+        check_replaceable(path)
+        warnings.warn(
+            f"a kept token file in {path.parent} was damaged; it is made again from the text.",
+            CharlmWarning,
+            stacklevel=1,
+        )
     if corpus.config.reads == "backward":
         forward = replace(corpus, config=replace(corpus.config, direction="forward"))
         return write_turned(path, encode_part(forward, part, tokenizer, label), tokenizer)
@@ -65,10 +85,10 @@ def find_tokens(
     """The tokens of one part if they are kept, whether or not the texts are at hand."""
     path = token_path(config, sha256, part, tokenizer, label)
     try:
-        tokens = open_token_file(path)
+        tokens = open_token_file(path, tokenizer.vocab_size)
     except (OSError, ValueError):  # none there, or a damaged one
         return None
-    with suppress(PermissionError):  # someone else's file, shared
+    with suppress(OSError):  # someone else's file, shared, or on a disk that is read-only
         os.utime(path)
     return tokens
 
@@ -82,14 +102,59 @@ def token_path(
     rules += [config.reads] * (config.reads != "forward")
     rules += [f"label {label}"] * (label is not None)
     key = hashlib.sha256(f"{json.dumps(rules)}\n{tokenizer.to_json()}".encode())
-    return cache_folder() / f"{key.hexdigest()[:32]}.tokens"
+    return token_folder() / f"{key.hexdigest()[:32]}.tokens"
+
+
+def token_folder() -> Path:
+    """Where all tokens are kept."""
+    return cache_folder() / FOLDER
+
+
+def make_token_folder() -> None:
+    """Make the folder where tokens are kept, and mark it as charlm's own.
+
+    A folder that exists is marked only if it is empty.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    folder = token_folder()
+    make_folder(folder)
+    with storage_errors(folder):
+        if not any(folder.iterdir()):
+            write_atomically(folder / MARKER, MARK)
+
+
+def is_own_folder(folder: Path) -> bool:
+    """Whether charlm has marked a folder as its own."""
+    marker = folder / MARKER
+    return is_regular(marker) and marker.stat().st_size == len(MARK) and marker.read_bytes() == MARK
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether it is a token file in charlm's own folder, or one that a killed run was writing."""
+    temporary = TEMPORARY.fullmatch(path.name)
+    name = temporary["name"] if temporary else path.name
+    return TOKEN_NAME.fullmatch(name) is not None and is_regular(path)
+
+
+def check_replaceable(path: Path) -> None:
+    """See that a damaged token file is a file, so that replacing it touches nothing else.
+
+    Raises:
+        StorageError: it is a link, a pipe or a folder.
+    """
+    if not is_regular(path):
+        raise StorageError(f"{path} is not a regular file; remove it, so that charlm can write it.")
 
 
 def forget_old_files(folder: Path) -> None:
-    """Remove what nothing has used for thirty days."""
+    """Remove from charlm's own folder the token files that nothing has used for thirty days."""
     with storage_errors(folder):
+        if not is_own_folder(folder):
+            return
         for path in folder.iterdir():
             with suppress(FileNotFoundError):  # another run has just renamed or removed it
-                unused = time.time() - path.stat().st_mtime
-                if path.suffix in (".tokens", ".tmp") and unused > KEEP_SECONDS:
+                unused = time.time() - path.lstat().st_mtime
+                if unused > KEEP_SECONDS and is_own_file(path):
                     path.unlink()

@@ -8,7 +8,7 @@ from itertools import chain
 from charlm.data.corpus_config import PARTS, CorpusConfig, Part, split_bounds
 from charlm.data.frames import Frame, Framing
 from charlm.data.labelled import Columns, LabelledText, read_labelled
-from charlm.data.scan import Scan, check_content, default_frame, scan
+from charlm.data.scan import Scan, check_content, default_frame, join_notes, scan
 from charlm.data.sources import Source, UserSource, source_of
 from charlm.data.text_part import LabelledPart, TextPart
 from charlm.errors import ConfigError, TextError
@@ -77,7 +77,7 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         framing=framing,
         sha256=hashlib.sha256(repr(contents).encode()).hexdigest(),
         num_chars=num_chars,
-        notes=tuple(note for part in PARTS for s in scans[part] for note in s.notes),
+        notes=join_notes(s for part in PARTS for s in scans[part]),
     )
 
 
@@ -128,7 +128,7 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         framing=framing,
         sha256=hashlib.sha256(repr((contents, columns)).encode()).hexdigest(),
         num_chars=sum(num_chars.values()),
-        notes=tuple(note for s in every for note in s.notes),
+        notes=join_notes(every),
     )
 
 

@@ -1,7 +1,7 @@
 """What one reading of a text tells: its hash, its length, whether it holds anything to learn."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from charlm.data.frames import Frame, has_blank_line
@@ -14,12 +14,13 @@ from charlm.text import TextConfig
 class Scan:
     """What one reading of a text told."""
 
+    name: str
     sha256: str
     num_chars: int
     symbols: frozenset[str]  # its distinct characters, as far as the first two
     lines: bool  # whether there is more than one
     blank_lines: bool  # whether one parts two paragraphs
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what it does that a user should know, as in `begins with a mark.`
 
 
 def scan(source: Source) -> Scan:
@@ -38,14 +39,27 @@ def scan(source: Source) -> Scan:
         tail = (tail + text)[-4096:]
     notes = []
     if source.has_byte_order_mark:
-        notes.append(f"{source.name} begins with a byte-order mark, which is not text: left out.")
+        notes.append("begins with a byte-order mark, which is not text: left out.")
     return Scan(
+        name=source.name,
         sha256=digest.hexdigest(),
         num_chars=num_chars,
         symbols=symbols,
         lines=lines,
         blank_lines=blank_lines,
         notes=tuple(notes),
+    )
+
+
+def join_notes(scans: Iterable[Scan]) -> tuple[str, ...]:
+    """The notes on several texts: one line each, however many texts have it."""
+    texts: dict[str, list[str]] = {}
+    for found in scans:
+        for note in found.notes:
+            texts.setdefault(note, []).append(found.name)
+    return tuple(
+        f"{names[0]} {note}" if len(names) == 1 else f"{len(names):,} texts: each {note}"
+        for note, names in texts.items()
     )
 
 

@@ -28,7 +28,7 @@ def write_turned(path: Path, text: TokenFile, tokenizer: Tokenizer) -> TokenFile
         turn(tokens[max(0, end - CHUNK) : end], tokens[end : end + 1], tokenizer)
         for end in range(len(tokens), 0, -CHUNK)
     )
-    return write_tokens(path, batches, tokens.dtype, lambda: text.counts)
+    return write_tokens(path, batches, tokenizer.vocab_size, lambda: text.counts)
 
 
 def turn(

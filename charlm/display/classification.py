@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,27 +20,27 @@ def show_classified(found: Sequence[tuple[str, Classified]]) -> None:
     shown = names if len(names) <= MOST_LABELS else []
     table.add_column("label", style="bold")
     for name in shown or ["P"]:
-        table.add_column(Text(name), justify="right")
+        table.add_column(name, justify="right")
     table.add_column("text")
     for text, each in found:
         values = [each.probabilities[name] for name in shown or [each.label]]
-        table.add_row(Text(each.label), *(f"{value:.2%}" for value in values), Text(visible(text)))
+        table.add_row(each.label, *(f"{value:.2%}" for value in values), visible(text))
     data_console().print(table)
 
 
 def show_confusion(confusion: Confusion, text: str) -> None:
     """Rows are the texts' own labels, columns those they were given."""
-    title = escape(f"{text}: own label (rows) and given label (columns)")
+    title = f"{text}: own label (rows) and given label (columns)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in confusion.labels:
-        table.add_column(Text(name), justify="right")
+        table.add_column(name, justify="right")
     for index, (name, row) in enumerate(zip(confusion.labels, confusion.counts, strict=True)):
         cells = (
             Text(f"{count:,}", style="bold" if column == index else "")
             for column, count in enumerate(row.tolist())
         )
-        table.add_row(Text(name), *cells)
+        table.add_row(name, *cells)
     console = data_console()
     console.print(table)
     console.print(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -50,7 +49,7 @@ def show_evaluation(measured: Measured, model: str) -> None:
         table.add_row(name, number(value), Text(EXPLAINED[name]))
     console = data_console()
     console.print(table)
-    console.print(f"fingerprint {measured.fingerprint}", style="dim", markup=False)
+    console.print(f"fingerprint {measured.fingerprint}", style="dim")
 
 
 def show_texts(measured: Sequence[Measured], model: str) -> None:
@@ -80,20 +79,20 @@ def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Compariso
     console = data_console()
     console.print(table)
     for account, comparison in zip(accounts[1:], comparisons, strict=True):
-        console.print(f"{account.name}, compared with {accounts[0].name}:", markup=False)
+        console.print(f"{account.name}, compared with {accounts[0].name}:")
         for line in difference_lines(comparison):
-            console.print(f"  {line}", markup=False)
+            console.print(f"  {line}")
     for account, each in zip(accounts, together, strict=True):
         unspelt = each.evaluation.num_other
         if unspelt and not all(comparison.comparable for comparison in comparisons):
             line = f"{account.name} is not asked to spell {unspelt:,} unknown words or characters:"
-            console.print(f"{line} its bits per character are too low.", markup=False)
+            console.print(f"{line} its bits per character are too low.")
     if all(comparison.comparable for comparison in comparisons):
-        console.print(f"fingerprint {together[0].fingerprint}", style="dim", markup=False)
+        console.print(f"fingerprint {together[0].fingerprint}", style="dim")
     else:
         for account, each in zip(accounts, together, strict=True):
             line = f"fingerprint {each.fingerprint} ({account.name})"
-            console.print(line, style="dim", markup=False)
+            console.print(line, style="dim")
 
 
 def difference_lines(comparison: Comparison) -> list[str]:
@@ -139,4 +138,4 @@ def called(measured: Measured) -> str:
 
 def titled(title: str) -> Table:
     """A table under its title."""
-    return Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")

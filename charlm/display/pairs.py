@@ -1,9 +1,7 @@
 """Minimal pairs, judged by a model, as a table."""
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from charlm.display.console import data_console
 from charlm.evaluation import GroupedPairScores, PairScores
@@ -11,15 +9,13 @@ from charlm.evaluation import GroupedPairScores, PairScores
 
 def show_pairs(scores: GroupedPairScores, title: str) -> None:
     """Accuracy by group, where groups are named, and of all pairs."""
-    table = Table(
-        title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold"
-    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     table.add_column("pairs of", overflow="fold")
     for heading in ("pairs", "right", "ties", "accuracy", "bits"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, group in scores.groups.items():
         if name:
-            table.add_row(Text(name), *cells(group))
+            table.add_row(name, *cells(group))
     if table.row_count:
         table.add_section()
     table.add_row("all groups" if table.row_count else "all", *cells(scores.together), style="bold")

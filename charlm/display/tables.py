@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from charlm.display.console import data_console
+from charlm.display.printable import escaped
 
 
 def show_vocabulary(
@@ -31,7 +31,7 @@ def show_vocabulary(
     for rank, token, count in rows:
         together += count
         shares = (f"{count / max(total, 1):.2%}", f"{together / max(total, 1):.2%}")
-        table.add_row(f"{rank:,}", Text(visible(token)), f"{count:,}", *shares)
+        table.add_row(f"{rank:,}", visible(token), f"{count:,}", *shares)
     console = data_console()
     console.print(table)
     table = Table(box=box.SIMPLE_HEAD)
@@ -40,6 +40,16 @@ def show_vocabulary(
     for size, share in coverage:
         table.add_row(f"{size:,}", f"{share:.2%}")
     console.print(table)
+
+
+def show_ids(rows: Sequence[tuple[int, str]], title: str) -> None:
+    """Tokens of a vocabulary beside their ids."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("id", justify="right")
+    table.add_column("token")
+    for index, token in rows:
+        table.add_row(f"{index:,}", visible(token))
+    data_console().print(table)
 
 
 def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
@@ -53,17 +63,17 @@ def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
 
 def show_fields(title: str, fields: Mapping[str, Any]) -> None:
     """Names and values of one thing."""
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, show_header=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column()
     for name, value in fields.items():
-        table.add_row(name, Text(number(value) if isinstance(value, (int, float)) else str(value)))
+        table.add_row(name, number(value) if isinstance(value, (int, float)) else str(value))
     data_console().print(table)
 
 
 def show_counts(title: str, rows: Sequence[tuple[str, str, int]]) -> None:
     """Parts, how many each has by what formula, and all together."""
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, show_header=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column()
@@ -80,7 +90,7 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
     for name in names:
         table.add_column(name, justify="right" if name in ("step", "valid nats") else "left")
     for folder, fields in rows:
-        table.add_row(Text(str(folder)), *(Text(str(fields.get(name, ""))) for name in names[1:]))
+        table.add_row(str(folder), *(str(fields.get(name, "")) for name in names[1:]))
     data_console().print(table)
 
 
@@ -88,13 +98,6 @@ def visible(token: str) -> str:
     """A token with its white space and control characters made visible."""
     shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
     return "".join(c if c.isprintable() else escaped(c) for c in shown)
-
-
-def escaped(character: str) -> str:
-    """A character that cannot be printed, as Python writes it."""
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"  # a byte that is no text
-    return character.encode("unicode_escape").decode()
 
 
 def number(value: float) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 from charlm.checkpoint import Report, read_history
 from charlm.errors import ConfigError
-from charlm.location import METRICS
+from charlm.location import EVENTS, METRICS
 from charlm.storage import storage_errors
 from charlm.training import Event, WentBack
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-FOLDER = Path("tensorboard")
+FOLDER = EVENTS
 FLUSH_SECONDS = 10
 TAGS: Mapping[str, str] = {
     "loss": "nats_per_token/training",

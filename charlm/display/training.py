@@ -7,7 +7,6 @@ from typing import Self
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
@@ -35,8 +34,11 @@ def show_plan(plan: Plan, run: TrainingRun) -> None:
     model, training, console = plan.model, plan.training, progress_console()
     softmax = "" if model.softmax == "full" else f", {model.softmax} softmax"
     console.print(
-        f"[bold]{escape(str(run.folder))}[/]: {model.shape}, {run.num_parameters:,} parameters, "
-        f"{model.dropouts}, {model.vocab_size:,} tokens in the vocabulary{softmax}"
+        Text.assemble(
+            (str(run.folder), "bold"),
+            f": {model.shape}, {run.num_parameters:,} parameters, "
+            f"{model.dropouts}, {model.vocab_size:,} tokens in the vocabulary{softmax}",
+        )
     )
     until = ""
     if plan.expected_seconds is not None:
@@ -233,7 +235,11 @@ def show_end(run: TrainingRun) -> None:
     if verdict := judge(run):
         console.print(f"{verdict.seen}; to do better, {verdict.advice}.", markup=False)
     console.print(
-        f"kept in [bold]{escape(str(run.folder))}[/]; now try `charlm eval` and `charlm generate`"
+        Text.assemble(
+            "kept in ",
+            (str(run.folder), "bold"),
+            "; now try `charlm eval` and `charlm generate`",
+        )
     )
 
 

@@ -1,6 +1,5 @@
 """A run goes on: where it stopped, or with its other half."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,12 @@ from charlm.checkpoint import (
     load_checkpoint,
     load_state,
     read_metrics,
+    remove_checkpoint,
     save_frequencies,
 )
 from charlm.data import count_ids
 from charlm.errors import CheckpointError
-from charlm.location import BACKWARD, RECIPE, STATE
+from charlm.location import BACKWARD, RECIPE, STATE, command_line
 from charlm.settings import quote, setting_names
 from charlm.training.arithmetic import arithmetic_notes, describe_arithmetic
 from charlm.training.config import TrainingConfig
@@ -61,7 +61,7 @@ def resume_backward(folder: Path, device: torch.device) -> Prepared:
     """
     backward = folder / BACKWARD
     if backward.exists() and not (backward / STATE).exists() and not read_metrics(backward):
-        shutil.rmtree(backward)
+        remove_checkpoint(backward)
     if not backward.exists():
         return create_backward(folder, device)
     training, progress = read_settled(backward, load_state(backward)[1])
@@ -74,7 +74,7 @@ def finished(folder: Path, step: int, steps: int) -> CheckpointError:
     """The error for a run that has no step left to take."""
     return CheckpointError(
         f"{folder} is finished, at step {step:,} of {steps:,}; to train longer, start anew with "
-        f"--recipe {folder / RECIPE} and more --steps."
+        f"`{command_line('train', '--recipe', folder / RECIPE)}` and more --steps."
     )
 
 

@@ -2,8 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
+
+from charlm.cli.app import warnings_as_notes
+from charlm.data.cache import token_folder
 
 WATCHED = """
 import sys
@@ -66,6 +70,32 @@ def test_an_error_is_one_line_on_stderr_with_status_1(charlm):
     assert result.status == 1
     assert result.out == ""
     assert result.err == "error: missing.txt does not exist; name a text file.\n"
+
+
+def test_damaged_token_files_are_one_note_and_the_same_figures(trained):
+    before = [trained("eval", "--split", part).out for part in ("valid", "test")]
+    for path in token_folder().glob("*.tokens"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+
+    after = [trained("eval", "--split", part) for part in ("valid", "test")]
+
+    assert [result.out for result in after] == before
+    for result in after:
+        assert result.err.count("\n") == 1
+        assert "was damaged; it is made again from the text." in result.err
+    assert trained("eval").err == ""
+
+
+def test_other_warnings_are_shown_as_ever(monkeypatch):
+    shown = []
+    monkeypatch.setattr("warnings.showwarning", lambda message, *where: shown.append(str(message)))
+
+    with warnings_as_notes():
+        warnings.simplefilter("always")
+        warnings.warn("of torch", UserWarning, stacklevel=1)
+
+    assert shown == ["of torch"]
 
 
 def test_a_full_disk_behind_stdout_is_one_line(trained, tmp_path):

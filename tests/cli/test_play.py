@@ -103,6 +103,22 @@ def terminal(tmp_path):
 
 
 @FORKING
+def test_control_characters_are_shown_in_a_terminal_and_not_obeyed(terminal, models):
+    model = models("byte", -100.0)
+
+    player = terminal(model, "--seed", 5, "-p", "The\x1b]0;pwn\x07", "-n", 1)
+    shown = player.wait()
+    text = player.say("/text")
+    undone = player.say("/undo") + player.say("/undo")
+
+    assert "The\\x1b]0;pwn\\x07" in shown and "The\\x1b]0;pwn\\x07" in text
+    assert "took back" in undone
+    assert not set(shown + text + undone) & set("\x1b\x07")
+    player.child.sendline("/quit")
+    player.end()
+
+
+@FORKING
 def test_a_text_is_written_by_turns_in_a_terminal(terminal, models, tmp_path):
     model = models("char", -100.0)
     (tmp_path / "taken.txt").write_text("taken")

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 import tokenizers
 
 
@@ -43,6 +44,56 @@ def test_show_lists_tokens_counts_and_coverage(charlm, tmp_path):
     assert content["tokens"][:2] == [{"token": "b", "count": 3}, {"token": "a", "count": 2}]
     assert content["coverage"][0] == {"size": 1, "share": 0.5}
     assert charlm("vocab", "show", "text.txt", "--level", "word").out.count("50.00%") == 3
+
+
+def test_show_recognises_a_vocabulary_and_a_checkpoint_in_place_of_a_text(trained, tmp_path):
+    (tmp_path / "text.txt").write_text("b a b c b a")
+    trained("vocab", "build", "text.txt", "-o", "t.json")
+
+    shown = trained("vocab", "show", "t.json")
+    content = json.loads(trained("vocab", "show", "t.json", "--json", "--top", 2).out)
+    of_checkpoint = json.loads(trained("vocab", "show", "tale", "--json", "--top", 1000).out)
+
+    assert shown.status == 0
+    assert "char, 7 tokens" in shown.out
+    assert [line.split() for line in shown.out.splitlines() if line.strip()][-3:] == [
+        ["4", "<start>"],
+        ["5", "<stop>"],
+        ["6", "<other>"],
+    ]
+    assert content["vocab_size"] == 7
+    assert content["tokens"] == [{"id": 0, "token": " "}, {"id": 1, "token": "b"}]
+    assert len(of_checkpoint["tokens"]) == of_checkpoint["vocab_size"]
+
+
+@pytest.mark.parametrize("more", [["text.txt"], ["-t", "t.json"], ["--level", "word"]])
+def test_a_vocabulary_where_texts_are_counted_is_an_error_with_the_command(charlm, tmp_path, more):
+    (tmp_path / "text.txt").write_text("b a b c b a")
+    charlm("vocab", "build", "text.txt", "-o", "t.json")
+    charlm("vocab", "build", "text.txt", "-o", "my tokens.json")
+
+    result = charlm("vocab", "show", "my tokens.json", *more)
+
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "show it with `charlm vocab show 'my tokens.json'`" in result.err
+
+
+def test_a_vocabulary_of_another_program_is_an_error(charlm, tmp_path):
+    (tmp_path / "t.json").write_text('{"version": "1.0", "added_tokens": [], "model": {}}')
+
+    result = charlm("vocab", "show", "t.json")
+
+    assert (result.status, result.out) == (1, "")
+    assert "t.json is damaged or not a tokenizer.json" in result.err
+
+
+@pytest.mark.parametrize("text", ['{"model": "a fox"}', "[" * 5000 + "]" * 5000, "fox {"])
+def test_other_json_is_a_text_like_any_other(charlm, tmp_path, text):
+    (tmp_path / "text.json").write_text(text)
+
+    content = json.loads(charlm("vocab", "show", "text.json", "--json").out)
+
+    assert content["num_tokens"] == len(text)
 
 
 def test_a_blank_text_has_no_tokens_to_show(charlm, tmp_path):

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from charlm.data import CorpusConfig, encode_part, find_tokens, join_frames, read_corpus
-from charlm.data.cache import KEEP_SECONDS, cache_folder, forget_old_files, token_path
-from charlm.errors import StorageError
+from charlm.data.cache import (
+    KEEP_SECONDS,
+    MARKER,
+    cache_folder,
+    forget_old_files,
+    make_token_folder,
+    token_folder,
+    token_path,
+)
+from charlm.errors import CharlmWarning, StorageError
 from charlm.text import TextConfig, build_tokenizer
 
 TALE = "The fox ate the moon.\nThe owl saw it.\n\nThe moon came back.\n" * 5
@@ -83,7 +91,7 @@ def test_spelling_out_a_default_changes_nothing(tale):
     plain, spelt = corpus_of(tale), corpus_of(tale, split=(90.0, 5.0, 5.0), frame="document")
 
     assert tokens_of(plain, "test") == tokens_of(spelt, "test")
-    assert len(list(cache_folder().iterdir())) == 1
+    assert len(list(token_folder().glob("*.tokens"))) == 1
 
 
 def test_another_content_split_frame_part_or_tokenizer_has_another_file(tale, tmp_path):
@@ -139,6 +147,123 @@ def test_a_kept_file_that_breaks_off_is_made_again(kept, tale):
     path.write_bytes(path.read_bytes()[:kept])
 
     assert find_tokens(corpus.config, corpus.sha256, "train", build_tokenizer(BYTES, [])) is None
+    with pytest.warns(CharlmWarning, match="was damaged; it is made again from the text"):
+        assert tokens_of(corpus, "train") == made
+    assert tokens_of(corpus, "train") == made  # without a warning
+
+
+def flipped(content, place):
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_a_flipped_byte_anywhere_is_found(tale):
+    corpus = corpus_of(tale)
+    tokenizer = build_tokenizer(BYTES, [])
+    tokens_of(corpus, "valid")
+    path = path_of(corpus, "valid")
+    content = path.read_bytes()
+
+    for place in range(len(content)):
+        path.write_bytes(flipped(content, place))
+        assert find_tokens(corpus.config, corpus.sha256, "valid", tokenizer) is None, place
+
+    path.write_bytes(content)
+    assert find_tokens(corpus.config, corpus.sha256, "valid", tokenizer) is not None
+
+
+@pytest.mark.parametrize("place", [0, 20, 40, 4000, 4096, -1])
+def test_a_file_with_a_flipped_byte_is_made_again(place, tale):
+    corpus = corpus_of(tale)
+    made = tokens_of(corpus, "train")
+    path = path_of(corpus)
+    content = path.read_bytes()
+    path.write_bytes(flipped(content, place % len(content)))
+
+    with pytest.warns(CharlmWarning, match="damaged"):
+        assert tokens_of(corpus, "train") == made
+
+    assert path.read_bytes() == content
+
+
+def test_tokens_of_another_part_under_this_name_are_not_served(tale):
+    corpus = corpus_of(tale)
+    train = tokens_of(corpus, "train")
+    tokens_of(corpus, "valid")
+    path_of(corpus).write_bytes(path_of(corpus, "valid").read_bytes())
+
+    with pytest.warns(CharlmWarning, match="damaged"):
+        assert tokens_of(corpus, "train") == train
+
+
+def test_a_link_is_not_followed_when_a_token_file_is_made_again(tale, tmp_path):
+    corpus = corpus_of(tale)
+    tokens_of(corpus, "train")
+    path = path_of(corpus)
+    foreign = tmp_path / "foreign"
+    foreign.write_text("not charlm's")
+    path.unlink()
+    path.symlink_to(foreign)
+
+    with pytest.raises(StorageError, match="not a regular file; remove it"):
+        tokens_of(corpus, "train")
+
+    assert foreign.read_text() == "not charlm's"
+
+
+def test_a_pipe_in_place_of_a_token_file_is_an_error_and_not_waited_for(tale):
+    corpus = corpus_of(tale)
+    tokens_of(corpus, "train")
+    path_of(corpus).unlink()
+    os.mkfifo(path_of(corpus))
+
+    with pytest.raises(StorageError, match="not a regular file"):
+        tokens_of(corpus, "train")
+
+
+LONG_AGO = time.time() - KEEP_SECONDS - 60
+
+
+def old_file(path, content="not charlm's"):
+    path.write_text(content)
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+def test_files_that_charlm_did_not_write_are_never_deleted(tale, tmp_path):
+    corpus = corpus_of(tale)
+    tokens_of(corpus, "valid")
+    inside, name = path_of(corpus).parent, path_of(corpus).name
+    linked = old_file(tmp_path / "linked")
+    foreign = [
+        old_file(folder / each)
+        for folder in (cache_folder(), inside)
+        for each in ("a.tokens", "a.tmp", ".a.tokens.1.tmp", f"{name}.bak", f"x{name}", "notes.txt")
+    ]
+    foreign += [old_file(cache_folder() / name), old_file(cache_folder() / f".{name}.1.tmp")]
+    link = inside / ("0" * 32 + ".tokens")
+    link.symlink_to(linked)
+    os.utime(link, (LONG_AGO, LONG_AGO), follow_symlinks=False)
+    own = [old_file(inside / f".{name}.1.tmp"), old_file(inside / ("1" * 32 + ".tokens"))]
+
+    tokens_of(corpus, "train")
+
+    assert all(path.exists() for path in foreign)
+    assert link.is_symlink() and linked.exists()
+    assert not any(path.exists() for path in own)
+
+
+@pytest.mark.parametrize("marker", [None, b"", b"Signature: 8a477f597d28d172789f06886806bc55\n"])
+def test_nothing_is_deleted_in_a_folder_that_charlm_did_not_mark(tale, marker):
+    corpus = corpus_of(tale)
+    inside = path_of(corpus).parent
+    inside.mkdir()
+    if marker is not None:
+        (inside / MARKER).write_bytes(marker)
+    foreign = old_file(inside / ("0" * 32 + ".tokens"))
+
+    made = tokens_of(corpus, "train")
+
+    assert foreign.exists()
     assert tokens_of(corpus, "train") == made
 
 
@@ -161,12 +286,20 @@ def test_files_that_nothing_has_used_for_thirty_days_are_removed(tale, tmp_path)
     assert foreign.exists()
 
 
-def test_a_file_that_another_run_has_just_renamed_is_no_error(tmp_path, monkeypatch):
+def test_a_file_that_another_run_has_just_renamed_is_no_error(monkeypatch):
+    make_token_folder()
     monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / ".gone.tokens.1.tmp"]))
 
-    forget_old_files(tmp_path)
+    forget_old_files(token_folder())
 
-    assert not (tmp_path / ".gone.tokens.1.tmp").exists()
+    assert not (token_folder() / ".gone.tokens.1.tmp").exists()
+
+
+def test_the_folder_of_token_files_is_marked_for_backup_programs():
+    make_token_folder()
+
+    marker = (token_folder() / "CACHEDIR.TAG").read_bytes()
+    assert marker.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):

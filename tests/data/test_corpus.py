@@ -380,6 +380,24 @@ def test_a_byte_order_mark_is_noted_and_no_part_of_the_text(tmp_path):
     assert corpus.num_chars == len(TALE)
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_many_texts_with_a_byte_order_mark_have_one_note_with_their_number(tmp_path, labelled):
+    for label in ("sad", "glad"):
+        (tmp_path / "moods" / label).mkdir(parents=True)
+        for number in range(30):
+            write(tmp_path / "moods" / label / f"{number}.txt", "\ufeff" + TALE)
+    write(tmp_path / "plain.txt", TALE)
+    files = [str(path) for path in sorted((tmp_path / "moods").rglob("*.txt"))]
+
+    if labelled:
+        corpus = corpus_of(str(tmp_path / "moods"), labelled=True, independent_frames=True)
+    else:
+        corpus = corpus_of(*files, str(tmp_path / "plain.txt"))
+
+    said = "60 texts: each begins with a byte-order mark, which is not text: left out."
+    assert corpus.notes == (said,)
+
+
 def test_an_ordinary_text_needs_no_note(tale):
     assert corpus_of(tale).notes == ()
 

@@ -1,7 +1,9 @@
 """Token files: ids and counts come back; what is damaged or half-written is not a token file."""
 
 import hashlib
-from dataclasses import FrozenInstanceError
+import os
+import zlib
+from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
@@ -10,12 +12,16 @@ from hypothesis import strategies as st
 
 from charlm.data.frames import Framing, Piece, frame_pieces
 from charlm.data.token_file import (
+    CHECKSUM_BYTES,
     HEADER_BYTES,
+    MAGIC,
     TextCounter,
     TextCounts,
     batch_pieces,
     join_frames,
     open_token_file,
+    pack_checksum,
+    pack_header,
     token_dtype,
     write_token_file,
 )
@@ -24,6 +30,7 @@ from charlm.text import TextConfig, build_tokenizer
 
 TALE = "The fox ate\r\nthe moon.\n\n\nThe naïve owl,\n朝!\n"
 FRAMES = ("line", "paragraph", "document")
+VOCAB_SIZE = build_tokenizer(TextConfig(), [TALE]).vocab_size
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,7 @@ def test_what_is_written_is_what_is_opened(level, frame, tmp_path):
 
     written = write_token_file(tmp_path / "tokens", iter(pieces), tokenizer)
 
-    opened = open_token_file(tmp_path / "tokens")
+    opened = open_token_file(tmp_path / "tokens", tokenizer.vocab_size)
     assert opened.counts == written.counts
     assert len(opened) == len(written) == len(opened.tokens)
     assert np.array_equal(opened.tokens, written.tokens)
@@ -185,7 +192,7 @@ def test_a_text_without_frames_makes_an_empty_file(tmp_path):
 
 
 def test_tokens_are_mapped_and_cannot_be_changed(path):
-    tokens = open_token_file(path).tokens
+    tokens = open_token_file(path, VOCAB_SIZE).tokens
 
     assert isinstance(tokens, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -197,14 +204,14 @@ def test_a_file_that_breaks_off_is_refused(path, kept):
     path.write_bytes(path.read_bytes()[:kept])
 
     with pytest.raises(ValueError):
-        open_token_file(path)
+        open_token_file(path, VOCAB_SIZE)
 
 
 def test_a_file_that_is_too_long_is_refused(path):
     path.write_bytes(path.read_bytes() + b"\0")
 
     with pytest.raises(ValueError, match="cut short"):
-        open_token_file(path)
+        open_token_file(path, VOCAB_SIZE)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +221,7 @@ def test_a_file_of_another_kind_is_refused(path, head):
     path.write_bytes(head.ljust(2 * HEADER_BYTES))
 
     with pytest.raises(ValueError, match="not a token file"):
-        open_token_file(path)
+        open_token_file(path, VOCAB_SIZE)
 
 
 @pytest.mark.parametrize("head", [b"", b"{", b"\xff", b"[]", b"{}", b'{"dtype": "fox"}'])
@@ -223,12 +230,101 @@ def test_a_damaged_header_is_refused(path, head):
     path.write_bytes((magic + head).ljust(HEADER_BYTES))
 
     with pytest.raises(ValueError):
-        open_token_file(path)
+        open_token_file(path, VOCAB_SIZE)
+
+
+GOOD = {"name": "tale.tokens", "dtype": "uint8", "vocab_size": VOCAB_SIZE, "num_tokens": 3}
+COUNTS = asdict(TextCounts(1, 1, 1, "f00"))
+
+
+def write_file(path, tokens, **changes):
+    header = {**GOOD, "crc32": zlib.crc32(tokens), "counts": COUNTS, **changes}
+    path.write_bytes(pack_header({k: v for k, v in header.items() if v is not None}) + tokens)
+
+
+def test_a_header_written_by_hand_is_accepted_if_all_of_it_fits(path):
+    write_file(path, bytes([0, 1, VOCAB_SIZE - 1]))
+
+    assert open_token_file(path, VOCAB_SIZE).tokens.tolist() == [0, 1, VOCAB_SIZE - 1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "object"},
+        {"dtype": "O"},
+        {"dtype": "int8"},
+        {"dtype": "V1"},
+        {"dtype": ["uint8"]},
+        {"dtype": None},
+        {"vocab_size": VOCAB_SIZE + 1},
+        {"vocab_size": 1 << 80},
+        {"num_tokens": 2},
+        {"num_tokens": -1},
+        {"num_tokens": 1 << 80},
+        {"num_tokens": 3.0},
+        {"num_tokens": "3"},
+        {"num_tokens": True},
+        {"crc32": 1},
+        {"crc32": "x"},
+        {"name": "other.tokens"},
+        {"more": 1},
+        {"counts": {}},
+        {"counts": []},
+        {"counts": {**COUNTS, "num_words": -1}},
+        {"counts": {**COUNTS, "num_words": 1 << 80}},
+        {"counts": {**COUNTS, "num_words": "1"}},
+        {"counts": {**COUNTS, "sha256": 1}},
+    ],
+    ids=str,
+)
+def test_values_of_a_header_that_do_not_fit_are_refused_behind_a_valid_checksum(path, changes):
+    write_file(path, bytes(3), **changes)
+
+    with pytest.raises(ValueError):
+        open_token_file(path, VOCAB_SIZE)
+
+
+def test_an_id_that_is_not_in_the_vocabulary_is_refused(path):
+    write_file(path, bytes([0, VOCAB_SIZE, 0]))
+
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        open_token_file(path, VOCAB_SIZE)
+
+
+def test_a_deeply_nested_header_is_refused(path):
+    content = b"[" * (HEADER_BYTES - len(MAGIC) - CHECKSUM_BYTES)
+    path.write_bytes(MAGIC + pack_checksum(content) + content)
+
+    with pytest.raises(ValueError):
+        open_token_file(path, VOCAB_SIZE)
+
+
+@pytest.mark.parametrize("block", [1 << 4, 1 << 20])
+def test_a_flipped_byte_is_found_in_every_block(path, block, monkeypatch):
+    monkeypatch.setattr("charlm.data.token_file.BLOCK_BYTES", block)
+    content = path.read_bytes()
+
+    for place in range(HEADER_BYTES, len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ValueError):
+            open_token_file(path, VOCAB_SIZE)
+
+    path.write_bytes(content)
+    assert len(open_token_file(path, VOCAB_SIZE)) == len(content) - HEADER_BYTES
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(path):
+    path.unlink()
+    os.mkfifo(path)
+
+    with pytest.raises(ValueError, match="not a regular file"):
+        open_token_file(path, VOCAB_SIZE)
 
 
 def test_a_missing_file_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
-        open_token_file(tmp_path / "missing.tokens")
+        open_token_file(tmp_path / "missing.tokens", VOCAB_SIZE)
 
 
 def test_an_error_half_way_leaves_no_file(tmp_path, monkeypatch):

@@ -54,18 +54,19 @@ def test_what_is_predicted_has_the_same_places_in_either_direction(frames):
 def test_a_file_is_turned_in_chunks_of_any_size(chunk, tmp_path):
     tokens = tokens_of([[0, 1, 2], [], [STOP, 1], [2, STOP]])
     counts = TextCounts(num_words=4, num_chars=9, num_bytes=9, sha256="f00")
-    text = write_tokens(tmp_path / "text.tokens", [tokens], tokens.dtype, lambda: counts)
+    text = write_tokens(tmp_path / "text.tokens", [tokens], TOKENIZER.vocab_size, lambda: counts)
 
     with mock.patch.object(turning, "CHUNK", chunk):
         written = write_turned(tmp_path / "turned.tokens", text, TOKENIZER)
 
+    opened = open_token_file(tmp_path / "turned.tokens", TOKENIZER.vocab_size)
     assert written.tokens.tolist() == turned(tokens).tolist()
-    assert written.counts == open_token_file(tmp_path / "turned.tokens").counts == counts
+    assert written.counts == opened.counts == counts
 
 
 def test_nothing_turned_is_nothing(tmp_path):
     nothing = np.zeros(0, dtype=np.uint8)
-    text = write_tokens(tmp_path / "text.tokens", [], nothing.dtype, TextCounts)
+    text = write_tokens(tmp_path / "text.tokens", [], TOKENIZER.vocab_size, TextCounts)
 
     assert len(write_turned(tmp_path / "turned.tokens", text, TOKENIZER)) == 0
     assert turned_places(nothing, TOKENIZER).tolist() == []
