@@ -17,6 +17,7 @@ from charlm.location import is_checkpoint_name
 
 if TYPE_CHECKING:
     from charlm.api import Account, Comparison, Evaluator, Measured, NamedText
+    from charlm.text import Level
 
 
 def evaluate(
@@ -142,6 +143,7 @@ def evaluate_labels(
         part = split or "test"
         measured += classifier.measure(classifier.split(part), f"its {part} split").values()
     together = classifier.together(measured)
+    note_other([together], checkpoint.tokenizer.level)
     if perplexity:
         print(f"{together.evaluation.perplexity:.4f}")
     elif as_json:
@@ -166,6 +168,9 @@ def report(
 
     if len(evaluators) > 1:
         accounts = [account(label, evaluator, texts, split) for evaluator, label in evaluators]
+        for each in accounts:
+            level = each.evaluator.tokenizer.level
+            note_other([each.together], level, f", as {each.name} reads them,")
         comparisons = [compare(each, accounts[0], texts) for each in accounts[1:]]
         if perplexity:
             for each in accounts:
@@ -180,6 +185,7 @@ def report(
     ((evaluator, label),) = evaluators
     measured = measure(evaluator, texts, split)
     together = evaluator.together(measured)
+    note_other(measured, evaluator.tokenizer.level)
     if perplexity:
         print(f"{together.evaluation.perplexity:.4f}")
     elif form is not None:
@@ -193,6 +199,19 @@ def report(
         if len(measured) > 1:
             show_texts([*measured, together], label)
         show_evaluation(together, label)
+
+
+def note_other(measured: Sequence["Measured"], level: "Level", reader: str = "") -> None:
+    """Say of which texts too much is `<other>` for their figures to mean what they say."""
+    from charlm.display.console import show_note
+    from charlm.text import other_note
+
+    for each in measured:
+        found = each.evaluation
+        name = "standard input" if each.text == "-" else each.text
+        note = other_note(name + reader, found.num_other, found.num_tokens, level)
+        if note is not None:
+            show_note(note)
 
 
 def measure(

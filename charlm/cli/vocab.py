@@ -176,7 +176,8 @@ def read_and_build(
 ) -> "tuple[Corpus, Tokenizer]":
     """Read texts and build the vocabulary of their training part."""
     from charlm.data import CorpusConfig, parse_split, read_corpus
-    from charlm.text import TextConfig, build_tokenizer
+    from charlm.display.console import show_note
+    from charlm.text import TextConfig, build_tokenizer, unspaced_note
 
     text = TextConfig(
         level=level or "char",
@@ -185,6 +186,10 @@ def read_and_build(
         pretokenized=bool(pretokenized),
     )
     read = read_corpus(CorpusConfig(paths=tuple(corpus), split=parse_split(split)), text)
+    if text.level == "word" and not text.pretokenized:
+        note = unspaced_note(read.parts["train"])
+        if note is not None:
+            show_note(note)
     return read, build_tokenizer(text, read.parts["train"])
 
 

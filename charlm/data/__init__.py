@@ -21,7 +21,7 @@ from charlm.data.pairs import MinimalPair, read_pairs
 from charlm.data.sources import STDIN, Source, TextAtHand, comes_once
 from charlm.data.tasks import TASKS, Exercise, exercises
 from charlm.data.text_part import LabelledPart, TextPart
-from charlm.data.token_counts import TokenCounts, count_ids, count_tokens
+from charlm.data.token_counts import TokenCounts, count_ids, count_other, count_tokens
 from charlm.data.token_file import (
     TextCounts,
     TokenFile,
@@ -71,6 +71,7 @@ __all__ = [
     "check_references",
     "comes_once",
     "count_ids",
+    "count_other",
     "count_tokens",
     "encode_part",
     "exercises",
