@@ -66,7 +66,7 @@ def read_config(path: Path) -> CheckpointConfig:
             **{
                 **content,
                 "text": build(TextConfig, content["text"]),
-                "corpus": build(CorpusConfig, content["corpus"]),
+                "corpus": build(CorpusConfig, {"line_endings": "lf", **content["corpus"]}),
                 "model": build(ModelConfig, content["model"]),
                 "labels": tuple(content.get("labels", ())),
                 "label_counts": tuple(content.get("label_counts", ())),

@@ -57,7 +57,7 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         raise ConfigError(
             "--independent-frames has no effect on one document; add --frame line or paragraph."
         )
-    framing = Framing(frame=frame, pretokenized=text.pretokenized)
+    framing = make_framing(config, frame, text)
     num_chars = sum(s.num_chars for s in scans["train"])
     whole_words = text.level == "word"
 
@@ -107,7 +107,7 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     every = list(chain.from_iterable(scans.values()))
     check_content([source.name for label in labels for source in sources["train"][label]], every)
     frame = config.frame or default_labelled_frame(read["train"], every)
-    framing = Framing(frame=frame, pretokenized=text.pretokenized)
+    framing = make_framing(config, frame, text)
     num_chars = {label: sum(s.num_chars for s in scans[label]) for label in labels}
 
     def part_of(part: Part, label: str) -> TextPart:
@@ -127,6 +127,11 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         num_chars=sum(num_chars.values()),
         notes=tuple(note for s in every for note in s.notes),
     )
+
+
+def make_framing(config: CorpusConfig, frame: Frame, text: TextConfig) -> Framing:
+    """How the texts of a corpus are cut into frames."""
+    return Framing(frame=frame, pretokenized=text.pretokenized, line_endings=config.line_endings)
 
 
 def join_labels(read: Sequence[LabelledText]) -> dict[str, list[Source]]:

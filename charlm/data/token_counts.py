@@ -51,8 +51,8 @@ def count_other(text: TokenFile, tokenizer: Tokenizer) -> tuple[int, int]:
     num_other = num_predicted = 0
     for at in range(0, len(text), CHUNK):
         chunk = text.tokens[at : at + CHUNK]
-        num_other += np.count_nonzero(chunk == tokenizer.other_id)
-        num_predicted += np.count_nonzero(chunk != tokenizer.start_id)
+        num_other += int(np.count_nonzero(chunk == tokenizer.other_id))
+        num_predicted += int(np.count_nonzero(chunk != tokenizer.start_id))
     return num_other, num_predicted
 
 

@@ -2,7 +2,7 @@
 
 from charlm.text.config import TextConfig, build_tokenizer
 from charlm.text.loading import load_tokenizer, parse_tokenizer
-from charlm.text.spacing import unspaced_note
+from charlm.text.spacing import TOKEN_START, unspaced_note
 from charlm.text.tokenizer import (
     OTHER,
     START,
@@ -19,6 +19,7 @@ __all__ = [
     "OTHER",
     "START",
     "STOP",
+    "TOKEN_START",
     "Level",
     "Spans",
     "StreamDecoder",

@@ -13,6 +13,12 @@ WIDE = re.compile(
     r"[\u3001-\u3004\u3008-\u3020\u3030\u303d\u30a0\u30fb"
     r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
 )
+# Where a token of the word tokenizer begins, whatever stands around: before Han and kana, most
+# punctuation, and emoji that nothing joins.
+TOKEN_START = re.compile(
+    rf"(?={CJK.pattern})|(?=[!\"#$%&()*+\-/:;<=>?@\[\\\]^`{{|}}~])|(?<!\d)(?=[.,])|(?<!\w)(?=['’])"  # noqa: RUF001
+    r"|(?<!\u200d)(?=[\U0001f300-\U0001f3fa\U0001f400-\U0001faff])"
+)
 MARKS_OF_BOTH = frozenset("“”‘’…")  # noqa: RUF001  # used with Latin letters and with Han
 
 UNSPACED = {

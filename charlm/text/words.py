@@ -95,8 +95,11 @@ class WordTokenizer(Tokenizer):
         return r"\p{Han}" in str(splitter.get("pattern"))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
-        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        encoded: list[TokenIds] = []
+        for batch in batches(texts):  # an encoding takes some 300 bytes a token until it is ids
+            encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
+            encoded += [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        return encoded
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
         if self.pretokenized:  # the backend's offsets miss most of what was `<unk>` or `<eos>`
@@ -210,7 +213,7 @@ def count_words(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> dict[str
     return {word: count for word, count in words.items() if word not in (START, STOP, OTHER)}
 
 
-def batches(texts: Iterable[str], size: int = 1 << 22) -> Iterable[list[str]]:
+def batches(texts: Iterable[str], size: int = 1 << 19) -> Iterable[list[str]]:
     """Group texts into lists of some `size` characters: enough to keep all cores busy."""
     batch: list[str] = []
     length = 0
