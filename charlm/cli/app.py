@@ -22,6 +22,7 @@ from charlm.cli import (
     train,
     vocab,
 )
+from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import CharlmError
 from charlm.version import __version__
 
@@ -29,7 +30,8 @@ app = typer.Typer(
     help="Train a recurrent language model of your own on your own text, in minutes.",
     epilog="Begin with: charlm train corpora/tales.txt",
     no_args_is_help=True,
-    add_completion=False,
+    cls=SuggestingGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options, predictors
+from charlm.cli.misplaced import check_file_names
 from charlm.cli.predictors import make_evaluator
 from charlm.errors import CheckpointError, ConfigError
-from charlm.location import is_checkpoint_name
+from charlm.location import CONFIG, is_checkpoint_name
 
 if TYPE_CHECKING:
     from charlm.api import Account, Comparison, Evaluator, Measured, NamedText
@@ -72,6 +73,7 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure how well a model predicts a text, exactly: every token once, in full context."""
+    check_file_names([*(names or []), *(text or [])], "measure")
     checkpoints, texts = checkpoints_and_texts(names or [], text or [])
     check_output(perplexity=perplexity, as_json=as_json, form=form)
     if split is not None and texts:
@@ -83,6 +85,7 @@ def evaluate(
         check_plain(context.params)
         evaluate_labels(checkpoints, texts, split, device, perplexity=perplexity, as_json=as_json)
         return
+    texts = folder_texts(texts)
     with ExitStack() as stack:
         evaluators = [make_evaluator(c, params, device) for c in checkpoints or [None]]
         if baseline is not None:
@@ -97,7 +100,7 @@ def evaluate(
 def has_labels(checkpoints: Sequence[Path | None]) -> bool:
     """Whether the model that is to be evaluated was trained with labels."""
     from charlm.checkpoint import read_config
-    from charlm.location import CONFIG, find_checkpoint
+    from charlm.location import find_checkpoint
 
     folder = find_checkpoint(checkpoints[0] if checkpoints else None)
     return bool(read_config(folder / CONFIG).labels)
@@ -247,7 +250,7 @@ def checkpoints_and_texts(
         return [Path(name) for name in names], list(texts)
     checkpoint, rest = checkpoint_and_texts(names)
     checkpoints: list[Path | None] = [] if checkpoint is None else [checkpoint]
-    while checkpoints and rest and is_checkpoint_name(rest[0]) and not Path(rest[0]).is_file():
+    while checkpoints and rest and is_checkpoint_name(rest[0]) and not is_text_name(rest[0]):
         checkpoints.append(Path(rest[0]))
         rest = rest[1:]
     return checkpoints, rest
@@ -265,9 +268,29 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     first, *rest = names
     if is_checkpoint_name(first):
         return Path(first), rest
-    if Path(first).is_dir() or not (Path(first).exists() or "://" in first or first == "-"):
+    if not (Path(first).exists() or "://" in first or first == "-"):
         raise CheckpointError(f"{first} is neither a checkpoint nor a text; see `charlm list`.")
     return None, list(names)
+
+
+def folder_texts(names: Sequence[str]) -> list[str]:
+    """The same names, with the text files in it in place of each folder.
+
+    Raises:
+        TextError: there are none in one.
+    """
+    from charlm.data import expand_folders
+    from charlm.display.console import show_note
+
+    found = expand_folders(names)
+    for note in found.notes:
+        show_note(note)
+    return list(found.paths)
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
+    return Path(name).exists() and not (Path(name) / CONFIG).exists()
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -9,11 +9,14 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.loading import load_model
+from charlm.cli.misplaced import check_prompt
 from charlm.cli.options import check_utf8
 from charlm.cli.prompts import read_prompt
 from charlm.errors import CharlmError, ConfigError
 
 if TYPE_CHECKING:
+    check_prompt(checkpoint, prompted=bool(prompt))
+
     from charlm.api import Session
     from charlm.text import Tokenizer
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options, predictors
-from charlm.cli.evaluate import checkpoint_and_texts, finite
+from charlm.cli.evaluate import checkpoint_and_texts, finite, folder_texts
+from charlm.cli.misplaced import check_file_names
 from charlm.cli.output import begun, dump
 from charlm.cli.predictors import make_evaluator
 from charlm.errors import ConfigError
@@ -89,7 +90,9 @@ def score(
     character to print is \\xhh. Of several texts, sentences are numbered on, characters and lines
     from each beginning, and a last column names the file.
     """
+    check_file_names(names or [], "score")
     checkpoint, texts = checkpoint_and_texts(names or [])
+    texts = folder_texts(texts)
     check_pairs(
         {
             "a text": bool(texts),

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
+from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
     from charlm.data import Corpus, Frame
     from charlm.text import Tokenizer
 
-app = typer.Typer(help="Vocabularies: build, look, turn text into ids and back.")
+app = typer.Typer(
+    cls=SuggestingGroup, help="Vocabularies: build, look, turn text into ids and back."
+)
 
 Corpora = Annotated[list[str], typer.Argument(help="Texts, as for `charlm train`.")]
 TokenizerPath = Annotated[

@@ -4,6 +4,7 @@ from charlm.data.cache import encode_part, find_tokens
 from charlm.data.corpus import Corpus, read_corpus, read_text
 from charlm.data.corpus_config import PARTS, CorpusConfig, Direction, Part, parse_split
 from charlm.data.epochs import Epochs, make_epochs
+from charlm.data.folders import TextFiles, expand_folders
 from charlm.data.frame_windows import find_frames
 from charlm.data.frames import Frame, Framing, Piece, frame_pieces
 from charlm.data.joined import JoinedTokens, Tokens
@@ -60,6 +61,7 @@ __all__ = [
     "Source",
     "TextAtHand",
     "TextCounts",
+    "TextFiles",
     "TextPart",
     "TokenCounts",
     "TokenFile",
@@ -75,6 +77,7 @@ __all__ = [
     "count_tokens",
     "encode_part",
     "exercises",
+    "expand_folders",
     "find_frames",
     "find_tokens",
     "frame_pieces",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from charlm.data.corpus_config import PARTS, CorpusConfig, Part, split_bounds
+from charlm.data.folders import expand_folders
 from charlm.data.frames import Frame, Framing
 from charlm.data.labelled import Columns, LabelledText, read_labelled
 from charlm.data.scan import Scan, check_content, default_frame, scan
@@ -43,17 +44,19 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     if config.labelled:
         return read_labelled_corpus(config, text)
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
+    files = {part: expand_folders(paths) for part, paths in named.items()}
     any_bytes = text.level == "byte"
     sources = {
-        part: [Source(path, any_bytes=any_bytes) for path in paths] for part, paths in named.items()
+        part: [Source(path, any_bytes=any_bytes) for path in files[part].paths] for part in named
     }
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
-    check_content(config.paths, scans["train"])
-    for path, found in zip(config.valid + config.test, scans["valid"] + scans["test"], strict=True):
-        if not found.num_chars:
-            raise TextError(f"{path} is empty; there is nothing to measure on.")
+    check_content([source.name for source in sources["train"]], scans["train"])
+    held_out, found = ([*each["valid"], *each["test"]] for each in (sources, scans))
+    for source, each in zip(held_out, found, strict=True):
+        if not each.num_chars:
+            raise TextError(f"{source.name} is empty; there is nothing to measure on.")
     frame = config.frame or default_frame(text, scans["train"])
-    if config.independent_frames and frame == "document" and len(config.paths) == 1:
+    if config.independent_frames and frame == "document" and len(sources["train"]) == 1:
         raise ConfigError(
             "--independent-frames has no effect on one document; add --frame line or paragraph."
         )
@@ -68,13 +71,15 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         return TextPart(sources["train"], framing, *bounds, whole_words=whole_words)
 
     contents = [(part, s.sha256) for part in PARTS for s in scans[part]]
+    notes = [note for part in PARTS for note in files[part].notes]
+    notes += [note for part in PARTS for s in scans[part] for note in s.notes]
     return Corpus(
         config=replace(config, frame=frame),
         parts={part: part_of(part) for part in PARTS},
         framing=framing,
         sha256=hashlib.sha256(repr(contents).encode()).hexdigest(),
         num_chars=num_chars,
-        notes=tuple(note for part in PARTS for s in scans[part] for note in s.notes),
+        notes=tuple(notes),
     )
 
 
