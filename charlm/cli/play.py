@@ -15,8 +15,6 @@ from charlm.cli.prompts import read_prompt
 from charlm.errors import CharlmError, ConfigError
 
 if TYPE_CHECKING:
-    check_prompt(checkpoint, prompted=bool(prompt))
-
     from charlm.api import Session
     from charlm.text import Tokenizer
 
@@ -61,6 +59,8 @@ def play(
     device: options.Device = "auto",
 ) -> None:
     """Write a text by turns with a model: continue, undo, try again, pick, save."""
+    check_prompt(checkpoint, prompted=bool(prompt))
+
     from charlm.api import Session, draw_seed
     from charlm.decoding import DecodingConfig
     from charlm.display.console import show_note

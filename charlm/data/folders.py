@@ -49,8 +49,8 @@ def list_folder(folder: Path) -> TextFiles:
         texts = [file for file in files if is_text(file)]
     if not texts and folders:
         raise TextError(
-            f"{folder} holds no text files, but folders; name one of them, or train with --label to "
-            "learn their names as labels."
+            f"{folder} holds no text files, but folders; name one of them, or train with "
+            "--label to learn their names as labels."
         )
     if not texts:
         raise TextError(f"{folder} holds no text files; name a file, or a folder with texts in it.")

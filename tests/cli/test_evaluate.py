@@ -334,7 +334,7 @@ def test_names_are_checkpoints_first_and_then_texts(own, here, names, texts, exp
     assert ([str(each) for each in checkpoints], found) == expected
 
 
-@pytest.mark.parametrize("names", [["nothing"], ["nothing", "char"], ["checkpoints"]])
+@pytest.mark.parametrize("names", [["nothing"], ["nothing", "char"]])
 def test_a_first_name_that_is_nothing_is_told(own, here, names):
     own("char")
 
