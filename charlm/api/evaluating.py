@@ -41,8 +41,6 @@ from charlm.evaluation import (
 from charlm.evaluation import read_text as read_tokens
 from charlm.training import find_part, lengths_from
 
-RULES = 1  # of counting; a fingerprint names them
-
 Ids = Sequence[int] | NDArray[np.uint32]
 
 Follow = Callable[[Iterator[TokenScores], int, str], Iterator[TokenScores]]
@@ -100,7 +98,11 @@ class Evaluator:
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.predictor: Predictor = predictor or NetworkPredictor(checkpoint.model)
-        self.framing = Framing(frame=frame or corpus.frame, pretokenized=text.pretokenized)
+        self.framing = Framing(
+            frame=frame or corpus.frame,
+            pretokenized=text.pretokenized,
+            line_endings=corpus.line_endings,
+        )
         self.reading = Reading(
             start_id=self.tokenizer.start_id,
             vocab_size=self.tokenizer.vocab_size,
@@ -303,7 +305,7 @@ class Evaluator:
         digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         name = f"{self.tokenizer.level}-{self.tokenizer.vocab_size}"
         vocabulary = self.checkpoint.config.tokenizer_sha256[:8]
-        rules = f"{self.framing.frame}-{self.context_name}-{RULES}"
+        rules = f"{self.framing.frame}-{self.context_name}-{self.framing.version}"
         text = texts[0] if len(texts) == 1 else digest
         return f"vocabulary:{name}-{vocabulary}|text:{text[:12]}|rules:{rules}"
 

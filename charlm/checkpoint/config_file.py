@@ -105,6 +105,9 @@ def read_config(path: Path) -> CheckpointConfig:
         raise CheckpointError(f"{path} is damaged or was changed by hand; restore the original.")
     del content["format_version"]
     try:
+        corpus = content.get("corpus")
+        if isinstance(corpus, dict):  # earlier versions ended frames at line feeds alone
+            content["corpus"] = {"line_endings": "lf", **corpus}
         sections = {name: build(kind, content.get(name)) for name, kind in SECTIONS.items()}
         return build(CheckpointConfig, content | sections)
     except ConfigError as error:

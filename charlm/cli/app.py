@@ -25,16 +25,16 @@ from charlm.cli import (
     train,
     vocab,
 )
-from charlm.cli.groups import TextGroup
+from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import CharlmError, CharlmWarning
 from charlm.version import __version__
 
 app = typer.Typer(
-    cls=TextGroup,
     help="Train a recurrent language model of your own on your own text, in minutes.",
     epilog="Begin with: charlm train corpora/tales.txt",
     no_args_is_help=True,
-    add_completion=False,
+    cls=SuggestingGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

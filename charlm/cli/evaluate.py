@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options, predictors
+from charlm.cli.misplaced import check_file_names
 from charlm.cli.predictors import make_evaluator
 from charlm.errors import CheckpointError, ConfigError
-from charlm.location import is_checkpoint_name
+from charlm.location import CONFIG, is_checkpoint_name
 
 if TYPE_CHECKING:
     from charlm.api import Account, Comparison, Evaluator, Measured, NamedText
+    from charlm.text import Level
 
 
 def evaluate(
@@ -71,6 +73,7 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure how well a model predicts a text, exactly: every token once, in full context."""
+    check_file_names([*(names or []), *(text or [])], "measure")
     checkpoints, texts = checkpoints_and_texts(names or [], text or [])
     check_output(perplexity=perplexity, as_json=as_json, form=form)
     if split is not None and texts:
@@ -82,6 +85,7 @@ def evaluate(
         check_plain(context.params)
         evaluate_labels(checkpoints, texts, split, device, perplexity=perplexity, as_json=as_json)
         return
+    texts = folder_texts(texts)
     with ExitStack() as stack:
         evaluators = [make_evaluator(c, params, device) for c in checkpoints or [None]]
         if baseline is not None:
@@ -96,7 +100,7 @@ def evaluate(
 def has_labels(checkpoints: Sequence[Path | None]) -> bool:
     """Whether the model that is to be evaluated was trained with labels."""
     from charlm.checkpoint import read_config
-    from charlm.location import CONFIG, find_checkpoint
+    from charlm.location import find_checkpoint
 
     folder = find_checkpoint(checkpoints[0] if checkpoints else None)
     return bool(read_config(folder / CONFIG).labels)
@@ -142,6 +146,7 @@ def evaluate_labels(
         part = split or "test"
         measured += classifier.measure(classifier.split(part), f"its {part} split").values()
     together = classifier.together(measured)
+    note_other([together], checkpoint.tokenizer.level)
     if perplexity:
         print(f"{together.evaluation.perplexity:.4f}")
     elif as_json:
@@ -166,6 +171,9 @@ def report(
 
     if len(evaluators) > 1:
         accounts = [account(label, evaluator, texts, split) for evaluator, label in evaluators]
+        for each in accounts:
+            level = each.evaluator.tokenizer.level
+            note_other([each.together], level, f", as {each.name} reads them,")
         comparisons = [compare(each, accounts[0], texts) for each in accounts[1:]]
         if perplexity:
             for each in accounts:
@@ -180,6 +188,7 @@ def report(
     ((evaluator, label),) = evaluators
     measured = measure(evaluator, texts, split)
     together = evaluator.together(measured)
+    note_other(measured, evaluator.tokenizer.level)
     if perplexity:
         print(f"{together.evaluation.perplexity:.4f}")
     elif form is not None:
@@ -193,6 +202,19 @@ def report(
         if len(measured) > 1:
             show_texts([*measured, together], label)
         show_evaluation(together, label)
+
+
+def note_other(measured: Sequence["Measured"], level: "Level", reader: str = "") -> None:
+    """Say of which texts too much is `<other>` for their figures to mean what they say."""
+    from charlm.display.console import show_note
+    from charlm.text import other_note
+
+    for each in measured:
+        found = each.evaluation
+        name = "standard input" if each.text == "-" else each.text
+        note = other_note(name + reader, found.num_other, found.num_tokens, level)
+        if note is not None:
+            show_note(note)
 
 
 def measure(
@@ -228,7 +250,7 @@ def checkpoints_and_texts(
         return [Path(name) for name in names], list(texts)
     checkpoint, rest = checkpoint_and_texts(names)
     checkpoints: list[Path | None] = [] if checkpoint is None else [checkpoint]
-    while checkpoints and rest and is_checkpoint_name(rest[0]) and not Path(rest[0]).is_file():
+    while checkpoints and rest and is_checkpoint_name(rest[0]) and not is_text_name(rest[0]):
         checkpoints.append(Path(rest[0]))
         rest = rest[1:]
     return checkpoints, rest
@@ -246,9 +268,29 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     first, *rest = names
     if is_checkpoint_name(first):
         return Path(first), rest
-    if Path(first).is_dir() or not (Path(first).exists() or "://" in first or first == "-"):
+    if not (Path(first).exists() or "://" in first or first == "-"):
         raise CheckpointError(f"{first} is neither a checkpoint nor a text; see `charlm list`.")
     return None, list(names)
+
+
+def folder_texts(names: Sequence[str]) -> list[str]:
+    """The same names, with the text files in it in place of each folder.
+
+    Raises:
+        TextError: there are none in one.
+    """
+    from charlm.data import expand_folders
+    from charlm.display.console import show_note
+
+    found = expand_folders(names)
+    for note in found.notes:
+        show_note(note)
+    return list(found.paths)
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
+    return Path(name).exists() and not (Path(name) / CONFIG).exists()
 
 
 def check_names(names: Sequence[str]) -> None:

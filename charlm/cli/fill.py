@@ -33,7 +33,10 @@ def fill(
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option(help="Candidates of each length from either side. Default: 50."),
+        typer.Option(
+            help="Candidates of each length from either side. Default: every filling there is "
+            "where that takes seconds, else 50."
+        ),
     ] = None,
     label: options.Label = None,
     device: options.Device = "auto",
@@ -41,8 +44,9 @@ def fill(
 ) -> None:
     """Fill the blanks of a sentence, with a model trained with --direction both.
 
-    Candidates are proposed by both halves of the model, from the left and from the right, and
-    ranked by the probability of the whole sentence.
+    Fillings are ranked by the probability of the whole sentence. Where all of them can be, P is
+    the probability among all; where there are too many, both halves of the model propose
+    candidates, and the share is that among these.
     """
     checkpoint, text = checkpoint_and_text(names)
     given = {

@@ -8,6 +8,7 @@ import typer
 
 from charlm.cli import options, predictors
 from charlm.cli.loading import load_model
+from charlm.cli.misplaced import check_prompt
 from charlm.cli.options import CHOOSING
 from charlm.cli.output import is_folder, write_json, write_json_lines, write_texts
 from charlm.cli.prompts import find_prompts
@@ -205,6 +206,7 @@ def generate(
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)
 
+    check_prompt(checkpoint, prompted=bool(prompt or prompts or ending))
     remembering = predictors.adaptation_settings(context.params)
 
     from charlm.api import draw_seed

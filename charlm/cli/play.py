@@ -9,6 +9,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.loading import load_model
+from charlm.cli.misplaced import check_prompt
 from charlm.cli.options import check_utf8
 from charlm.cli.prompts import read_prompt
 from charlm.errors import CharlmError, ConfigError
@@ -58,6 +59,8 @@ def play(
     device: options.Device = "auto",
 ) -> None:
     """Write a text by turns with a model: continue, undo, try again, pick, save."""
+    check_prompt(checkpoint, prompted=bool(prompt))
+
     from charlm.api import Session, draw_seed
     from charlm.decoding import DecodingConfig
     from charlm.display.console import show_note

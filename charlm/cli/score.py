@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlm.cli import options, predictors
-from charlm.cli.evaluate import checkpoint_and_texts, finite
+from charlm.cli.evaluate import checkpoint_and_texts, finite, folder_texts
+from charlm.cli.misplaced import check_file_names
 from charlm.cli.output import begun, dump
 from charlm.cli.predictors import make_evaluator
 from charlm.errors import ConfigError
@@ -80,7 +81,10 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print pairs as JSON.")] = False,
     as_json_lines: Annotated[bool, typer.Option("--jsonl", help="A JSON object a row.")] = False,
 ) -> None:
-    """Print the surprisal of every token of a text, in bits, as a table parted by tabs.
+    """Print the surprisal of every token of a text, in bits, as a table.
+
+    On a terminal its columns are aligned, and those that do not fit are left out; into pipes and
+    files it goes with all columns and digits, parted by tabs.
 
     Rows by word or sentence or line are sums that add up to the same total. A word is a run
     without white space; where tokens are smaller, its end counts as part of it, and the white
@@ -89,7 +93,9 @@ def score(
     character to print is \\xhh. Of several texts, sentences are numbered on, characters and lines
     from each beginning, and a last column names the file.
     """
+    check_file_names(names or [], "score")
     checkpoint, texts = checkpoint_and_texts(names or [])
+    texts = folder_texts(texts)
     check_pairs(
         {
             "a text": bool(texts),
@@ -199,6 +205,11 @@ def write_rows(
             sys.stdout.write(dump(finite(row)))
         return
     names = (*NAMES[by], "file") if len(texts) > 1 else NAMES[by]
+    if sys.stdout.isatty():
+        from charlm.display.scores import show_rows
+
+        show_rows(names, rows)
+        return
     sys.stdout.write("\t".join(names) + "\n")
     for row in rows:
         sys.stdout.write("\t".join(map(cell, row.values())) + "\n")

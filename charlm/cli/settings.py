@@ -15,7 +15,9 @@ optimisation = partial(typer.Option, rich_help_panel="Optimiser and schedule")
 averaging = partial(typer.Option, rich_help_panel="Averages of weights")
 validation = partial(typer.Option, rich_help_panel="Validation")
 
-Time = Annotated[str | None, typer.Option(help="Budget: 90s, 5m, 1h30m. Default: 5m.")]
+Time = Annotated[
+    str | None, typer.Option(help="Budget: 90s, 5m, 1h30m; a bare number is minutes. Default: 5m.")
+]
 Epochs = Annotated[float | None, typer.Option(help="Passes over the text, instead of a time.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of a time.")]
 

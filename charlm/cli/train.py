@@ -36,7 +36,10 @@ def train(
     context: typer.Context,
     corpus: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts; `-` is stdin; .gz .xz .bz2 .zst and URLs are read by name."),
+        typer.Argument(
+            help="Texts, or folders of texts; `-` is stdin; .gz .xz .bz2 .zst and URLs are read by "
+            "name."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -134,6 +137,7 @@ def train(
     from charlm.training import (
         create_backward,
         fit_recipe,
+        is_bare_number,
         plan_run,
         prepare_run,
         read_given,
@@ -152,6 +156,9 @@ def train(
     for flag, asked in (("--tensorboard", tensorboard), ("--output", output is not None)):
         if plan and asked:
             raise ConfigError(f"{flag} has no effect with --plan, which trains nothing.")
+    if time is not None and is_bare_number(time):
+        flags["time"] = f"{time.strip()}m"
+        show_note(f"--time {time.strip()} is {time.strip()} minutes: a bare number is minutes.")
     if as_json and not plan:
         raise ConfigError("--json has no effect without --plan: a run is shown as it goes.")
     if resume:

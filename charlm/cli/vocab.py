@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.cli.groups import TextGroup
+from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import ConfigError
 from charlm.location import command_line, is_checkpoint_name
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 MOST_TOKENIZER_BYTES = 1 << 28  # a larger JSON file is a text: it is not read whole to find out
 
-app = typer.Typer(cls=TextGroup, help="Vocabularies: build, look, turn text into ids and back.")
+app = typer.Typer(
+    cls=SuggestingGroup, help="Vocabularies: build, look, turn text into ids and back."
+)
 
 Corpora = Annotated[list[str], typer.Argument(help="Texts, as for `charlm train`.")]
 TokenizerPath = Annotated[
@@ -222,7 +224,8 @@ def read_and_build(
 ) -> "tuple[Corpus, Tokenizer]":
     """Read texts and build the vocabulary of their training part."""
     from charlm.data import CorpusConfig, parse_split, read_corpus, user_paths
-    from charlm.text import TextConfig, build_tokenizer
+    from charlm.display.console import show_note
+    from charlm.text import TextConfig, build_tokenizer, unspaced_note
 
     text = TextConfig(
         level=level or "char",
@@ -231,6 +234,10 @@ def read_and_build(
         pretokenized=bool(pretokenized),
     )
     read = read_corpus(CorpusConfig(paths=user_paths(corpus), split=parse_split(split)), text)
+    if text.level == "word" and not text.pretokenized:
+        note = unspaced_note(read.parts["train"])
+        if note is not None:
+            show_note(note)
     return read, build_tokenizer(text, read.parts["train"])
 
 

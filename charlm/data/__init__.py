@@ -4,6 +4,7 @@ from charlm.data.cache import encode_part, find_tokens
 from charlm.data.corpus import Corpus, read_corpus, read_text
 from charlm.data.corpus_config import PARTS, CorpusConfig, Direction, Part, parse_split
 from charlm.data.epochs import Epochs, make_epochs
+from charlm.data.folders import TextFiles, expand_folders
 from charlm.data.frame_windows import find_frames
 from charlm.data.frames import Frame, Framing, Piece, frame_pieces
 from charlm.data.joined import JoinedTokens, Tokens
@@ -32,7 +33,7 @@ from charlm.data.sources import (
 )
 from charlm.data.tasks import TASKS, Exercise, exercises
 from charlm.data.text_part import LabelledPart, TextPart
-from charlm.data.token_counts import TokenCounts, count_ids, count_tokens
+from charlm.data.token_counts import TokenCounts, count_ids, count_other, count_tokens
 from charlm.data.token_file import (
     TextCounts,
     TokenFile,
@@ -71,6 +72,7 @@ __all__ = [
     "Source",
     "TextAtHand",
     "TextCounts",
+    "TextFiles",
     "TextPart",
     "TokenCounts",
     "TokenFile",
@@ -84,9 +86,11 @@ __all__ = [
     "check_references",
     "comes_once",
     "count_ids",
+    "count_other",
     "count_tokens",
     "encode_part",
     "exercises",
+    "expand_folders",
     "find_frames",
     "find_tokens",
     "frame_pieces",

@@ -100,6 +100,7 @@ def token_path(
     named = bool(config.valid or config.test)
     rules = [sha256, named or config.split or DEFAULT_SPLIT, config.frame, part]
     rules += [config.reads] * (config.reads != "forward")
+    rules += ["any line ending"] * (config.line_endings == "any" and config.frame != "document")
     rules += [f"label {label}"] * (label is not None)
     key = hashlib.sha256(f"{json.dumps(rules)}\n{tokenizer.to_json()}".encode())
     return token_folder() / f"{key.hexdigest()[:32]}.tokens"

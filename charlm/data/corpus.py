@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from charlm.data.corpus_config import PARTS, CorpusConfig, Part, split_bounds
+from charlm.data.folders import expand_folders
 from charlm.data.frames import Frame, Framing
 from charlm.data.labelled import Columns, LabelledText, read_labelled
 from charlm.data.scan import Scan, check_content, default_frame, join_notes, scan
@@ -45,22 +46,23 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     if config.labelled:
         return read_labelled_corpus(config, text)
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
+    files = {part: expand_folders(paths) for part, paths in named.items()}
     any_bytes = text.level == "byte"
     sources = {
-        part: [source_of(path, any_bytes=any_bytes) for path in paths]
-        for part, paths in named.items()
+        part: [source_of(path, any_bytes=any_bytes) for path in files[part].paths] for part in named
     }
     scans = {part: [scan(source) for source in sources[part]] for part in sources}
-    check_content(config.paths, scans["train"])
-    for path, found in zip(config.valid + config.test, scans["valid"] + scans["test"], strict=True):
-        if not found.num_chars:
-            raise TextError(f"{path} is empty; there is nothing to measure on.")
+    check_content([source.name for source in sources["train"]], scans["train"])
+    held_out, found = ([*each["valid"], *each["test"]] for each in (sources, scans))
+    for source, each in zip(held_out, found, strict=True):
+        if not each.num_chars:
+            raise TextError(f"{source.name} is empty; there is nothing to measure on.")
     frame = config.frame or default_frame(text, scans["train"])
-    if config.independent_frames and frame == "document" and len(config.paths) == 1:
+    if config.independent_frames and frame == "document" and len(sources["train"]) == 1:
         raise ConfigError(
             "--independent-frames has no effect on one document; add --frame line or paragraph."
         )
-    framing = Framing(frame=frame, pretokenized=text.pretokenized)
+    framing = make_framing(config, frame, text)
     num_chars = sum(s.num_chars for s in scans["train"])
     whole_words = text.level == "word"
 
@@ -71,13 +73,14 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         return TextPart(sources["train"], framing, *bounds, whole_words=whole_words)
 
     contents = [(part, s.sha256) for part in PARTS for s in scans[part]]
+    notes = [note for part in PARTS for note in files[part].notes]
     return Corpus(
         config=replace(config, frame=frame),
         parts={part: part_of(part) for part in PARTS},
         framing=framing,
         sha256=hashlib.sha256(repr(contents).encode()).hexdigest(),
         num_chars=num_chars,
-        notes=join_notes(s for part in PARTS for s in scans[part]),
+        notes=tuple(notes) + join_notes(s for part in PARTS for s in scans[part]),
     )
 
 
@@ -110,7 +113,7 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     every = list(chain.from_iterable(scans.values()))
     check_content([source.name for label in labels for source in sources["train"][label]], every)
     frame = config.frame or default_labelled_frame(read["train"], every)
-    framing = Framing(frame=frame, pretokenized=text.pretokenized)
+    framing = make_framing(config, frame, text)
     num_chars = {label: sum(s.num_chars for s in scans[label]) for label in labels}
 
     def part_of(part: Part, label: str) -> TextPart:
@@ -130,6 +133,11 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         num_chars=sum(num_chars.values()),
         notes=join_notes(every),
     )
+
+
+def make_framing(config: CorpusConfig, frame: Frame, text: TextConfig) -> Framing:
+    """How the texts of a corpus are cut into frames."""
+    return Framing(frame=frame, pretokenized=text.pretokenized, line_endings=config.line_endings)
 
 
 def join_labels(read: Sequence[LabelledText]) -> dict[str, list[Source]]:

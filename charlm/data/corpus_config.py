@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from charlm.data.frames import Frame
+from charlm.data.frames import Frame, LineEndings
 from charlm.data.labelled import LABEL, TEXT
 from charlm.data.sources import STDIN
 from charlm.errors import ConfigError
@@ -31,6 +31,7 @@ class CorpusConfig:
     split: tuple[float, float, float] | None = None
     frame: Frame | None = None  # None: paragraphs for words where there are any, else lines;
     # documents at the other levels
+    line_endings: LineEndings = "any"  # lf: as in checkpoints of earlier versions of charlm
     independent_frames: bool = False
     labelled: bool = False  # `paths` hold texts with labels: see labelled.py
     label_column: str = LABEL
@@ -59,6 +60,8 @@ class CorpusConfig:
         if self.frame is not None and self.frame not in get_args(Frame):
             known = ", ".join(get_args(Frame))
             raise ConfigError(f"frame must be one of {known}, not {self.frame!r}.")
+        if self.line_endings not in get_args(LineEndings):
+            raise ConfigError(f"line_endings must be any or lf, not {self.line_endings!r}.")
         if self.labelled and not self.independent_frames:
             raise ConfigError(
                 "texts with labels are independent; leave out --no-independent-frames."

@@ -5,23 +5,35 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from charlm.text import TOKEN_START
+
 Frame = Literal["line", "paragraph", "document"]
 
-MAX_PIECE = 1 << 16  # characters; keeps memory flat on a file that is one endless line
+LineEndings = Literal["any", "lf"]
 
-LINES = re.compile(r"\r?\n(?:[ \t]*\r?\n)*")  # blank lines between lines hold no frame
-PARAGRAPHS = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
+MAX_PIECE = 1 << 16  # characters; keeps memory flat on a file that is one endless line
+MAX_WORD = 1 << 20  # characters; a longer run without white space is no word, and is cut
+
+ENDING = r"(?>\r\n|\n|\r)"
+LINES = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})*")  # blank lines between lines hold no frame
+PARAGRAPHS = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})+|{ENDING}[ \t]*\Z")
+# As checkpoints of earlier versions of charlm read their texts.
+LF_LINES = re.compile(r"\r?\n(?:[ \t]*\r?\n)*")
+LF_PARAGRAPHS = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
 # Published token counts include the blank lines of WikiText, so each line is a frame here;
 # a literal end mark ends one too, with the line break after it if there is one.
 PRETOKENIZED_LINES = re.compile(r"[ \t]*(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*(?:\r?\n)?|[ \t]*\r?\n")
 ONLY_PYTHON_SPACE = "\x1c\x1d\x1e\x1f"
 BLANK = " \t\r\n"  # what separators are made of, end marks aside
-BLANK_LINE = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n\s*\S")
+# Where white space follows something else, as `parts_words` has it; and where a word begins.
+CUT = re.compile(rf"(?<=\S)[^\S{ONLY_PYTHON_SPACE}]")
+CUT_OR_START = re.compile(rf"{CUT.pattern}|{TOKEN_START.pattern}")
+BLANK_LINE = re.compile(rf"\S[^\S\r\n]*{ENDING}[^\S\r\n]*{ENDING}\s*\S")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a frame, at most `MAX_PIECE` characters.
+    """A part of a frame: at most `MAX_PIECE` characters, or one longer word.
 
     All `text` and `gap` in a row are the original text: a gap parts frames and is not encoded.
     """
@@ -43,21 +55,33 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Framing:
-    """How a text is cut into frames."""
+    r"""How a text is cut into frames.
+
+    A line ends with `\r\n`, `\n` or `\r`, which is no part of a frame. With line endings "lf", a
+    lone `\r` is text, and the last paragraph keeps its line ending.
+    """
 
     frame: Frame
     pretokenized: bool = False
+    line_endings: LineEndings = "any"
 
     @property
     def separator(self) -> re.Pattern[str] | None:
         """What lies between frames; None: nothing does, a file is one frame."""
         match self.frame:
             case "line":
-                return PRETOKENIZED_LINES if self.pretokenized else LINES
+                if self.pretokenized:
+                    return PRETOKENIZED_LINES
+                return LINES if self.line_endings == "any" else LF_LINES
             case "paragraph":
-                return PARAGRAPHS
+                return PARAGRAPHS if self.line_endings == "any" else LF_PARAGRAPHS
             case "document":
                 return None
+
+    @property
+    def version(self) -> int:
+        """Number of the rules: frames of different versions may differ on the same text."""
+        return 2 if self.separator in (LINES, PARAGRAPHS) else 1
 
     @property
     def keeps_blank(self) -> bool:
@@ -74,7 +98,10 @@ def frame_pieces(texts: Iterable[str], framing: Framing) -> Iterator[Piece]:
         limit = len(buffer.rstrip(BLANK))
         buffer, opens = yield from separate(buffer, opens, framing, limit)
         while len(buffer) > 2 * MAX_PIECE:
-            text, buffer = split_before_space(buffer)
+            text, buffer = split_between_words(buffer, framing)
+            if not buffer:  # the word may go on in the next chunk
+                buffer = text
+                break
             yield Piece(text, "", opens, False)
             opens = False
     buffer, opens = yield from separate(buffer, opens, framing, len(buffer) + 1)
@@ -101,27 +128,48 @@ def close_frame(text: str, gap: str, opens: bool, framing: Framing) -> Iterator[
         yield Piece("", text + gap, False, False)
         return
     while len(text) > MAX_PIECE:
-        head, text = split_before_space(text)
+        head, rest = split_between_words(text, framing)
+        if not rest:
+            break
         yield Piece(head, "", opens, False)
-        opens = False
+        text, opens = rest, False
     yield Piece(text, gap, opens, True)
 
 
-def split_before_space(text: str) -> tuple[str, str]:
-    """Cut at most `MAX_PIECE` characters off, where no word and no BPE token is cut in two.
+def split_between_words(text: str, framing: Framing) -> tuple[str, str]:
+    """Cut a piece off the beginning where no word and, if possible, no BPE token is cut in two.
 
-    That is before white space that follows something else; a longer run without white space is
-    cut at its `MAX_PIECE`th character.
+    That is at most `MAX_PIECE` characters, before white space that follows something else; in a
+    longer run without white space where a word begins; and in a longer word after its end. Of a
+    word beyond `MAX_WORD` characters that many are cut off; a shorter one is not cut, and the
+    second part is then empty.
     """
     places = (place for place in range(MAX_PIECE, 0, -1) if parts_words(text, place))
-    place = next(places, MAX_PIECE)
+    place = next(places, None) or last_start(text, framing)
+    if place is None:
+        limit = max(MAX_PIECE, MAX_WORD)
+        ahead = (CUT if framing.pretokenized else CUT_OR_START).search(text, MAX_PIECE + 1)
+        place = min(limit, ahead.start() if ahead else len(text))
     return text[:place], text[place:]
+
+
+def last_start(text: str, framing: Framing) -> int | None:
+    """The last place among the first `MAX_PIECE` where a word begins without white space."""
+    if framing.pretokenized:
+        return None
+    starts = [match.start() for match in TOKEN_START.finditer(text, 1, MAX_PIECE + 1)]
+    return starts[-1] if starts else None
 
 
 def parts_words(text: str, place: int) -> bool:
     """Whether white space begins there, for Python and for the tokenizers' libraries alike."""
     space, before = text[place], text[place - 1]
     return space.isspace() and space not in ONLY_PYTHON_SPACE and not before.isspace()
+
+
+def has_line_ending(text: str) -> bool:
+    """Whether a line ends in `text`."""
+    return "\n" in text or "\r" in text
 
 
 def has_blank_line(text: str) -> bool:

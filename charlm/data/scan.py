@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from charlm.data.frames import Frame, has_blank_line
+from charlm.data.frames import Frame, has_blank_line, has_line_ending
 from charlm.data.sources import Source
 from charlm.errors import TextError
 from charlm.text import TextConfig
@@ -33,7 +33,7 @@ def scan(source: Source) -> Scan:
         num_chars += len(text)
         if len(symbols) < 2:
             symbols |= set(text)
-        lines = lines or "\n" in (tail + text).strip()
+        lines = lines or has_line_ending((tail + text).strip())
         # A few thousand characters from before, so that a blank line between chunks is seen.
         blank_lines = blank_lines or has_blank_line(tail + text)
         tail = (tail + text)[-4096:]

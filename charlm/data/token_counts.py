@@ -46,6 +46,16 @@ def count_ids(text: TokenFile, vocab_size: int) -> NDArray[np.int64]:
     return counts
 
 
+def count_other(text: TokenFile, tokenizer: Tokenizer) -> tuple[int, int]:
+    """How many predicted tokens of a text are `<other>`, and how many there are."""
+    num_other = num_predicted = 0
+    for at in range(0, len(text), CHUNK):
+        chunk = text.tokens[at : at + CHUNK]
+        num_other += int(np.count_nonzero(chunk == tokenizer.other_id))
+        num_predicted += int(np.count_nonzero(chunk != tokenizer.start_id))
+    return num_other, num_predicted
+
+
 def count_tokens(text: TextPart | LabelledPart, tokenizer: Tokenizer) -> TokenCounts:
     """Encode a text and count."""
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)

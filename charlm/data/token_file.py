@@ -49,12 +49,17 @@ class TextCounter:
     def __init__(self) -> None:
         self._num_words = self._num_chars = self._num_bytes = 0
         self._digest = hashlib.sha256()
+        self._in_word = False  # the last piece ends in the middle of a word, perhaps
 
     def add(self, piece: Piece) -> None:
         """Count one more piece."""
         text = piece.text + piece.gap
         octets = text.encode("utf-8", "surrogateescape")
         self._num_words += len(piece.text.split())
+        if self._in_word and not piece.opens and not text[:1].isspace():
+            self._num_words -= bool(piece.text)  # the word has been counted
+        if text:
+            self._in_word = not text[-1].isspace()
         self._num_chars += len(text)
         self._num_bytes += len(octets)
         self._digest.update(octets)

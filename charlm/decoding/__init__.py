@@ -4,6 +4,7 @@ from charlm.decoding.batch import read_prompts
 from charlm.decoding.beam import BeamStep, beam_search, beam_steps, found_texts
 from charlm.decoding.cached import CachedSteps
 from charlm.decoding.config import DecodingConfig, check_effective
+from charlm.decoding.every_filling import count_fillings, rank_every_filling
 from charlm.decoding.exhaustive import exhaustive_search
 from charlm.decoding.filling import (
     Filled,
@@ -33,12 +34,14 @@ __all__ = [
     "beam_search",
     "beam_steps",
     "check_effective",
+    "count_fillings",
     "exhaustive_search",
     "fill_blanks",
     "found_texts",
     "generate_tokens",
     "join",
     "propose_both_ways",
+    "rank_every_filling",
     "read_prompts",
     "sample_without_replacement",
     "tokens_with",

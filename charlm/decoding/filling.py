@@ -25,6 +25,7 @@ Rank = Callable[[Sequence[Ids]], Sequence[float]]
 """Log P of each of some texts."""
 
 MAX_SWEEPS = 4
+DEFAULT_WIDTH = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,18 +33,23 @@ class FillingConfig:
     """How blanks are filled."""
 
     max_blank_tokens: int = 1  # of each blank, at most
-    width: int = 50  # proposals of each length from either side, and texts that are kept
+    width: int | None = None  # proposals of each length from either side, and texts that are kept
     num_fillings: int = 10  # that are wanted
+
+    @property
+    def num_proposals(self) -> int:
+        """Proposals of each length from either side."""
+        return DEFAULT_WIDTH if self.width is None else self.width
 
     @property
     def kept(self) -> int:
         """Texts that are kept on the way."""
-        return max(self.width, self.num_fillings)
+        return max(self.num_proposals, self.num_fillings)
 
     def __post_init__(self) -> None:
         for name in ("max_blank_tokens", "width", "num_fillings"):
             value = getattr(self, name)
-            if value < 1:
+            if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}.")
 
 
@@ -142,7 +148,7 @@ def propose_both_ways(
         ahead, behind = (allowed(logits, barred) for logits, _ in begun)
         ahead = bar(ahead, begins_not)
         # A single token is proposed by both together, too: neither may think of it by itself.
-        together = best_entries(ahead + behind, config.width)
+        together = best_entries(ahead + behind, config.num_proposals)
         forward = grow(models[0], begun[0][1], ahead, barred, config, ())
         backward = grow(models[1], begun[1][1], behind, barred, config, begins_not)
     proposals = [(token,) for _, token in together] + forward + [row[::-1] for row in backward]
@@ -171,11 +177,11 @@ def grow(
     rows: list[Ids] = [()]
     device = state[0][0].device
     for length in range(1, config.max_blank_tokens + 1):
-        whole = best_entries(bar(totals, ends_not), config.width)
+        whole = best_entries(bar(totals, ends_not), config.num_proposals)
         found += [extend(rows, place, totals.shape[1]) for _, place in whole]
         if length == config.max_blank_tokens:
             break
-        entries = best_entries(totals, config.width)
+        entries = best_entries(totals, config.num_proposals)
         before, tokens = torch.tensor([divmod(p, totals.shape[1]) for _, p in entries]).T
         rows = [extend(rows, place, totals.shape[1]) for _, place in entries]
         logits, state = model.step(tokens.to(device), select_state(state, before.to(device)))

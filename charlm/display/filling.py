@@ -12,17 +12,26 @@ from charlm.display.tables import visible
 
 
 def show_fillings(found: Sequence[Filling]) -> None:
-    """A row each: share of what was found, log P of the whole text, fillings, text."""
+    """A row each: probability or share, log P of the whole text, fillings, text; and what of."""
     table = Table(box=box.SIMPLE_HEAD)
     blanks = len(found[0].fillings) if found else 1
     headings = ["filling"] if blanks == 1 else [f"blank {n}" for n in range(1, blanks + 1)]
-    table.add_column("share", justify="right")
-    table.add_column("log P", justify="right")
+    exact = bool(found) and found[0].probability is not None
+    table.add_column("P" if exact else "share", justify="right", no_wrap=True)
+    table.add_column("log P", justify="right", no_wrap=True)
     for heading in (*headings, "text"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for filling in found:
         cells = (Text(visible(part), style="bold") for part in filling.fillings)
         table.add_row(
-            f"{filling.share:.1%}", f"{filling.log_prob:.2f}", *cells, Text(filling.text.strip())
+            f"{filling.candidate_share:.1%}",
+            f"{filling.log_prob:.2f}",
+            *cells,
+            Text(filling.text.strip()),
         )
-    data_console().print(table)
+    console = data_console()
+    console.print(table)
+    if found:
+        count = f"{found[0].num_candidates:,}"
+        line = f"P: among all {count} fillings" if exact else f"share: of the {count} candidates"
+        console.print(line, style="dim")

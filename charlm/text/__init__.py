@@ -2,6 +2,7 @@
 
 from charlm.text.config import TextConfig, build_tokenizer
 from charlm.text.loading import load_tokenizer, parse_tokenizer
+from charlm.text.spacing import TOKEN_START, unspaced_note
 from charlm.text.tokenizer import (
     OTHER,
     START,
@@ -12,11 +13,13 @@ from charlm.text.tokenizer import (
     TokenIds,
     Tokenizer,
 )
+from charlm.text.unknown import other_note
 
 __all__ = [
     "OTHER",
     "START",
     "STOP",
+    "TOKEN_START",
     "Level",
     "Spans",
     "StreamDecoder",
@@ -25,5 +28,7 @@ __all__ = [
     "Tokenizer",
     "build_tokenizer",
     "load_tokenizer",
+    "other_note",
     "parse_tokenizer",
+    "unspaced_note",
 ]

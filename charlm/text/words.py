@@ -1,13 +1,16 @@
 """Words: the N most frequent, everything else `<other>`."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 import tokenizers
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
+from charlm.text.spacing import needs_no_space
 from charlm.text.tokenizer import (
     OTHER,
     START,
@@ -20,22 +23,39 @@ from charlm.text.tokenizer import (
     symbol_table,
 )
 
-# Numbers (3.14, 1,000), words (don't stays one), and each punctuation mark by itself.
-WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
+# Han and kana are written without spaces between words, so each character is a token. The four
+# marks belong to no script: the long vowel and the marks of half-width kana.
+CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}\u30fc\uff70\uff9e\uff9f]"
+LETTER = rf"[\w&&[^{CJK[1:-1]}]]"
+JOINER = r"[\u00ad\u200c\u200d\u2060]"  # invisible inside words: soft hyphen, (non-)joiners
+EMOJI = r"\p{Extended_Pictographic}[\p{M}\x{1f3fb}-\x{1f3ff}\x{e0020}-\x{e007f}]*"
+# Numbers (3.14, 1,000), words (don't stays one), Han and kana, emoji with all that is joined to
+# them, flags, and each punctuation mark by itself. Oniguruma's syntax, as in tokenizer.json.
+WORD = "|".join(
+    [
+        rf"\d+(?:[.,]\d+)*(?!{LETTER})",
+        rf"{LETTER}+(?:['’]{LETTER}+|{JOINER}+{LETTER}*)*",  # noqa: RUF001
+        rf"{CJK}\p{{M}}*",
+        rf"{EMOJI}(?:\u200d{EMOJI})*",
+        r"[\x{1f1e6}-\x{1f1ff}]{2}",
+        r"[^\w\s]\p{M}*",
+    ]
+)
 # Runs without white space as `tokenizers` sees it, to which Python's \s adds four characters.
 RUN = re.compile(r"[\S\x1c-\x1f]+")
 DEFAULT_MAX_WORDS = 10_000
 
-NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…’”")  # noqa: RUF001
+NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…’”،؛؟۔।॥")  # noqa: RUF001
 NO_SPACE_AFTER = frozenset("([{‘“")  # noqa: RUF001
 
 
 class WordTokenizer(Tokenizer):
-    """Words, numbers and punctuation marks by frequency.
+    """Words, numbers and punctuation marks by frequency; each Han or kana character by itself.
 
     White space is not a token: `decode` puts one space between words and none where English
-    prose has none. A pretokenized text is split at white space only, as the Penn Treebank and
-    WikiText are distributed; its `<unk>` is `<other>`, its `<eos>` and `</s>` are `<stop>`.
+    prose has none, nor between Han and kana. A pretokenized text is split at white space only, as
+    the Penn Treebank and WikiText are distributed; its `<unk>` is `<other>`, its `<eos>` and
+    `</s>` are `<stop>`.
     """
 
     level = "word"
@@ -65,9 +85,18 @@ class WordTokenizer(Tokenizer):
     def pretokenized(self) -> bool:
         return isinstance(self.backend.pre_tokenizer, pre_tokenizers.WhitespaceSplit)
 
+    @cached_property
+    def splits_cjk(self) -> bool:
+        """Whether each Han or kana character is a token; older tokenizers took runs for words."""
+        splitter = json.loads(self.backend.to_str())["pre_tokenizer"] or {}
+        return r"\p{Han}" in str(splitter.get("pattern"))
+
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
-        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        encoded: list[TokenIds] = []
+        for batch in batches(texts):  # an encoding takes some 300 bytes a token until it is ids
+            encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
+            encoded += [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        return encoded
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
         if self.pretokenized:  # the backend's offsets miss most of what was `<unk>` or `<eos>`
@@ -106,6 +135,8 @@ class WordDecoder:
         self._prose = not tokenizer.pretokenized
         self._gap = ""  # what goes before the next word, unless that word refuses a space
         self._quoted = False
+        self._cjk = tokenizer.splits_cjk
+        self._last = ""  # the word before
 
     def push(self, token: int) -> str:
         if token == self._tokenizer.start_id:
@@ -116,10 +147,11 @@ class WordDecoder:
         word = self._tokenizer.token(token)
         quote = self._prose and word == '"'
         refuses_space = self._prose and (word in NO_SPACE_BEFORE or (quote and self._quoted))
+        refuses_space = refuses_space or (self._cjk and needs_no_space(self._last, word))
         gap = "" if self._gap == " " and refuses_space else self._gap
         self._quoted ^= quote
         opens = self._prose and (word in NO_SPACE_AFTER or (quote and self._quoted))
-        self._gap = "" if opens else " "
+        self._gap, self._last = "" if opens else " ", word
         return gap + word
 
     def forget_gap(self) -> None:
@@ -191,7 +223,7 @@ def count_words(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> dict[str
     return {word: count for word, count in words.items() if word not in (START, STOP, OTHER)}
 
 
-def batches(texts: Iterable[str], size: int = 1 << 22) -> Iterable[list[str]]:
+def batches(texts: Iterable[str], size: int = 1 << 19) -> Iterable[list[str]]:
     """Group texts into lists of some `size` characters: enough to keep all cores busy."""
     batch: list[str] = []
     length = 0

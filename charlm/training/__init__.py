@@ -3,7 +3,7 @@
 from charlm.training.config import TrainingConfig
 from charlm.training.given import read_given
 from charlm.training.learner import Learner, Step
-from charlm.training.pace import parse_time
+from charlm.training.pace import is_bare_number, parse_time
 from charlm.training.plan import Plan, make_plan
 from charlm.training.precision import fit_recipe
 from charlm.training.prepare import (
@@ -50,6 +50,7 @@ __all__ = [
     "find_files",
     "find_part",
     "fit_recipe",
+    "is_bare_number",
     "judge",
     "lengths_from",
     "make_plan",

@@ -25,18 +25,38 @@ MEASURE_SHARE = 0.02  # of the budget, for one width
 MeasureStep = Callable[[ModelConfig, TrainingConfig, float], float]
 
 
+UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+}
+NUMBER = r"\d+(?:\.\d+)?"
+
+
 def parse_time(text: str) -> float:
-    """Seconds of `90s`, `5m`, `1.5h` or `1h30m`.
+    """Seconds of `90s`, `5m`, `5min`, `1.5h`, `1h30m` or `90 s`; a bare number is minutes.
 
     Raises:
         ConfigError: it is not a time above 0.
     """
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-    seconds = sum(float(number) * units[unit] for number, unit in parts)
-    if seconds <= 0 or "".join(number + unit for number, unit in parts) != text:
-        raise ConfigError(f"--time must look like 90s, 5m or 1h30m, not {text!r}.")
+    if is_bare_number(text):
+        text = f"{text.strip()}m"
+    parts = re.findall(rf"\s*({NUMBER})\s*([a-z]+)", text.lower())
+    known = all(unit in UNITS for _, unit in parts)
+    whole = re.fullmatch(rf"(?:\s*{NUMBER}\s*[a-z]+)+\s*", text.lower(), re.ASCII)
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts) if known else 0
+    if not whole or not 0 < seconds < math.inf:
+        raise ConfigError(
+            f"--time must be a duration such as 90s, 5m or 1h30m (a bare number is minutes), not "
+            f"{text!r}."
+        )
     return seconds
+
+
+def is_bare_number(text: str) -> bool:
+    """Whether a time is a number alone, which is one of minutes."""
+    return re.fullmatch(rf"\s*{NUMBER}\s*", text, re.ASCII) is not None
 
 
 def budget_seconds(given: Mapping[str, Any]) -> float:

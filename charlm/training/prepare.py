@@ -24,6 +24,7 @@ from charlm.data import (
     JoinedTokens,
     TokenFile,
     Vectors,
+    count_other,
     encode_part,
     find_frames,
     read_corpus,
@@ -32,7 +33,7 @@ from charlm.device import free_memory
 from charlm.errors import ConfigError
 from charlm.model import LanguageModel, LengthHead, ModelConfig, StopName
 from charlm.settings import pick
-from charlm.text import TextConfig, Tokenizer, build_tokenizer
+from charlm.text import TextConfig, Tokenizer, build_tokenizer, other_note, unspaced_note
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
@@ -142,6 +143,7 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
         ),
     )
     notes = corpus.notes + vocabulary_notes(text, tokenizer, valid)
+    notes += unknown_notes(corpus, tokenizer, train, valid)
     if vectors is not None:
         notes += (coverage_note(vectors, tokenizer, train),)
     return Planned(plan, corpus, text, tokenizer, train, valid, vectors, notes)
@@ -263,3 +265,18 @@ def vocabulary_notes(text: TextConfig, tokenizer: Tokenizer, valid: TokenFile) -
     if len(valid) < 2:
         notes.append("nothing is held out for validation: the newest weights are kept as the best.")
     return tuple(notes)
+
+
+def unknown_notes(
+    corpus: Corpus, tokenizer: Tokenizer, train: TokenFile, valid: TokenFile
+) -> tuple[str, ...]:
+    """Say that words cannot be found in the text, or that much of it is `<other>`."""
+    notes = []
+    if tokenizer.level == "word" and not tokenizer.pretokenized:
+        notes.append(unspaced_note(corpus.parts["train"]))
+    if tokenizer.level in ("word", "char"):
+        parts = {"the validation part": valid, "the training part": train}
+        counted = {name: count_other(part, tokenizer) for name, part in parts.items()}
+        name = max(counted, key=lambda name: counted[name][0] / max(1, counted[name][1]))
+        notes.append(other_note(name, *counted[name], tokenizer.level))
+    return tuple(note for note in notes if note is not None)

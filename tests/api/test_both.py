@@ -110,12 +110,37 @@ def test_a_cache_goes_with_either_half_and_not_with_both(both):
         both.evaluator(context="both").log_probs(["a"])
 
 
-def test_a_share_is_of_all_that_was_found(both):
+def test_a_share_is_of_all_candidates(both):
     few, many = (both.fill("The ___ was.", num_fillings=n, width=20) for n in (1, 5))
 
     assert len(few) == 1 and few[0] == many[0]
-    assert sum(each.share for each in many) < 1
+    assert sum(each.candidate_share for each in many) < 1
+    assert all(each.probability is None for each in many)
     assert len(both.fill("The ___ was.", num_fillings=8, width=2)) >= 2
+
+
+def test_the_probability_of_a_filling_is_exact_over_the_vocabulary(both):
+    size = both.tokenizer.num_symbols
+    every = both.fill("The ___ was.", max_blank_tokens=1, num_fillings=size)
+    best = both.fill("The ___ was.", max_blank_tokens=1, num_fillings=2)
+    asked = both.fill("The ___ was.", max_blank_tokens=1, num_fillings=2, width=size)
+
+    log_probs = np.array([each.log_prob for each in every])
+    expected = np.exp(log_probs) / np.exp(log_probs).sum()
+    assert [each.probability for each in every] == pytest.approx(expected.tolist())
+    assert {each.num_candidates for each in every} == {len(every)}
+    assert best == every[:2] == asked
+    if both.tokenizer.level != "bpe":  # whose tokens without a space are not due here
+        assert len(every) == size
+
+
+def test_more_fillings_than_can_be_ranked_are_candidates(both, monkeypatch):
+    monkeypatch.setattr("charlm.api.filling.MAX_PRODUCTS", 1)
+
+    found = both.fill("The ___ was.", max_blank_tokens=1)
+
+    assert all(each.probability is None for each in found)
+    assert all(each.num_candidates < both.tokenizer.num_symbols for each in found)
 
 
 def test_the_forward_half_is_what_writes_and_evaluates(both):
@@ -188,8 +213,8 @@ def test_fillings_rank_by_the_probability_of_the_whole_text(both):
     assert [each.log_prob for each in found] == sorted(
         (each.log_prob for each in found), reverse=True
     )
-    assert all(0 < each.share <= 1 for each in found)
-    assert sum(each.share for each in found) <= 1
+    assert all(0 < each.candidate_share <= 1 for each in found)
+    assert sum(each.candidate_share for each in found) <= 1
     for each in found:
         assert "___" not in each.text and len(each.fillings) == 1
         assert each.text.replace(" ", "") == f"The{each.fillings[0]}wasthemoon.".replace(" ", "")

@@ -45,6 +45,16 @@ def test_any_flipped_bit_is_found_or_harmless(tmp_path):
             continue
 
 
+def test_an_older_configuration_keeps_its_line_endings(tmp_path):
+    path = tmp_path / "config.json"
+    corpus = json.loads(CONFIG.to_json())["corpus"]
+    del corpus["line_endings"]
+    write(path, corpus=corpus)
+
+    assert read_config(path).corpus.line_endings == "lf"
+    assert CONFIG.corpus.line_endings == "any"
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"model_type": "gpt2"}', "\x00"])
 def test_a_damaged_or_foreign_file_is_one_clear_line(tmp_path, content):
     path = tmp_path / "config.json"

@@ -38,6 +38,11 @@ print(f"status {status} torch {'torch' in sys.modules}", file=sys.stderr)
         (["vocab", "show", "text.txt", "--level", "bpe", "--vocab-size", "300"], 0),
         (["vocab", "encode", "-t", "known.json", "a b"], 0),
         (["corpus"], 0),
+        (["-h"], 0),
+        (["vocab", "show", "-h"], 0),
+        (["gen"], 2),
+        (["score", "The fox ate."], 1),
+        (["generate", "Once upon"], 1),
     ],
 )
 def test_help_vocab_and_usage_errors_do_not_wait_for_torch(tmp_path, charlm, arguments, status):
@@ -54,6 +59,44 @@ def test_help_vocab_and_usage_errors_do_not_wait_for_torch(tmp_path, charlm, arg
     )
 
     assert done.stderr.splitlines()[-1] == f"status {status} torch False"
+
+
+COMMANDS = ["train", "plot", "generate", "fill", "play", "eval", "score", "classify", "rescore"]
+COMMANDS += ["vocab", "vocab build", "vocab show", "vocab encode", "vocab decode"]
+COMMANDS += ["info", "list", "corpus", "export", ""]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_h_is_help(charlm, command):
+    short, long = (charlm(*command.split(), flag) for flag in ("-h", "--help"))
+
+    assert (short.status, short.err) == (0, "")
+    assert short.out == long.out
+    assert "--help" in short.out and "-h" in short.out
+
+
+def test_commands_are_completed_without_torch(tmp_path):
+    environment = {
+        "_CHARLM_COMPLETE": "complete_bash",
+        "COMP_WORDS": "charlm gen",
+        "COMP_CWORD": "1",
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == ["generate"]
+    assert done.stderr.splitlines()[-1] == "status 0 torch False"
+
+
+def test_completion_can_be_installed(charlm):
+    assert "--install-completion" in charlm("--help").out
 
 
 def test_the_module_is_the_command(tmp_path):

@@ -14,9 +14,24 @@ def test_both_halves_are_trained_and_fill_blanks(charlm, corpus):
     assert trained.status == filled.status == 0
     assert "now the backward half, in both/backward: 30 steps as before" in trained.err
     assert [line.split()[-1] for line in filled.out.splitlines() if "%" in line] == ["moon."] * 3
-    shares = [each["share"] for each in as_json["fillings"]]
+    shares = [each["candidate_share"] for each in as_json["fillings"]]
     assert as_json["text"] == "A ___." and shares == sorted(shares, reverse=True)
     assert all(len(each["fillings"][0]) in (1, 2) for each in as_json["fillings"])
+
+
+def test_the_probability_is_named_for_what_it_is(charlm, corpus):
+    charlm("train", corpus, *SMALL, "--steps", 5, "--direction", "both", "-o", "both")
+    text = ("fill", "both", "The ___ ate.", "--max-blank-tokens", 1)
+
+    exact, some = charlm(*text), charlm(*text, "--width", 5)
+    as_json = json.loads(charlm(*text, "--json", "--top", 100).out)
+
+    assert exact.out.split()[:2] == ["P", "log"]
+    assert "P: among all " in exact.out.splitlines()[-1]
+    assert some.out.split()[:2] == ["share", "log"]
+    assert some.out.splitlines()[-1].startswith("share: of the ")
+    probabilities = [each["probability"] for each in as_json["fillings"]]
+    assert abs(sum(probabilities) - 1) < 1e-9
 
 
 def test_who_writes_is_said(charlm, corpus):

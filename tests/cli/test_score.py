@@ -223,3 +223,17 @@ def test_without_a_name_it_is_the_newest_model(trained, corpus):
     assert trained("score", corpus, "--by", "line") == trained(
         "score", "tale", corpus, "--by", "line"
     )
+
+
+def test_a_terminal_gets_an_aligned_table(models, charlm, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The fox.", encoding="utf-8")
+    piped = charlm("score", models("word"), "a.txt")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+
+    shown = charlm("score", models("word"), "a.txt")
+
+    assert "\t" in piped.out
+    assert "\t" not in shown.out
+    assert "bits" in shown.out.splitlines()[0]
+    assert len(shown.out.splitlines()) == len(piped.out.splitlines())

@@ -437,3 +437,25 @@ def test_a_run_begins_with_vectors_of_a_file_and_says_how_many(charlm, corpus, t
     assert "symbols begin with a vector of the file" in trained.err
     assert (wrong.status, wrong.err.count("\n")) == (1, 1)
     assert "are 6 wide, not --embedding-size 5" in wrong.err
+
+
+def test_a_bare_number_is_minutes_and_is_said_to_be(charlm, corpus):
+    bare, unit = (charlm("train", corpus, "--time", time, "--plan") for time in ("5", "5min"))
+
+    assert bare.status == unit.status == 0
+    assert "--time 5 is 5 minutes: a bare number is minutes." in bare.err
+    assert "bare number" not in unit.err
+
+
+def test_a_folder_of_texts_is_a_corpus_named_after_it(charlm, tmp_path, tale):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text(tale[:4000], encoding="utf-8")
+    (tmp_path / "letters" / "b.txt").write_text(tale[4000:], encoding="utf-8")
+    small = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16)
+
+    trained = charlm("train", "letters/", *small, "--steps", 3)
+    measured = charlm("eval", "--split", "valid", "--perplexity")
+
+    assert trained.status == 0, trained.err
+    assert (tmp_path / "checkpoints" / "letters" / "config.json").exists()
+    assert measured.status == 0, measured.err

@@ -136,3 +136,13 @@ def test_mistakes_are_one_line_and_status_1(charlm, tmp_path):
         result = charlm("vocab", *arguments)
         assert (result.status, result.err.count("\n")) == (1, 1), arguments
         assert said in result.err
+
+
+def test_a_vocabulary_of_thai_words_is_noted(charlm, tmp_path):
+    (tmp_path / "thai.txt").write_text("เดินครูหมา บ้าน\n" * 9, encoding="utf-8")
+
+    words = charlm("vocab", "build", "thai.txt", "--level", "word", "-o", "w.json")
+    characters = charlm("vocab", "build", "thai.txt", "-o", "c.json")
+
+    assert "Thai puts no spaces between words" in words.err
+    assert "Thai" not in characters.err

@@ -286,6 +286,18 @@ def test_files_that_nothing_has_used_for_thirty_days_are_removed(tale, tmp_path)
     assert foreign.exists()
 
 
+def test_tokens_of_other_line_endings_are_not_served(tmp_path):
+    path = tmp_path / "old.txt"
+    path.write_bytes(b"a fox\rsat\na hen\rsat\n" * 9)
+    new, old = (corpus_of(str(path), frame="line", line_endings=e) for e in ("any", "lf"))
+
+    before = tokens_of(old, "train")
+    after = tokens_of(new, "train")
+
+    assert after.count(256) > before.count(256)  # <start>
+    assert tokens_of(old, "train") == before
+
+
 def test_a_file_that_another_run_has_just_renamed_is_no_error(monkeypatch):
     make_token_folder()
     monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / ".gone.tokens.1.tmp"]))

@@ -14,9 +14,11 @@ FRAMINGS = [
     Framing(frame=frame, pretokenized=pretokenized)
     for frame in ("line", "paragraph", "document")
     for pretokenized in (False, True)
-]
+] + [Framing(frame=frame, line_endings="lf") for frame in ("line", "paragraph")]
 LINES = Framing(frame="line")
 PARAGRAPHS = Framing(frame="paragraph")
+LF_LINES = Framing(frame="line", line_endings="lf")
+LF_PARAGRAPHS = Framing(frame="paragraph", line_endings="lf")
 DOCUMENT = Framing(frame="document")
 PRETOKENIZED_LINES = Framing(frame="line", pretokenized=True)
 
@@ -87,9 +89,11 @@ def test_a_separator_may_go_on_in_the_next_chunk(framing, chunks, frames):
 @given(text=texts)
 @settings(max_examples=200)
 def test_line_frames_are_the_lines_that_are_not_blank(text):
-    lines = [line for line in re.split("\r?\n", text) if line.strip()]
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    lf_lines = [line for line in re.split("\r?\n", text) if line.strip()]
 
     assert frames_of(frame_pieces([text], LINES)) == lines
+    assert frames_of(frame_pieces([text], LF_LINES)) == lf_lines
 
 
 @given(text=plain_texts)
@@ -236,14 +240,81 @@ def test_a_character_that_only_python_calls_white_space_cuts_no_byte_pair_token(
     assert encoded == tokenizer.encode(text)
 
 
-def test_a_run_without_white_space_is_cut_where_it_is_too_long(monkeypatch):
-    monkeypatch.setattr("charlm.data.frames.MAX_PIECE", 16)
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_no_frame_keeps_its_line_ending(ending, last):
+    text = ending.join(["a", "b", "", "c", "d"]) + ending * last
+
+    lines = frames_of(frame_pieces([text], LINES))
+    paragraphs = frames_of(frame_pieces(text, PARAGRAPHS))  # a character at a time
+
+    assert lines == ["a", "b", "c", "d"]
+    assert paragraphs == [f"a{ending}b", f"c{ending}d"]
+    assert frames_of(frame_pieces([text], DOCUMENT)) == [text]
+
+
+def test_lines_as_earlier_checkpoints_read_them():
+    assert frames_of(frame_pieces(["a\rb\r\nc\n"], LF_LINES)) == ["a\rb", "c"]
+    assert frames_of(frame_pieces(["a\n\nb\r\n"], LF_PARAGRAPHS)) == ["a", "b\r\n"]
+
+
+def test_rules_that_cut_differently_have_different_versions():
+    assert (LINES.version, PARAGRAPHS.version) == (2, 2)
+    others = (LF_LINES, LF_PARAGRAPHS, DOCUMENT, PRETOKENIZED_LINES)
+    assert [framing.version for framing in others] == [1, 1, 1, 1]
+
+
+def test_a_run_without_white_space_is_cut_where_it_is_longer_than_a_word_may_be(monkeypatch):
+    monkeypatch.setattr("charlm.data.frames.MAX_PIECE", 8)
+    monkeypatch.setattr("charlm.data.frames.MAX_WORD", 16)
 
     pieces = list(frame_pieces(["x" * 50, "x" * 50], DOCUMENT))
 
     assert [len(piece.text) for piece in pieces] == [16] * 6 + [4]
     assert [piece.opens for piece in pieces] == [True] + [False] * 6
     assert [piece.closes for piece in pieces] == [False] * 6 + [True]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])  # characters of a chunk
+def test_a_word_longer_than_a_piece_is_not_cut(monkeypatch, size):
+    monkeypatch.setattr("charlm.data.frames.MAX_PIECE", 16)
+    text = f"a fox {'x' * 200} and {'y' * 300}"
+    chunks = [text[at : at + size] for at in range(0, len(text), size)]
+
+    pieces = list(frame_pieces(chunks, DOCUMENT))
+
+    assert original(pieces) == text
+    assert [piece.text for piece in pieces if "xx" in piece.text] == [f" {'x' * 200}"]
+    assert [piece.text for piece in pieces if "yy" in piece.text] == [f" {'y' * 300}"]
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            ["fox", "3.1", "'", "don't", "猫", "か", ",", ".", "-", "👍", "👩\u200d👧", "1"]
+        )
+    )
+)
+@settings(max_examples=100)
+def test_a_long_run_without_white_space_is_cut_where_words_begin(parts):
+    text = "".join(parts)
+    tokenizer = build_tokenizer(TextConfig(level="word"), [text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlm.data.frames.MAX_PIECE", 4)
+        pieces = list(frame_pieces([text], DOCUMENT))
+
+    encoded = [token for piece in pieces for token in tokenizer.encode(piece.text)]
+    assert encoded == tokenizer.encode(text)
+    assert len(pieces) > 1 or len(text) <= 8 or not set(parts) & {"猫", "か", "-"}
+
+
+def test_a_long_run_of_a_pretokenized_text_is_one_word(monkeypatch):
+    monkeypatch.setattr("charlm.data.frames.MAX_PIECE", 4)
+
+    pieces = list(frame_pieces(["a b " + "猫-" * 20 + " c"], PRETOKENIZED_LINES))
+
+    assert " " + "猫-" * 20 in [piece.text for piece in pieces]
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
@@ -254,7 +325,7 @@ def test_a_long_frame_that_ends_in_endless_white_space_is_closed(framing, monkey
     pieces = list(frame_pieces(chunks, framing))
 
     assert original(pieces) == "".join(chunks)
-    assert "".join(frames_of(pieces)).split() == ["word", "next"]
+    assert " ".join(frames_of(pieces)).split() == ["word", "next"]
 
 
 def test_a_line_of_the_real_limit_is_cut():
@@ -285,6 +356,8 @@ def test_a_piece_is_cut_into_two_of_the_same_frame():
         ("a\nb\n", False),
         ("\n\na", False),
         ("a\n\n", False),
+        ("a\r\rb", True),
+        ("a\r\nb", False),
         ("", False),
     ],
 )

@@ -143,6 +143,39 @@ def test_counts_are_those_of_all_pieces_so_far():
     assert counter.counts == TextCounts(3, 9, 10, hashlib.sha256("the fox\né".encode()).hexdigest())
 
 
+@pytest.mark.parametrize(
+    ("texts", "num_words"),
+    [
+        (["the fo", "x"], 2),
+        (["the", " fox"], 2),
+        (["the fox ", "sat"], 3),
+        (["f", "o", "x"], 1),
+        (["fox", ""], 1),
+        (["fox", "", "es"], 1),
+    ],
+)
+def test_a_word_that_is_cut_counts_once(texts, num_words):
+    pieces = [Piece(text, "", opens=at == 0, closes=False) for at, text in enumerate(texts)]
+    counter = TextCounter()
+
+    for piece in [*pieces, Piece("next", "", opens=True, closes=True)]:
+        counter.add(piece)
+
+    assert counter.counts.num_words == num_words + 1
+
+
+@pytest.mark.parametrize("level", ["word", "char", "bpe", "byte"])
+def test_a_word_of_200_000_letters_is_one_word(folder, level):
+    text = f"the fox {'x' * 200_000} sat the fox sat"
+    tokenizer = build_tokenizer(TextConfig(level=level), ["the fox sat the fox sat"])
+
+    file = write_token_file(folder / "tokens", pieces_of(text, "document"), tokenizer)
+
+    assert file.counts.num_words == 7
+    if level == "word":
+        assert file.tokens.tolist().count(tokenizer.other_id) == 1
+
+
 def test_counts_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         TextCounts().num_words = 1

@@ -4,9 +4,12 @@ import re
 from collections import Counter
 
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.text.loading import parse_tokenizer
+from charlm.text.tokenizer import symbol_table
 from charlm.text.words import WordTokenizer, batches
 
 EVERYTHING = 10**6
@@ -17,7 +20,13 @@ PROSE = [
     '"One" and "two", said he ("three"?).',
     "[1] {a} is 50% done… yes",
     "Der Käse — 朝 — naïve",
+    "很书她家里你看走路！他说：“好”，老师（猫）来了……明天",  # noqa: RUF001
+    "2024年に、東京のカフェで「コーヒー」を3杯。",
+    "I like 猫 and 犬, not T 恤.",
+    "كَتَبَ الوَلَدُ، ثُمَّ ذَهَبَ؟",
 ]
+# The words of tokenizers before Han and kana were split.
+OLD_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
 
 
 def split_words(text):
@@ -88,6 +97,15 @@ def test_a_text_without_words_leaves_only_the_marks():
         ("naïve 朝 Ünal", ["naïve", "朝", "Ünal"]),
         ("<start>", ["<", "start", ">"]),
         ("a\tb\r\nc\u00a0d", ["a", "b", "c", "d"]),
+        ("2024年に猫。", ["2024", "年", "に", "猫", "。"]),
+        ("コーヒー人々", ["コ", "ー", "ヒ", "ー", "人", "々"]),
+        ("T恤and葛\U000e0100城", ["T", "恤", "and", "葛\U000e0100", "城"]),
+        ("한국어 텍스트", ["한국어", "텍스트"]),
+        ("وَشَرِبَ؟ دَرْسًا،", ["وَشَرِبَ", "؟", "دَرْسًا", "،"]),
+        ("بر\u200cبر co\u00adop क्\u200dष", ["بر\u200cبر", "co\u00adop", "क्\u200dष"]),
+        ("❤\ufe0f 👩\u200d👩\u200d👧👍🏽", ["❤\ufe0f", "👩\u200d👩\u200d👧", "👍🏽"]),
+        ("🤷🏻\u200d♀\ufe0f 🇩🇪🇫🇷", ["🤷🏻\u200d♀\ufe0f", "🇩🇪", "🇫🇷"]),
+        ("1\ufe0f\u20e3 #\ufe0f\u20e3 😂😂", ["1\ufe0f\u20e3", "#\ufe0f\u20e3", "😂", "😂"]),
     ],
 )
 def test_words_numbers_and_punctuation_marks_are_separate(text, words):
@@ -102,6 +120,31 @@ def test_a_text_comes_back_up_to_white_space(text):
     decoded = tokenizer.decode(tokenizer.encode(text))
 
     assert squeezed(decoded) == squeezed(text)
+
+
+def test_tokenizer_json_encodes_the_same_in_hugging_face_tokenizers():
+    text = "猫は2024年に walked 👩\u200d👧 here; 猫！"  # noqa: RUF001
+    tokenizer = WordTokenizer.build([text], EVERYTHING)
+
+    backend = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+
+    assert backend.encode(text, add_special_tokens=False).ids == tokenizer.encode(text)
+    assert len(tokenizer.encode(text)) == 11
+
+
+def test_older_tokenizer_files_keep_runs_of_han_as_words():
+    text = "猫今天 跑得很，a 猫今天"  # noqa: RUF001
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel(symbol_table(["猫今天", "跑得很", "a"]), unk_token="<other>")
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split(
+        tokenizers.Regex(OLD_WORD), behavior="removed", invert=True
+    )
+
+    old = parse_tokenizer(backend.to_str(), "tokenizer.json")
+
+    assert old.encode(text) == [0, 1, old.other_id, 2, 0]
+    assert old.decode([0, 1, 2, 0]) == "猫今天 跑得很 a 猫今天"
 
 
 @pytest.mark.parametrize("text", PROSE)

@@ -37,15 +37,24 @@ def never(model, training, seconds):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("1h30m", 5400), ("1d", 86400)]
+    ("text", "seconds"),
+    [
+        *(("90s", 90), ("5m", 300), ("1.5h", 5400), ("1h30m", 5400), ("1d", 86400)),
+        *(("5", 300), ("0.5", 30), (" 5 ", 300), ("5min", 300), ("90 s", 90), ("5 m", 300)),
+        *(("1h 30m", 5400), ("2 hours", 7200), ("1 Hour 30 Minutes", 5400), ("45sec", 45)),
+    ],
 )
 def test_times_are_read(text, seconds):
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "0s", "-5m", "5m3", "five"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "0s", "0", "-5m", "-5", "5m3", "five", "5 fortnights", "5,5m", "\u0665m"]
+)
 def test_what_is_no_time_is_one_clear_line(text):
-    with pytest.raises(ConfigError, match="--time must look like"):
+    with pytest.raises(
+        ConfigError, match=r"--time must be a duration such as 90s.*\(a bare number is minutes\)"
+    ):
         parse_time(text)
 
 

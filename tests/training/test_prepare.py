@@ -302,3 +302,24 @@ def test_the_recipe_of_a_run_with_every_setting_makes_the_same_run(corpus, tmp_p
     assert again.learner.config == first.learner.config
     for name in MODEL_FILES:
         assert (again.folder / name).read_bytes() == (first.folder / name).read_bytes()
+
+
+def notes_on(prepare, tmp_path, text, **given):
+    path = tmp_path / "own.txt"
+    path.write_text(text, encoding="utf-8")
+    return " ".join(prepare(paths=(str(path),), **given).notes)
+
+
+def test_a_text_of_a_script_without_spaces_is_noted_at_word_level(prepare, tmp_path):
+    text = "".join(f"เดินครู{i}หมาบ้าน กินชอบ{i}เร็ว\n" for i in range(200))
+
+    notes = notes_on(prepare, tmp_path, text, level="word")
+
+    assert "Thai puts no spaces between words" in notes
+    assert "of the tokens of the validation part are <other>" in notes
+
+
+def test_han_and_kana_are_no_unknown_words(prepare, tmp_path):
+    text = "".join(f"很书她家里你看走路{i % 7}今天天气猫は\n" for i in range(200))
+
+    assert notes_on(prepare, tmp_path, text, level="word") == ""

@@ -1,0 +1,79 @@
+"""Folders as corpora: the text files in one, by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from charlm.data.sources import COMPRESSIONS, read_errors
+from charlm.errors import TextError
+
+HEAD_BYTES = 8192  # are looked at for NUL, which no text has
+MAX_NAMED = 3  # files in a note
+
+
+@dataclass(frozen=True, slots=True)
+class TextFiles:
+    """The names of texts, and what a user should be told of those that were left out."""
+
+    paths: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def expand_folders(paths: Iterable[str]) -> TextFiles:
+    """Replace each folder by the text files in it, in the order of their names.
+
+    Hidden files and folders within are left out, and so is what is not text: a file with a NUL
+    byte at its beginning.
+
+    Raises:
+        TextError: there is no text file in a folder, or it cannot be read.
+    """
+    found: list[str] = []
+    notes: list[str] = []
+    for path in paths:
+        if "://" in path or not Path(path).is_dir():
+            found.append(path)
+            continue
+        files = list_folder(Path(path))
+        found += files.paths
+        notes += files.notes
+    return TextFiles(tuple(found), tuple(notes))
+
+
+def list_folder(folder: Path) -> TextFiles:
+    """The text files in a folder; errors as of `expand_folders`."""
+    with read_errors(str(folder)):
+        visible = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+        files = [each for each in visible if each.is_file()]
+        folders = [each for each in visible if each.is_dir()]
+        texts = [file for file in files if is_text(file)]
+    if not texts and folders:
+        raise TextError(
+            f"{folder} holds no text files, but folders; name one of them, or train with "
+            "--label to learn their names as labels."
+        )
+    if not texts:
+        raise TextError(f"{folder} holds no text files; name a file, or a folder with texts in it.")
+    notes = []
+    if others := [file.name for file in files if file not in texts]:
+        notes.append(f"{folder}: left out what is not text (NUL bytes): {some(others)}.")
+    if folders:
+        notes.append(
+            f"{folder}: left out the folders in it: {some(each.name for each in folders)}."
+        )
+    return TextFiles(tuple(map(str, texts)), tuple(notes))
+
+
+def is_text(file: Path) -> bool:
+    """Whether a file may be a text: a packed one, or one without NUL at its beginning."""
+    if PurePath(file).suffix in (*COMPRESSIONS, ".zst"):
+        return True
+    with file.open("rb") as content:
+        return b"\0" not in content.read(HEAD_BYTES)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

@@ -1,0 +1,103 @@
+"""Scores of tokens, words, sentences or lines as an aligned table, for a terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from rich.cells import cell_len, set_cell_size
+
+from charlm.display.console import data_console
+from charlm.display.tables import visible
+
+Row = Mapping[str, str | int | float | None]
+
+BLOCK = 100  # rows whose widths are found together: the first are shown before the last are known
+GAP = "  "
+WRITTEN = ("token", "text", "file")  # columns that hold text, and may be cut
+HEADINGS = {"sentence_id": "sent", "token_id": "no", "line_id": "line", "num_tokens": "tokens"}
+HEADINGS |= {"surprisal": "bits", "char_start": "from", "char_end": "to"}
+# What is left out first where a terminal is too narrow; token, text and surprisal stay.
+SPARED: tuple[str, ...] = ("char_end", "char_start", "file", "other", "token_id", "line_id", "sentence_id")
+SPARED += ("entropy", "rank", "num_tokens")
+LEAST_TEXT = 12  # cells of a text that must fit before columns beside it are shown
+
+
+def show_rows(names: Sequence[str], rows: Iterable[Row]) -> None:
+    """Print rows as they come, as many columns as the terminal is wide enough for."""
+    console = data_console()
+    for line in aligned(names, rows, console.width):
+        console.print(line, markup=False, no_wrap=True, overflow="ignore", crop=False)
+
+
+def aligned(names: Sequence[str], rows: Iterable[Row], width: int) -> Iterator[str]:
+    """The lines of the table, the first its headings; none is wider than `width` cells."""
+    rows = iter(rows)
+    widths: dict[str, int] = {}
+    while block := list(islice(rows, BLOCK)):
+        cells = [{name: cell(row.get(name)) for name in names} for row in block]
+        if not widths:
+            widths = fit(names, cells, width)
+            yield line({name: HEADINGS.get(name, name) for name in widths}, widths)
+        for name in widths:
+            if name not in WRITTEN:
+                widths[name] = max(widths[name], *(len(each[name]) for each in cells))
+        if needed(widths) > width:  # later rows have more digits than the first
+            cut = next(name for name in reversed(widths) if name in WRITTEN)
+            widths[cut] = max(1, widths[cut] - needed(widths) + width)
+        for each in cells:
+            yield line(each, widths)
+    if not widths:
+        yield GAP.join(HEADINGS.get(name, name) for name in names)
+
+
+def fit(names: Sequence[str], cells: Sequence[Mapping[str, str]], width: int) -> dict[str, int]:
+    """The columns that fit, with their widths, texts as wide as is left."""
+    widths = {
+        name: max(len(HEADINGS.get(name, name)), *(cell_len(each[name]) for each in cells))
+        for name in names
+    }
+    spared = [name for name in SPARED if name in widths]
+    while (
+        spared
+        and needed(
+            {
+                name: min(size, LEAST_TEXT) if name in WRITTEN else size
+                for name, size in widths.items()
+            }
+        )
+        > width
+    ):
+        del widths[spared.pop(0)]
+    texts = [name for name in widths if name in WRITTEN]
+    for name in reversed(texts):
+        over = needed(widths) - width
+        if over > 0:
+            widths[name] = max(min(widths[name], LEAST_TEXT), widths[name] - over)
+    return widths
+
+
+def needed(widths: Mapping[str, int]) -> int:
+    """Cells that a line takes."""
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
+
+
+def line(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    """One line of the table: texts on the left of their columns, numbers on the right."""
+    parts = []
+    for name, size in widths.items():
+        text = cells[name]
+        if name in WRITTEN:
+            if cell_len(text) > size:
+                text = set_cell_size(text, max(0, size - 1)) + "…"
+            parts.append(set_cell_size(text, size))
+        else:
+            parts.append(text.rjust(size))
+    return GAP.join(parts).rstrip()
+
+
+def cell(value: str | int | float | None) -> str:
+    """A value as people read it: two digits after the point, white space made visible."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return visible(value) if isinstance(value, str) else str(value)

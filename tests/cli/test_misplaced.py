@@ -1,0 +1,81 @@
+"""A text where a file or a checkpoint belongs is answered with the command that works."""
+
+import io
+import shlex
+import sys
+
+import pytest
+
+TEXT = 'It\'s $5; the "fox" ate.'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", TEXT),
+        ("score", "tale", TEXT),
+        ("score", "--by", "word", TEXT),
+        ("eval", "tale", TEXT, "--json"),
+        ("eval", "--text", TEXT, "tale"),
+    ],
+)
+def test_a_text_in_place_of_a_file_is_answered_with_a_pipe(trained, monkeypatch, arguments):
+    result = trained(*arguments)
+
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    command = result.err.partition("run: ")[2].strip()
+    words = shlex.split(command)
+    pipe = words.index("|")
+    assert words[:pipe] == ["echo", TEXT]
+    assert words[pipe + 1] == "charlm"
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{TEXT}\n".encode()), "utf-8"))
+    assert trained(*words[pipe + 2 :]).status == 0
+
+
+@pytest.mark.parametrize("command", ["generate", "play"])
+@pytest.mark.parametrize("text", ["Once upon", "Once"])
+def test_a_text_in_place_of_a_checkpoint_is_answered_with_a_prompt(trained, command, text, stdin):
+    result = trained(command, text, "--temperature", "0.5")
+
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    words = shlex.split(result.err.partition("run: ")[2])
+    assert words == ["charlm", command, "--prompt", text, "--temperature", "0.5"]
+    stdin(b"")
+    assert trained(*words[1:]).out.startswith(text)
+
+
+def test_a_missing_file_is_no_text(trained):
+    assert "run:" not in trained("score", "missing.txt").err
+    assert "run:" not in trained("generate", "nowhere", "-p", "The").err
+
+
+def test_a_file_whose_name_has_spaces_is_a_file(trained, tmp_path):
+    (tmp_path / "my text.txt").write_text("The fox.", encoding="utf-8")
+
+    assert trained("eval", "my text.txt", "--perplexity").status == 0
+
+
+@pytest.mark.parametrize("command", ["score", "eval", "generate"])
+def test_a_long_text_is_not_repeated(trained, command):
+    result = trained(command, "The fox ate the moon. " * 50)
+
+    assert result.status == 1
+    assert len(result.err) < 300
+    assert ("cat FILE | charlm" in result.err) or ("--prompt @FILE" in result.err)
+
+
+def test_texts_of_a_folder_are_measured_and_scored(trained, tmp_path):
+    (tmp_path / "letters").mkdir()
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / "letters" / name).write_text("The fox.", encoding="utf-8")
+
+    measured = trained("eval", "tale", "letters")
+    scored = trained("score", "letters", "--by", "sentence")
+
+    assert measured.status == scored.status == 0
+    assert measured.out.index("letters/a.txt") < measured.out.index("letters/b.txt")
+    assert [line.split("\t")[-1] for line in scored.out.splitlines()[1:]] == [
+        "letters/a.txt",
+        "letters/b.txt",
+    ]
