@@ -17,6 +17,7 @@ ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
 GRADIENTS = Path("gradients.safetensors")
+HELDOUT = Path("heldout")
 
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:

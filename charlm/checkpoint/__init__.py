@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         save_gradients,
     )
     from charlm.checkpoint.card import model_card, save_card
-    from charlm.checkpoint.config_file import CheckpointConfig, read_config
+    from charlm.checkpoint.config_file import CheckpointConfig, Heldout, HeldoutPart, read_config
     from charlm.checkpoint.folder import (
         Checkpoint,
         create_checkpoint,
@@ -36,16 +36,22 @@ if TYPE_CHECKING:
         save_weights,
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
+    from charlm.checkpoint.heldout import describe_heldout, heldout_bytes, kept_corpus
 
 __all__ = [
     "Checkpoint",
     "CheckpointConfig",
+    "Heldout",
+    "HeldoutPart",
     "History",
     "Report",
     "append_metrics",
     "create_checkpoint",
+    "describe_heldout",
     "existing_folder",
     "forget_metrics_after",
+    "heldout_bytes",
+    "kept_corpus",
     "load_checkpoint",
     "load_state",
     "load_tokenizer_of",
@@ -68,7 +74,7 @@ __all__ = [
     "save_weights",
 ]
 
-NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "weights")
+NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "heldout", "weights")
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from charlm.data.corpus import Corpus, read_corpus, read_text
 from charlm.data.corpus_config import PARTS, CorpusConfig, Direction, Part, parse_split
 from charlm.data.epochs import Epochs, make_epochs
 from charlm.data.frame_windows import find_frames
-from charlm.data.frames import Frame, Framing, Piece, frame_pieces
+from charlm.data.frames import MAX_PIECE, Frame, Framing, Piece, frame_pieces
 from charlm.data.joined import JoinedTokens, Tokens
 from charlm.data.labelled import Columns, LabelledText, is_labelled, read_labelled
 from charlm.data.made import MADE_CORPORA, made_corpus
@@ -38,6 +38,7 @@ from charlm.data.windows import Windows, make_windows
 
 __all__ = [
     "MADE_CORPORA",
+    "MAX_PIECE",
     "NOT_PREDICTED",
     "PARTS",
     "STDIN",
