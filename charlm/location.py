@@ -19,10 +19,12 @@ ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
 GRADIENTS = Path("gradients.safetensors")
+HELDOUT = Path("heldout")
 EVENTS = Path("tensorboard")  # a folder of what `charlm train --tensorboard` writes
 FILES = (  # every other file that charlm writes into a checkpoint; add new ones here
     *(CONFIG, WEIGHTS, TOKENIZER, RECIPE, METRICS, CARD, STATE),
     *(ADAPTATION, FREQUENCIES, GRADIENTS),
+    *(HELDOUT / f"{part}.{kind}.gz" for part in ("valid", "test") for kind in ("txt", "frames")),
 )
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

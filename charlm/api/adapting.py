@@ -127,7 +127,7 @@ def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
         return kept
     tokenizer, config = checkpoint.tokenizer, checkpoint.config
     try:
-        text = find_part(config, tokenizer, "train")
+        text = find_part(checkpoint, "train")
     except (CheckpointError, TextError) as error:
         raise CheckpointError(f"dynamic evaluation is not possible yet: {error}") from error
     windows = make_windows(

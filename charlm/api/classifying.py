@@ -125,8 +125,7 @@ class Classifier:
             CheckpointError: the corpus has changed or is gone.
             TextError: the part is empty.
         """
-        config, tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
-        files = find_files(config, tokenizer, part, self.labels)
+        files = find_files(self.checkpoint, part, self.labels)
         found = dict(zip(self.labels, files, strict=True))
         if not any(map(len, found.values())):
             raise TextError(

@@ -16,7 +16,7 @@ from charlm.data import Part, Piece
 from charlm.errors import TextError
 from charlm.evaluation import BITS_PER_NAT, Difference, TokenScores, paired_bootstrap
 from charlm.text import Tokenizer
-from charlm.training import find_corpus
+from charlm.training import find_text
 
 MIN_FRAMES = 30  # are enough to draw from; fewer are taken as blocks of tokens
 BLOCK_TOKENS = 100
@@ -174,7 +174,7 @@ def split_as_text(checkpoint: Checkpoint, part: Part) -> Iterator[NamedText]:
         CheckpointError: the corpus has changed, or was standard input.
         TextError: it is gone, or has no such part.
     """
-    pieces = find_corpus(checkpoint.config).parts[part].pieces()
+    pieces = find_text(checkpoint, part).parts[part].pieces()
     with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
         path = Path(folder) / "text"
         with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -174,7 +174,7 @@ class Evaluator:
                 "read, as by --split, --tune and --mix without weights; leave --frame out."
             )
         label = single_label(self.checkpoint)
-        tokens = find_part(self.checkpoint.config, self.tokenizer, part, label)
+        tokens = find_part(self.checkpoint, part, label)
         if len(tokens) == 0:
             raise TextError(
                 f"the corpus of {self.checkpoint.folder} has no {part} part; choose another "

@@ -17,6 +17,7 @@ from charlm.api.evaluating import Evaluator, Follow
 from charlm.api.filling import BLANK_TOKENS, Filler, Filling, check_blank
 from charlm.api.labels import check_label, under_labels
 from charlm.api.lengths import find_lengths
+from charlm.api.prompt_frames import PromptFrames, prompt_frames
 from charlm.api.scoring import By, Surprisal, score_text
 from charlm.api.two_sided import TwoSidedEvaluator
 from charlm.api.writing import Generation, Piece, Writer
@@ -126,7 +127,8 @@ class LoadedModel:
 
         Args:
             prompt: what the text begins with, or, of a model that reads backwards, ends with;
-                characters or words never seen are `<other>`.
+                characters or words never seen are `<other>`. For a model of lines or paragraphs
+                the earlier ones are context, and the last is continued.
             seed: the same seed gives the same text; None draws one.
             settings: those of `DecodingConfig`, such as temperature=0.8 or beam=5.
 
@@ -194,7 +196,14 @@ class LoadedModel:
         """
         check_label(self.checkpoint)
         lengths = find_lengths(self.model)
-        return Writer(self._steps, self.tokenizer, config, self.direction, lengths)
+        return Writer(
+            self._steps, self.tokenizer, config, self.direction, lengths, self.prompt_frames
+        )
+
+    @property
+    def prompt_frames(self) -> PromptFrames:
+        """How prompts with line breaks are taken, by the frames that the model was trained on."""
+        return prompt_frames(self.checkpoint)
 
     def with_cache(self, **settings: Any) -> "LoadedModel":
         """The same model with a neural cache: what a text holds already comes again more easily.

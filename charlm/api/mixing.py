@@ -25,7 +25,7 @@ def train_ngram(checkpoint: Checkpoint, order: int) -> NgramModel:
         CheckpointError: the training text has changed or is gone.
         ConfigError: the order is below 1, or too high to be counted.
     """
-    tokens = find_part(checkpoint.config, checkpoint.tokenizer, "train").tokens
+    tokens = find_part(checkpoint, "train").tokens
     return build_kneser_ney(
         tokens,
         order=order,

@@ -1,7 +1,7 @@
 """A text that a person and a model write by turns."""
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from charlm.api.loaded import LoadedModel
@@ -10,8 +10,19 @@ from charlm.decoding import DecodingConfig
 from charlm.errors import ConfigError
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was written at one time."""
+
+    text: str
+    by_model: bool
+    ended: bool = False  # by `<stop>`: the next part begins a frame
+
+
 class Session:
     """The text so far, in the parts in which it came: the last ones can be taken back.
+
+    With a model of lines or paragraphs a new one begins after each that the model has ended.
 
     Every continuation has a seed of its own, so trying again gives another one, and the same
     moves under the same first seed the same text.
@@ -21,33 +32,36 @@ class Session:
         self._lm = lm
         self.config = config
         self._seed = seed
-        self._parts: list[tuple[str, bool]] = []  # text, and whether the model wrote it
+        self._parts: list[Part] = []
 
     @property
     def text(self) -> str:
         """All of it."""
-        return "".join(text for text, _ in self._parts)
+        return "".join(part.text for part in self._parts)
 
     def add(self, text: str) -> None:
-        """What the person writes, with the space before it that a word model would write."""
-        self._parts.append((self._gap(text) + text, False))
+        """What the person writes, with the space or break before it that a model would write."""
+        self._parts.append(Part((self._break() or self._gap(text)) + text, by_model=False))
 
     def go_on(self) -> Generator[str]:
         """The model goes on, in pieces; what has come when the iterator is closed stays."""
         self._seed += 1
-        written = ""
-        pieces = self._lm.stream(self.text, self.config, seed=self._seed)
+        written, ended, new_frame = "", False, self._break()
+        pieces = self._lm.pieces([self.text + new_frame], self.config, seed=self._seed)
         try:
             for piece in pieces:
-                written += piece
-                yield piece
+                ended = piece.end == "<stop>"
+                if piece.text:
+                    text = piece.text if written else new_frame + piece.text
+                    written += text
+                    yield text
         finally:
             if written:
-                self._parts.append((written, True))
+                self._parts.append(Part(written, by_model=True, ended=ended))
 
     def undo(self) -> str:
         """Take the last part back; what it was, or nothing where there is none."""
-        return self._parts.pop()[0] if self._parts else ""
+        return self._parts.pop().text if self._parts else ""
 
     def retry(self) -> Generator[str]:
         """Take the model's last words back, and let it go on otherwise.
@@ -55,7 +69,7 @@ class Session:
         Raises:
             ConfigError: the last words are not the model's.
         """
-        if not self._parts or not self._parts[-1][1]:
+        if not self._parts or not self._parts[-1].by_model:
             raise ConfigError("the model has not written last; press Enter to let it go on.")
         return self._instead(self._parts.pop())
 
@@ -67,12 +81,15 @@ class Session:
         """
         self._seed += 1
         config = self._changed(num_return_sequences=number)
-        return list(self._lm.generate_many([self.text], config, seed=self._seed))
+        prompt = self.text + self._break()
+        return list(self._lm.generate_many([prompt], config, seed=self._seed))
 
     def choose(self, generation: Generation) -> None:
         """Go on with one that was offered."""
         if generation.text:
-            self._parts.append((generation.text, True))
+            ended = generation.end == "<stop>"
+            text = self._break() + generation.text
+            self._parts.append(Part(text, by_model=True, ended=ended))
 
     def change(self, **settings: Any) -> None:
         """Decode otherwise from now on.
@@ -90,7 +107,7 @@ class Session:
         """Begin anew."""
         self._parts.clear()
 
-    def _instead(self, before: tuple[str, bool]) -> Generator[str]:
+    def _instead(self, before: Part) -> Generator[str]:
         parts = len(self._parts)
         try:
             yield from self.go_on()
@@ -98,11 +115,17 @@ class Session:
             if len(self._parts) == parts:  # nothing has come: what there was stays
                 self._parts.append(before)
 
+    def _break(self) -> str:
+        """What begins a new frame, where the model has ended the last one."""
+        ended = bool(self._parts) and self._parts[-1].ended
+        return self._lm.prompt_frames.line_break if ended else ""
+
     def _gap(self, text: str) -> str:
         tokenizer = self._lm.tokenizer
         if tokenizer.level != "word" or not self._parts or text[:1].isspace():
             return ""
-        decoder = tokenizer.decoder_after(self.text)
+        _, continued = self._lm.prompt_frames.split(self.text)
+        decoder = tokenizer.decoder_after(continued)
         written = "".join(decoder.push(token) for token in tokenizer.encode(text))
         return " " if written.startswith(" ") else ""
 

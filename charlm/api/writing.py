@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from charlm.api.lengths import Lengths, find_lengths
+from charlm.api.prompt_frames import WHOLE, PromptFrames
 from charlm.api.rules import token_rules
 from charlm.api.streams import BackwardStream, ForwardStream, TextStream
 from charlm.data import Direction
@@ -73,6 +74,7 @@ class Writer:
     """A model's steps and its tokenizer, writing under one configuration.
 
     A model that reads backwards is given endings for prompts, and writes what leads up to them.
+    `frames` says how prompts with line breaks are taken; by default a prompt is one frame.
 
     Raises:
         ConfigError: the configuration names tokens that the model does not know.
@@ -85,8 +87,10 @@ class Writer:
         config: DecodingConfig,
         direction: Direction = "forward",
         lengths: Lengths | None = None,
+        frames: PromptFrames = WHOLE,
     ) -> None:
         self._lengths = lengths
+        self._frames = frames
         self._model, self._tokenizer, self.config = model, tokenizer, config
         self._backward = direction == "backward"
         # Finds mistakes before anything is written.
@@ -165,7 +169,8 @@ class Writer:
         """
         ids, _ = self._read(generation.prompt)
         assert not self._backward
-        spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(generation.prompt)
+        _, continued = self._frames.split(generation.prompt)
+        spell, decoder = self._tokenizer.token, self._tokenizer.decoder_after(continued)
         choices: list[Choice] = []
         with arithmetic():
             start = ids[0] if generation.start is None else generation.start
@@ -224,11 +229,13 @@ class Writer:
         return replace(self._rules, watch=watch)
 
     def _read(self, prompt: str) -> tuple[list[int], TextStream]:
-        """The prompt's ids, and the stream of what follows it."""
-        start, ids = self._tokenizer.start_id, self._tokenizer.encode(prompt)
+        """The prompt's ids, those of earlier frames first, and the stream of what follows it."""
+        _, continued = self._frames.split(prompt)
+        start, ids = self._tokenizer.start_id, self._tokenizer.encode(continued)
+        begun = [*self._frames.encode_context(prompt, self._tokenizer), start]
         if self._backward:
-            return [start, *reversed(ids)], BackwardStream(self._tokenizer, ids, self.config)
-        return [start, *ids], ForwardStream(self._tokenizer.decoder_after(prompt), self.config)
+            return [*begun, *reversed(ids)], BackwardStream(self._tokenizer, ids, self.config)
+        return [*begun, *ids], ForwardStream(self._tokenizer.decoder_after(continued), self.config)
 
     def _begin(self, ids: list[int], seed: int | None = None, number: int = 0) -> list[int]:
         """A prompt that tells how long the text will be, if the model wants to know.

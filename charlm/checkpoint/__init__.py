@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         save_gradients,
     )
     from charlm.checkpoint.card import model_card, save_card
-    from charlm.checkpoint.config_file import CheckpointConfig, read_config
+    from charlm.checkpoint.config_file import CheckpointConfig, Heldout, HeldoutPart, read_config
     from charlm.checkpoint.folder import (
         Checkpoint,
         create_checkpoint,
@@ -37,19 +37,25 @@ if TYPE_CHECKING:
         save_weights,
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
+    from charlm.checkpoint.heldout import describe_heldout, heldout_bytes, kept_corpus
     from charlm.checkpoint.tensor_checks import check_tensor, check_tensors
 
 __all__ = [
     "Checkpoint",
     "CheckpointConfig",
+    "Heldout",
+    "HeldoutPart",
     "History",
     "Report",
     "append_metrics",
     "check_tensor",
     "check_tensors",
     "create_checkpoint",
+    "describe_heldout",
     "existing_folder",
     "forget_metrics_after",
+    "heldout_bytes",
+    "kept_corpus",
     "load_checkpoint",
     "load_state",
     "load_tokenizer_of",
@@ -79,6 +85,7 @@ NEED_TORCH = (
     "config_file",
     "folder",
     "frequencies",
+    "heldout",
     "tensor_checks",
     "weights",
 )

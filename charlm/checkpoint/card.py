@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from charlm.checkpoint.config_file import CheckpointConfig
+from charlm.checkpoint.heldout import describe_heldout
 from charlm.location import CARD, RECIPE, command_line
 from charlm.storage import replace_file
 
@@ -19,6 +20,7 @@ A recurrent language model trained with charlm {config.charlm_version}.
 | | |
 | --- | --- |
 | corpus | {texts} (sha256 of content {config.corpus_sha256[:16]}) |
+| held-out text | {describe_heldout(folder, config)} |
 | tokens | {text.level}, {model.vocab_size:,} of them with `<start>`, `<stop>`, `<other>`; a frame is a {config.corpus.frame} |
 | model | {model.shape}, embeddings of {model.embedding_size} ({tying}), {model.softmax} softmax, {model.dropouts} |
 | parameters | {num_parameters:,} |

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.data import CorpusConfig
+from charlm.data import CorpusConfig, Part
 from charlm.errors import CheckpointError, ConfigError
 from charlm.model import ModelConfig
 from charlm.settings import build, reason, shown
@@ -15,9 +15,37 @@ from charlm.text import TextConfig
 from charlm.untrusted import MAX_CONFIG_BYTES, parse_json, read_regular
 from charlm.version import __version__
 
-FORMAT_VERSION = 2  # 1: weights had the names of torch's layers
+FORMAT_VERSION = 3  # 1: weights had the names of torch's layers; 2: no held-out texts
+READABLE_VERSIONS = (2, 3)
 SECTIONS: dict[str, type[Any]] = {"text": TextConfig, "corpus": CorpusConfig, "model": ModelConfig}
 HEX = re.compile("[0-9a-f]{1,64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldoutPart:
+    """What names one held-out text that travels with a checkpoint: see heldout.py."""
+
+    num_bytes: int = 0
+    num_pieces: int = 0
+    sha256: str = ""  # of the text
+    frames_sha256: str = ""  # of the table of its pieces
+
+    def __post_init__(self) -> None:
+        if self.num_bytes < 0 or self.num_pieces < 0:
+            raise ConfigError("the size of a held-out text must be 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heldout:
+    """The held-out texts that travel with a checkpoint."""
+
+    valid: HeldoutPart
+    test: HeldoutPart
+
+    def of(self, part: Part) -> HeldoutPart:
+        """One of them; the training text is not kept."""
+        assert part != "train"
+        return self.valid if part == "valid" else self.test
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +59,7 @@ class CheckpointConfig:
     model: ModelConfig
     labels: tuple[str, ...] = ()  # names, in the order of the model's labels
     label_counts: tuple[int, ...] = ()  # training frames of each
+    heldout: Heldout | None = None  # None: its texts are not kept
     charlm_version: str = __version__
 
     def __post_init__(self) -> None:
@@ -92,10 +121,11 @@ def read_config(path: Path) -> CheckpointConfig:
         raise CheckpointError(f"{path} is damaged and cannot be read: {why}.") from error
     if not isinstance(content, dict) or "format_version" not in content:
         raise CheckpointError(f"{path} was not written by charlm: it has no format_version.")
-    if content["format_version"] != FORMAT_VERSION:
+    if content["format_version"] not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise CheckpointError(
             f"{path} has format {shown(content['format_version'])}, and this charlm reads "
-            f"{FORMAT_VERSION}; use the charlm that wrote it."
+            f"{known}; use the charlm that wrote it."
         )
     try:
         json.dumps(content, ensure_ascii=False).encode()
@@ -109,10 +139,25 @@ def read_config(path: Path) -> CheckpointConfig:
         if isinstance(corpus, dict):  # earlier versions ended frames at line feeds alone
             content["corpus"] = {"line_endings": "lf", **corpus}
         sections = {name: build(kind, content.get(name)) for name, kind in SECTIONS.items()}
+        sections["heldout"] = build_heldout(content.get("heldout"))
         return build(CheckpointConfig, content | sections)
     except ConfigError as error:
         why = reason(error)
         raise CheckpointError(f"{path} does not hold a charlm configuration: {why}.") from error
+
+
+def build_heldout(content: Any) -> Heldout | None:
+    """The record of the held-out texts from its table; None where none are kept.
+
+    Raises:
+        ConfigError: a field is missing, unknown or of another type.
+    """
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise ConfigError(f"heldout must be a table, not {shown(content)}.")
+    parts = {name: build(HeldoutPart, content.get(name)) for name in ("valid", "test")}
+    return build(Heldout, content | parts)
 
 
 def seal(content: dict[str, Any]) -> str:

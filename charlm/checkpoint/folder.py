@@ -6,20 +6,24 @@ tokenizer.json       Hugging Face tokenizers
 recipe.toml          what `charlm train --recipe` needs to repeat the run
 metrics.jsonl        a line a report
 README.md            model card
+heldout/             validation and test texts, unless they are private
 state/               training.safetensors: all that resuming needs; may be deleted
 """
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from charlm.checkpoint.config_file import CheckpointConfig, read_config
+from charlm.checkpoint.heldout import save_heldout
 from charlm.checkpoint.tensor_checks import check_tensors
 from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.data import LabelledPart, Part, TextPart
 from charlm.errors import CheckpointError, StorageError, TokenizerError
 from charlm.location import (
     CONFIG,
@@ -57,9 +61,17 @@ class Checkpoint:
 
 
 def create_checkpoint(
-    folder: Path, config: CheckpointConfig, tokenizer: Tokenizer, model: LanguageModel, recipe: str
-) -> None:
+    folder: Path,
+    config: CheckpointConfig,
+    tokenizer: Tokenizer,
+    model: LanguageModel,
+    recipe: str,
+    heldout: Mapping[Part, TextPart | LabelledPart] | None = None,
+) -> CheckpointConfig:
     """Make a new folder that is complete from its first instant, with the untrained weights.
+
+    The validation and test texts of `heldout` are kept in it. Return the configuration with the
+    record of them.
 
     Raises:
         StorageError: the folder exists or cannot be written.
@@ -70,6 +82,8 @@ def create_checkpoint(
     with storage_errors(folder):
         nursery, _ = make_temporary(folder, Path.mkdir)
     try:
+        if heldout is not None:
+            config = replace(config, heldout=save_heldout(nursery, heldout))
         replace_file(nursery / CONFIG, config.to_json())
         replace_file(nursery / TOKENIZER, tokenizer.to_json())
         replace_file(nursery / RECIPE, recipe)
@@ -80,6 +94,7 @@ def create_checkpoint(
             sync_folder(folder.parent)
     finally:
         shutil.rmtree(nursery, ignore_errors=True)
+    return config
 
 
 def save_recipe(folder: Path, recipe: str) -> None:

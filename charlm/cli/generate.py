@@ -35,7 +35,10 @@ def generate(
     prompt: Annotated[
         str | None,
         typer.Option(
-            "--prompt", "-p", help="What the text begins with: a text, @FILE, or - for stdin."
+            "--prompt",
+            "-p",
+            help="What the text begins with: a text, @FILE, or - for stdin. With a model of lines "
+            "the earlier lines are context.",
         ),
     ] = None,
     prompts: Annotated[
@@ -227,7 +230,8 @@ def generate(
                 "--ending, train with --direction backward or both."
             )
         texts = find_prompts(prompt, prompts, lm.tokenizer)
-    note_unknown(texts, lm.tokenizer)
+    note_context(lm, texts)
+    note_unknown([part for text in texts for part in lm.prompt_frames.frames(text)], lm.tokenizer)
     if seed is None:
         seed = draw_seed()
         if "sampling" in config.mode and sys.stderr.isatty():
@@ -341,6 +345,19 @@ def parse_bias(text: str) -> tuple[str, float]:
         return token, float(value)
     except ValueError:
         raise ConfigError(f"--bias must be TOKEN=VALUE, such as 'e=-2', not {text!r}.") from None
+
+
+def note_context(lm: "LoadedModel", prompts: list[str]) -> None:
+    """Say where a part of a prompt has no effect."""
+    from charlm.display.console import show_note
+
+    frames = lm.prompt_frames
+    if frames.independent and any(frames.split(prompt)[0] for prompt in prompts):
+        place = "first" if frames.direction == "backward" else "last"
+        show_note(
+            f"the model reads each {frames.framing.frame} by itself (--independent-frames): only "
+            f"the {place} one of the prompt is read."
+        )
 
 
 def note_unknown(prompts: list[str], tokenizer: "Tokenizer") -> None:

@@ -89,7 +89,12 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
     """All that is known of a checkpoint."""
     import torch
 
-    from charlm.checkpoint import load_checkpoint, read_adaptations
+    from charlm.checkpoint import (
+        describe_heldout,
+        heldout_bytes,
+        load_checkpoint,
+        read_adaptations,
+    )
     from charlm.display.tables import show_fields
     from charlm.kernels import Speed, lstm_speed, step_instruction_set
     from charlm.model import can_pack
@@ -106,11 +111,13 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
             "parameters": parts,
             "best_validation": best,
             "adaptations": adaptations,
+            "heldout_bytes": heldout_bytes(loaded.folder),
         }
         print(json.dumps(content, ensure_ascii=False, indent=2))
         return
     fields: dict[str, Any] = {
         "corpus": ", ".join(config.corpus.paths),
+        "held-out text": describe_heldout(loaded.folder, config),
         "tokens": f"{config.text.level}, {config.model.vocab_size:,} in the vocabulary",
         "frame": config.corpus.frame,
         "read": read_direction(loaded.folder, config.corpus.direction),

@@ -82,8 +82,13 @@ def play(
     session = Session(lm, config, draw_seed() if seed is None else seed)
     show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")
     if prompt:
-        if unknown := lm.tokenizer.unknown(prompt):
-            show_note(f"never seen, read as <other>: {', '.join(map(repr, unknown))}")
+        from charlm.cli.generate import note_context
+
+        note_context(lm, [prompt])
+        frames = lm.prompt_frames.frames(prompt)
+        found = dict.fromkeys(part for frame in frames for part in lm.tokenizer.unknown(frame))
+        if found:
+            show_note(f"never seen, read as <other>: {', '.join(map(repr, found))}")
         session.add(prompt)
         print(prompt, end="")
         write(session.go_on())

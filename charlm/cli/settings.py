@@ -23,6 +23,14 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead
 
 Valid = Annotated[list[str] | None, text(help="A text to validate on, instead of a split.")]
 Test = Annotated[list[str] | None, text(help="A text to test on, instead of a split.")]
+KeepText = Annotated[
+    bool | None,
+    text(
+        "--keep-text/--no-keep-text",
+        help="Keep the validation and test texts in the checkpoint, so that its figures can be "
+        "repeated without the corpus. Default: yes.",
+    ),
+]
 IndependentFrames = Annotated[
     bool | None,
     text(

@@ -76,6 +76,7 @@ def train(
     split: options.Split = None,
     valid: settings.Valid = None,
     test: settings.Test = None,
+    keep_text: settings.KeepText = None,
     frame: options.FrameName = None,
     independent_frames: settings.IndependentFrames = None,
     direction: settings.Direction = None,

@@ -36,6 +36,7 @@ class CorpusConfig:
     labelled: bool = False  # `paths` hold texts with labels: see labelled.py
     label_column: str = LABEL
     text_column: str = TEXT
+    keep_text: bool = True  # the held-out parts in the checkpoint
     direction: Directions = "forward"  # backward: from the end of the text to its beginning;
     # both: forward here, and a second model reads backward
 

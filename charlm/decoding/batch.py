@@ -29,8 +29,12 @@ class Batch:
         rules: Rules,
     ) -> None:
         self.model = model
-        # A length that is told in place of `<start>` is no token.
-        tokens = [[token for token in p if token < rules.vocab_size] for p in prompts]
+        # A length that is told in place of `<start>` is no token. How earlier frames of a prompt
+        # ended must not keep this one from ending.
+        tokens = [
+            [token for token in p if token < rules.vocab_size and token != rules.stop_id]
+            for p in prompts
+        ]
         self.constraints = Constraints(config, rules, tokens)
         with arithmetic():
             self.logits, self._state = read_prompts(model, prompts)

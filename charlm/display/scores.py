@@ -16,7 +16,15 @@ WRITTEN = ("token", "text", "file")  # columns that hold text, and may be cut
 HEADINGS = {"sentence_id": "sent", "token_id": "no", "line_id": "line", "num_tokens": "tokens"}
 HEADINGS |= {"surprisal": "bits", "char_start": "from", "char_end": "to"}
 # What is left out first where a terminal is too narrow; token, text and surprisal stay.
-SPARED: tuple[str, ...] = ("char_end", "char_start", "file", "other", "token_id", "line_id", "sentence_id")
+SPARED: tuple[str, ...] = (
+    "char_end",
+    "char_start",
+    "file",
+    "other",
+    "token_id",
+    "line_id",
+    "sentence_id",
+)
 SPARED += ("entropy", "rank", "num_tokens")
 LEAST_TEXT = 12  # cells of a text that must fit before columns beside it are shown
 

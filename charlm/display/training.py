@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from charlm.checkpoint import heldout_bytes
 from charlm.display.console import progress_console
 from charlm.display.tables import show_fields
 from charlm.training import (
@@ -234,11 +235,13 @@ def show_end(run: TrainingRun) -> None:
         )
     if verdict := judge(run):
         console.print(f"{verdict.seen}; to do better, {verdict.advice}.", markup=False)
+    size = heldout_bytes(run.folder)
+    text = f" with its held-out text ({size:,} bytes)" if size else ""
     console.print(
         Text.assemble(
             "kept in ",
             (str(run.folder), "bold"),
-            "; now try `charlm eval` and `charlm generate`",
+            f"{text}; now try `charlm eval` and `charlm generate`",
         )
     )
 

@@ -25,7 +25,7 @@ from charlm.training.run import (
     WentBack,
 )
 from charlm.training.settle import model_shape
-from charlm.training.texts import find_corpus, find_files, find_part, lengths_from
+from charlm.training.texts import find_files, find_part, find_text, lengths_from
 from charlm.training.verdict import Verdict, judge
 
 __all__ = [
@@ -46,9 +46,9 @@ __all__ = [
     "WentBack",
     "create_backward",
     "create_run",
-    "find_corpus",
     "find_files",
     "find_part",
+    "find_text",
     "fit_recipe",
     "is_bare_number",
     "judge",

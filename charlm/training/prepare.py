@@ -168,7 +168,8 @@ def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared
     model = new_model(plan.model, plan.training, planned.vectors)
     begin_with_lengths(model, planned.train, tokenizer.start_id)
     recipe = Recipe(corpus.config, planned.text, plan.model, plan.training)
-    create_checkpoint(folder, config, tokenizer, model, recipe.to_toml())
+    heldout = corpus.parts if corpus.config.keep_text else None
+    config = create_checkpoint(folder, config, tokenizer, model, recipe.to_toml(), heldout)
     parts = planned.train, planned.valid
     run = assemble(folder, config, tokenizer, model.to(device), plan.training, *parts)
     if plan.budget is not None:

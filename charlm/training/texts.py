@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from charlm.checkpoint import CheckpointConfig
+from charlm.checkpoint import Checkpoint, CheckpointConfig, kept_corpus
 from charlm.data import (
     Corpus,
     CorpusConfig,
@@ -77,46 +77,66 @@ def valid_windows(
     )
 
 
-def find_part(
-    config: CheckpointConfig, tokenizer: Tokenizer, part: Part, label: str | None = None
-) -> TokenFile:
+def find_part(checkpoint: Checkpoint, part: Part, label: str | None = None) -> TokenFile:
     """The tokens of one part of the corpus that a checkpoint was trained on.
 
     Of texts with labels they are those of one label, or of all one after the other.
 
-    The texts themselves are looked at where they still are, so that no other text is taken for
-    them; where they are gone (standard input always is), the kept tokens serve.
+    Validation and test texts are those that the checkpoint keeps. Where it keeps none, and for the
+    training text, the corpus itself is looked at where it still is, so that no other text is taken
+    for it; where it is gone (standard input always is), the cached tokens serve.
 
     Raises:
-        CheckpointError: the corpus has changed, or was standard input, whose tokens are gone.
-        TextError: the corpus is gone with its tokens.
+        CheckpointError: the kept text is damaged; or none is kept, and the corpus has changed, or
+            was standard input, whose tokens are gone.
+        TextError: none is kept, and the corpus is gone with its tokens.
     """
-    if not config.labels:
-        (found,) = find_files(config, tokenizer, part, [None])
+    labels = checkpoint.config.labels
+    if not labels:
+        (found,) = find_files(checkpoint, part, [None])
         return found
     if label is not None:
-        (found,) = find_files(config, tokenizer, part, [label])
+        (found,) = find_files(checkpoint, part, [label])
         return found
-    return join_files(find_files(config, tokenizer, part, config.labels))
+    return join_files(find_files(checkpoint, part, labels))
 
 
-def find_files(
-    config: CheckpointConfig, tokenizer: Tokenizer, part: Part, labels: Sequence[str | None]
-) -> list[TokenFile]:
+def find_files(checkpoint: Checkpoint, part: Part, labels: Sequence[str | None]) -> list[TokenFile]:
     """The tokens of each of some labels, the corpus being looked at once; else as `find_part`."""
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    kept_text = kept_corpus(checkpoint.folder, config, part)
+    if kept_text is not None:
+        return [encode_part(kept_text, part, tokenizer, label) for label in labels]
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
     sha256 = config.corpus_sha256
     kept = [find_tokens(config.corpus, sha256, part, tokenizer, label) for label in labels]
     found = [file for file in kept if file is not None]
     if len(found) == len(kept) and not all(map(can_be_read_again, names)):
         return found
-    corpus = find_corpus(config)
+    corpus = find_text(checkpoint, part)
     return [encode_part(corpus, part, tokenizer, label) for label in labels]
 
 
 def can_be_read_again(name: str) -> bool:
     """Whether a text that a checkpoint names is a local file, or a folder of labelled texts."""
     return Path(name).is_file() or Path(name).is_dir()
+
+
+def find_text(checkpoint: Checkpoint, part: Part) -> Corpus:
+    """A corpus that holds one part as a checkpoint keeps it, else the original one.
+
+    Raises:
+        CheckpointError: it is not kept, and the corpus has changed, or was standard input.
+        TextError: it is not kept, and the corpus is gone.
+    """
+    kept = kept_corpus(checkpoint.folder, checkpoint.config, part)
+    if kept is not None:
+        return kept
+    try:
+        return find_corpus(checkpoint.config)
+    except (CheckpointError, TextError) as error:
+        name = {"train": "training", "valid": "validation", "test": "test"}[part]
+        raise type(error)(f"{checkpoint.folder} does not keep its {name} text: {error}") from error
 
 
 def find_corpus(config: CheckpointConfig) -> Corpus:

@@ -64,7 +64,8 @@ def babbler():
             for token in range(tokenizer.num_symbols):
                 liked = set(tokenizer.token(token)) <= set("abc ")
                 model.head.projection.bias[token] = 8.0 if liked else 0.0
-        config = SimpleNamespace(corpus=CorpusConfig(paths=("babble.txt",)), labels=())
-        return LoadedModel(Checkpoint(None, config, tokenizer, model))
+        corpus = CorpusConfig(paths=("babble.txt",), frame="document")
+        known = SimpleNamespace(corpus=corpus, text=config, labels=())
+        return LoadedModel(Checkpoint(None, known, tokenizer, model))
 
     return build

@@ -83,7 +83,7 @@ def test_sentences_of_their_own_are_read_backwards_too(backward):
 
 def test_the_parts_of_the_corpus_are_turned_and_kept(backward):
     config, tokenizer = backward.checkpoint.config, backward.tokenizer
-    test = find_part(config, tokenizer, "test")
+    test = find_part(backward.checkpoint, "test")
 
     forward = turn(test.tokens, test.tokens[:0], tokenizer)
     words = tokenizer.decode(int(token) for token in forward).split()

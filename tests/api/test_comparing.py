@@ -316,6 +316,18 @@ def test_a_split_as_a_text_is_kept_no_longer_than_needed(trained):
     assert not Path(text.path).exists()
 
 
+def test_a_split_that_is_kept_needs_no_corpus(train, corpus):
+    checkpoint = charlm.load(train()).checkpoint
+    with split_as_text(checkpoint, "test") as text:
+        before = bytes_of(text)
+    corpus.unlink()
+
+    with split_as_text(checkpoint, "test") as text:
+        assert bytes_of(text) == before
+    with pytest.raises(TextError, match="does not keep its training text"):
+        split_as_text(checkpoint, "train").__enter__()
+
+
 def test_bytes_that_are_no_text_stay_what_they_are(train, corpus, tmp_path):
     corpus.write_bytes(b"the fox \xff\xfe sat\n" * 200)
     checkpoint = charlm.load(train(level="byte")).checkpoint
@@ -327,7 +339,7 @@ def test_bytes_that_are_no_text_stay_what_they_are(train, corpus, tmp_path):
 
 
 def test_a_split_that_is_not_there_is_one_clear_line(train, corpus):
-    checkpoint = charlm.load(train(split=(90.0, 10.0, 0.0))).checkpoint
+    checkpoint = charlm.load(train(split=(90.0, 10.0, 0.0), keep_text=False)).checkpoint
     with pytest.raises(TextError, match="has no test part; name a text with --text"):
         split_as_text(checkpoint, "test").__enter__()
 

@@ -48,7 +48,7 @@ def noisy(trained_folder, tmp_path):
 
 
 def tokens_of(checkpoint, part="test"):
-    return find_part(checkpoint.config, checkpoint.tokenizer, part).tokens
+    return find_part(checkpoint, part).tokens
 
 
 def nats(evaluator, predictor, part="valid"):

@@ -158,16 +158,16 @@ def test_what_has_come_stays_when_the_model_is_interrupted(session):
 def test_an_interruption_from_the_keyboard_keeps_what_has_come(trained, monkeypatch):
     lm = trained("char")
     session = Session(lm, TWELVE, seed=1)
-    really_stream = lm.stream
+    really_pieces = lm.pieces
 
-    def interrupted(prompt, config, *, seed):
-        pieces = really_stream(prompt, config, seed=seed)
+    def interrupted(prompts, config, *, seed):
+        pieces = really_pieces(prompts, config, seed=seed)
         yield next(pieces)
         yield next(pieces)
         raise KeyboardInterrupt
 
     session.add("The fox")
-    monkeypatch.setattr(lm, "stream", interrupted)
+    monkeypatch.setattr(lm, "pieces", interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(session.go_on())
     monkeypatch.undo()

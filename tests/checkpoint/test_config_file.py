@@ -3,7 +3,7 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from charlm.checkpoint import CheckpointConfig, read_config
+from charlm.checkpoint import CheckpointConfig, Heldout, HeldoutPart, read_config
 from charlm.checkpoint.config_file import seal
 from charlm.data import CorpusConfig
 from charlm.errors import CheckpointError
@@ -16,6 +16,10 @@ CONFIG = CheckpointConfig(
     corpus_sha256="c0ffee",
     tokenizer_sha256="decade",
     model=ModelConfig(vocab_size=13, hidden_size=8, embedding_size=8),
+    heldout=Heldout(
+        valid=HeldoutPart(),
+        test=HeldoutPart(num_bytes=3, num_pieces=1, sha256="bee", frames_sha256="ace"),
+    ),
 )
 
 
@@ -75,6 +79,11 @@ def test_a_damaged_or_foreign_file_is_one_clear_line(tmp_path, content):
         ({"text": {"level": "sentence"}}, "level must be one of"),
         ({"corpus": {}}, "does not hold"),
         ({"extra": 1}, "does not hold"),
+        ({"heldout": []}, "does not hold"),
+        ({"heldout": {"valid": {}}}, "does not hold"),
+        ({"heldout": {"valid": {}, "test": {}, "train": {}}}, "unknown settings train"),
+        ({"heldout": {"valid": {}, "test": {"num_bytes": -1}}}, "must be 0 or more"),
+        ({"heldout": {"valid": {}, "test": {"sha256": 1}}}, "sha256 must be a text"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, changes, said):

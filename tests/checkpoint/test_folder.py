@@ -38,6 +38,10 @@ def test_the_folder_has_the_files_it_promises(folder):
         "recipe.toml",
         "metrics.jsonl",
         "README.md",
+        "heldout/valid.txt.gz",
+        "heldout/valid.frames.gz",
+        "heldout/test.txt.gz",
+        "heldout/test.frames.gz",
         "state/training.safetensors",
     }
 

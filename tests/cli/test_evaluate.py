@@ -348,7 +348,7 @@ def test_a_first_name_that_is_nothing_is_told(own, here, names):
 def test_a_baseline_is_kneser_neys_of_the_training_tokens(charlm, models):
     checkpoint = load(models("word"), "cpu").checkpoint
     tokenizer = checkpoint.tokenizer
-    train, test = (find_part(checkpoint.config, tokenizer, part) for part in ("train", "test"))
+    train, test = (find_part(checkpoint, part) for part in ("train", "test"))
     size, start = tokenizer.vocab_size, tokenizer.start_id
     model = build_kneser_ney(train.tokens, order=3, vocab_size=size, start_id=start)
 
@@ -483,25 +483,84 @@ def test_a_split_that_is_empty_says_what_to_do(charlm, corpus):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["tale"], ["tale", "tale"], ["tale", "--baseline", 2]], ids=str
+    "arguments",
+    [
+        ["private"],
+        ["private", "private"],
+        ["private", "--split", "valid"],
+        ["tale", "--split", "train"],
+        ["tale", "--baseline", 2],
+        ["tale", "tale", "--split", "train"],
+    ],
+    ids=str,
 )
 def test_a_corpus_that_is_gone_is_one_clear_line(trained, corpus, monkeypatch, tmp_path, arguments):
+    small = ("--hidden-size", 8, "--steps", 2, "-o", "checkpoints/private")
+    assert trained("train", corpus, *small, "--no-keep-text").status == 0
     corpus.unlink()
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "empty"))
 
     line = said(trained("eval", *arguments))
+    text = {"private": "test", "tale": "training"}[arguments[0]]
+    text = "validation" if "valid" in arguments else text
+    assert f"{arguments[0]} does not keep its {text} text: " in line
     assert "trained on is needed" in line and "tale.txt does not exist" in line
 
 
-def test_a_model_of_standard_input_has_no_split_for_others(charlm, stdin, tale):
+LABELLED = "\n".join(f"{'ab'[i % 2]}\tnote {i} of {'xy'[i % 2] * 9}" for i in range(300))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "settings"),
+    [
+        ("tale.txt", None, []),
+        ("tale.txt", None, ["--level", "word", "--direction", "backward"]),
+        ("tale.txt", None, ["--level", "byte", "--frame", "line", "--independent-frames"]),
+        ("-", None, ["--level", "bpe", "--vocab-size", 300, "--frame", "paragraph"]),
+        ("notes.tsv", LABELLED, ["--label", "state"]),
+        ("tale.txt", None, ["--valid", "more.txt", "--test", "more.txt"]),
+    ],
+    ids=str,
+)
+def test_a_moved_checkpoint_repeats_its_figures(
+    charlm, corpus, stdin, monkeypatch, tmp_path, name, text, settings
+):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    (tmp_path / "more.txt").write_bytes(b"\xef\xbb\xbfThe fox ate the moon.\r\nAnd then?\r\n")
+    stdin(corpus.read_bytes())
+    small = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--steps", 4, "-o", "run")
+    assert charlm("train", name, *small, *settings).status == 0
+    arguments = [[], ["--split", "valid"]]
+    before = [charlm("eval", "run", *more, "--json").out for more in arguments]
+    assert all(json.loads(out)["num_tokens"] for out in before)
+
+    elsewhere = tmp_path / "else"
+    elsewhere.mkdir()
+    (tmp_path / "run").rename(elsewhere / "run")
+    (elsewhere / "tale.txt").write_text("another text of this name")
+    for path in tmp_path.glob("*.t*"):
+        path.unlink()
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "empty"))
+    monkeypatch.chdir(elsewhere)
+
+    for more, expected in zip(arguments, before, strict=True):
+        assert charlm("eval", "run", *more, "--json").out == expected
+
+
+def test_a_model_of_standard_input_has_the_text_it_keeps_for_others(charlm, stdin, tale):
     stdin(tale.encode())
     small = ("--hidden-size", 8, "--steps", 2)
     assert charlm("train", "-", *small).status == 0
+    stdin(tale.encode())
+    assert charlm("train", "-", *small, "-o", "private", "--no-keep-text").status == 0
     stdin(b"what another program says")
 
-    assert content_of(charlm("eval", "stdin", "--json"))["num_chars"] > 100
+    for name in ("stdin", "private"):
+        assert content_of(charlm("eval", name, "--json"))["num_chars"] > 100
+    assert charlm("eval", "stdin", "private").status == 0
     assert "trained on standard input, which is no longer there" in said(
-        charlm("eval", "stdin", "stdin")
+        charlm("eval", "private", "stdin")
     )
 
 

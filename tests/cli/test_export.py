@@ -23,7 +23,7 @@ def test_an_arpa_file_holds_the_model_of_the_training_tokens(charlm, models, tmp
 
     checkpoint = load(models(level), "cpu").checkpoint
     model, again = train_ngram(checkpoint, 3), read_ngram(checkpoint, str(tmp_path / "m.arpa"))
-    tokens = find_part(checkpoint.config, checkpoint.tokenizer, "test").tokens
+    tokens = find_part(checkpoint, "test").tokens
     assert (result.status, result.out) == (0, "")
     assert again.log_probs(tokens) == pytest.approx(model.log_probs(tokens), abs=1e-4)
 

@@ -117,6 +117,26 @@ def test_characters_never_seen_are_named_once_and_read_as_other(generate):
     assert result.err == "the model has never seen 'Ω', 'Ж': read as <other>.\n"
 
 
+CHAT = "The fox\nThe moon\nThe Ω"
+
+
+def test_line_breaks_part_the_frames_of_a_model_of_lines(charlm, corpus):
+    small = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--steps", 4)
+    for name, more in (("chat", []), ("notes", ["--independent-frames"])):
+        charlm("train", corpus, *small, "--frame", "line", *more, "-o", name)
+    arguments = ("-p", CHAT, "-n", 5, "--seed", 1)
+
+    read, alone = charlm("generate", "chat", *arguments), charlm("generate", "notes", *arguments)
+
+    unseen = "the model has never seen 'Ω': read as <other>.\n"
+    assert read.out.startswith(CHAT) and alone.out.startswith(CHAT)
+    assert read.err == unseen
+    assert alone.err == (
+        "the model reads each line by itself (--independent-frames): only the last one of the "
+        f"prompt is read.\n{unseen}"
+    )
+
+
 def test_what_several_prompts_hold_is_named_once(generate, tmp_path):
     (tmp_path / "prompts.txt").write_text("The\nΩ fox\nЖ\nΩ\n")
 

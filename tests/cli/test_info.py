@@ -25,6 +25,20 @@ def test_info_shows_where_it_came_from_and_how_good_it_is(trained):
         assert said in out
 
 
+def test_info_says_what_the_kept_text_costs(trained, corpus, tmp_path):
+    trained("train", corpus, "--hidden-size", 8, "--steps", 2, "-o", "private", "--no-keep-text")
+    folder = tmp_path / "checkpoints" / "tale"
+    size = sum(path.stat().st_size for path in (folder / "heldout").iterdir())
+
+    kept = json.loads(trained("info", "tale", "--json").out)
+    private = json.loads(trained("info", "private", "--json").out)
+
+    assert kept["heldout_bytes"] == size > private["heldout_bytes"] == 0
+    assert kept["heldout"]["test"]["num_bytes"] > 300 and private["heldout"] is None
+    assert f"({size:,} compressed)" in trained("info", "tale").out
+    assert "not kept: eval needs the original corpus" in trained("info", "private").out
+
+
 def test_info_shows_what_was_tuned_and_for_which_context(trained, tmp_path):
     folder = tmp_path / "checkpoints" / "tale"
     rate, weight = {"learning_rate": 1 / 3}, {"size": 40, "weight": 0.1 * 1.6}

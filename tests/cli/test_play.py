@@ -325,6 +325,23 @@ def test_what_the_model_has_never_seen_is_noted_in_the_first_prompt_too(play):
     assert "'☃'" in result.err
 
 
+def test_line_breaks_of_the_first_prompt_are_no_symbols_of_a_model_of_lines(
+    charlm, corpus, monkeypatch
+):
+    small = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--steps", 4)
+    charlm("train", corpus, *small, "--frame", "line", "-o", "chat")
+
+    def leave(prompt):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", leave)
+    result = charlm("play", "chat", "-n", 2, "-p", "The fox\nThe ☃")
+
+    (line,) = [line for line in result.err.splitlines() if "never seen" in line]
+    assert "'☃'" in line and "\\n" not in line
+    assert result.out.startswith("The fox\nThe ☃")
+
+
 def test_a_line_that_is_not_utf8_is_one_line_of_why_not(play):
     result = play("fox \udcff", "/text", arguments=["-n", 2])
 
@@ -552,16 +569,16 @@ def test_ctrl_c_at_the_prompt_is_nothing(play):
 def test_ctrl_c_stops_the_model_and_keeps_what_it_has_written(play, monkeypatch, moves):
     from charlm.api import LoadedModel
 
-    really_stream = LoadedModel.stream
+    really_pieces = LoadedModel.pieces
 
-    def interrupted(self, prompt, config, *, seed):
-        pieces = really_stream(self, prompt, config, seed=seed)
+    def interrupted(self, prompts, config, *, seed):
+        pieces = really_pieces(self, prompts, config, seed=seed)
         yield next(pieces)
         yield next(pieces)
         raise KeyboardInterrupt
 
     begin = ["/length 3"] if moves != ["/retry"] else ["The"]
-    monkeypatch.setattr(LoadedModel, "stream", interrupted)
+    monkeypatch.setattr(LoadedModel, "pieces", interrupted)
     result = play(*begin, *moves, "/text", "/undo")
 
     assert errors_of(result)[:-1] == []

@@ -38,6 +38,17 @@ def test_off_a_terminal_progress_is_plain_lines(charlm, corpus):
     assert "charlm generate" in lines[-1]
 
 
+def test_the_end_says_how_much_text_is_kept(charlm, corpus, tmp_path):
+    small = (*SMALL, "--steps", 2)
+    kept = charlm("train", corpus, *small).err.splitlines()[-1]
+    private = charlm("train", corpus, *small, "--no-keep-text").err.splitlines()[-1]
+
+    files = (tmp_path / "checkpoints" / "tale" / "heldout").iterdir()
+    size = sum(path.stat().st_size for path in files)
+    assert kept.startswith(f"kept in checkpoints/tale with its held-out text ({size:,} bytes); ")
+    assert private.startswith("kept in checkpoints/tale-2; ")
+
+
 def test_a_second_run_takes_a_new_name(charlm, corpus, tmp_path):
     for _ in range(2):
         charlm("train", corpus, *SMALL, "--steps", 2)

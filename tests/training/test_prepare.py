@@ -1,14 +1,17 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from charlm.checkpoint import load_checkpoint
-from charlm.errors import CheckpointError, ConfigError, StorageError, TextError
+from charlm.data import PARTS, encode_part, read_corpus, turn
+from charlm.errors import CharlmError, CheckpointError, ConfigError, StorageError, TextError
 from charlm.training import (
     Step,
+    create_backward,
     create_run,
     find_part,
     plan_run,
@@ -83,25 +86,74 @@ def test_resuming_on_another_text_is_refused(prepare, corpus):
         resume_run(run.folder, CPU)
 
 
-def test_held_out_tokens_serve_when_the_text_is_gone(train, corpus, monkeypatch, tmp_path):
-    checkpoint = load_checkpoint(train(), CPU)
-    before = find_part(checkpoint.config, checkpoint.tokenizer, "test").tokens.tolist()
+def test_cached_tokens_serve_when_a_text_that_is_not_kept_is_gone(
+    train, corpus, monkeypatch, tmp_path
+):
+    checkpoint = load_checkpoint(train(keep_text=False), CPU)
+    before = find_part(checkpoint, "test").tokens.tolist()
     corpus.unlink()
 
-    kept = find_part(checkpoint.config, checkpoint.tokenizer, "test").tokens.tolist()
+    kept = find_part(checkpoint, "test").tokens.tolist()
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "empty"))
 
     assert kept == before
-    with pytest.raises(TextError, match="does not exist"):
-        find_part(checkpoint.config, checkpoint.tokenizer, "test")
+    with pytest.raises(TextError, match=r"run does not keep its test text: .* does not exist"):
+        find_part(checkpoint, "test")
 
 
 def test_an_edited_text_is_never_served_from_the_cache(train, corpus):
-    checkpoint = load_checkpoint(train(), CPU)
+    checkpoint = load_checkpoint(train(keep_text=False), CPU)
     corpus.write_text(corpus.read_text() + "more")
 
-    with pytest.raises(CheckpointError, match="has changed"):
-        find_part(checkpoint.config, checkpoint.tokenizer, "test")
+    with pytest.raises(CheckpointError, match=r"does not keep its test text: .* has changed"):
+        find_part(checkpoint, "test")
+
+
+@pytest.mark.parametrize("fate", ["edited", "gone"])
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_kept_texts_serve_whatever_became_of_the_corpus(
+    prepare, corpus, monkeypatch, tmp_path, fate, direction
+):
+    run = prepare(direction=direction).run
+    checkpoint = load_checkpoint(run.folder, CPU)
+    read = read_corpus(checkpoint.config.corpus, checkpoint.config.text)
+    before = {p: encode_part(read, p, checkpoint.tokenizer).array.tolist() for p in PARTS}
+    if fate == "gone":
+        corpus.unlink()
+    else:
+        corpus.write_text("something else entirely")
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "empty"))
+    moved = replace(checkpoint, folder=run.folder.rename(tmp_path / "moved"))
+
+    for part in ("valid", "test"):
+        assert find_part(moved, part).array.tolist() == before[part]
+    with pytest.raises(CharlmError, match="moved does not keep its training text"):
+        find_part(moved, "train")
+
+
+def test_a_backward_half_shares_the_kept_texts(prepare):
+    run = prepare(direction="both", steps=2).run
+    for _ in run.events():
+        pass
+    half = create_backward(run.folder, CPU).run
+
+    assert half.config.heldout == run.config.heldout
+    assert not (half.folder / "heldout").exists()
+    tokens = find_part(load_checkpoint(half.folder, CPU), "test").array
+    forward = find_part(load_checkpoint(run.folder, CPU), "test").array
+    assert tokens.tolist() == turn(forward, forward[:0], half_tokenizer(half)).tolist()
+
+
+def half_tokenizer(run):
+    return load_checkpoint(run.folder, CPU).tokenizer
+
+
+def test_private_texts_are_not_kept_and_a_recipe_says_so(train):
+    folder = train(keep_text=False)
+
+    assert not (folder / "heldout").exists()
+    assert load_checkpoint(folder, CPU).config.heldout is None
+    assert read_given(folder / "recipe.toml", {})["keep_text"] is False
 
 
 def test_a_failed_preparation_leaves_no_folder(prepare, tmp_path):

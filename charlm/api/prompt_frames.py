@@ -1,0 +1,67 @@
+"""A prompt as the frames that a model was trained on: one is continued, the others are context.
+
+To a model of lines the prompt `Ann: hi⏎Bob: hello⏎Ann:` is two whole lines and the beginning of a
+third. A model that reads backwards continues the first frame, after reading those that follow it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charlm.checkpoint import Checkpoint
+from charlm.data import Direction, Framing
+from charlm.text import Tokenizer
+
+BREAKS = {"line": "\n", "paragraph": "\n\n", "document": ""}  # between frames that are written
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFrames:
+    """How a model takes prompts with breaks."""
+
+    framing: Framing
+    direction: Direction = "forward"
+    independent: bool = False  # each frame is read without the others
+
+    def split(self, prompt: str) -> tuple[list[str], str]:
+        """The frames that are context, in the order of reading, and the one that is continued."""
+        separator = self.framing.separator
+        if separator is None:
+            return [], prompt
+        frames = separator.split(prompt)
+        if self.direction == "backward":
+            continued, *context = frames
+            context.reverse()
+        else:
+            *context, continued = frames
+        return [f for f in context if f.strip() or self.framing.keeps_blank], continued
+
+    def frames(self, prompt: str) -> list[str]:
+        """All frames that the model reads, the one that is continued last."""
+        context, continued = self.split(prompt)
+        return [continued] if self.independent else [*context, continued]
+
+    def encode_context(self, prompt: str, tokenizer: Tokenizer) -> list[int]:
+        """The tokens of the context, each frame enclosed by `<start>` and `<stop>`."""
+        ids: list[int] = []
+        for frame in self.frames(prompt)[:-1]:
+            own: Sequence[int] = tokenizer.encode(frame)
+            if self.direction == "backward":
+                own = own[::-1]
+            ids += [tokenizer.start_id, *own, tokenizer.stop_id]
+        return ids
+
+    @property
+    def line_break(self) -> str:
+        """What is written between two frames; nothing where a text is one."""
+        return BREAKS[self.framing.frame]
+
+
+WHOLE = PromptFrames(Framing(frame="document"))
+
+
+def prompt_frames(checkpoint: Checkpoint) -> PromptFrames:
+    """How the model of a checkpoint takes prompts with breaks."""
+    corpus, text = checkpoint.config.corpus, checkpoint.config.text
+    assert corpus.frame is not None
+    framing = Framing(frame=corpus.frame, pretokenized=text.pretokenized)
+    return PromptFrames(framing, corpus.reads, corpus.independent_frames)

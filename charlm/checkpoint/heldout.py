@@ -1,0 +1,304 @@
+"""The validation and test texts of a checkpoint, kept so that its figures can be repeated.
+
+heldout/valid.txt.gz       the text as it was read, byte for byte
+heldout/valid.frames.gz    for each piece of it four uint32 (little-endian): bytes of text, bytes of
+                           the gap after it, label, 1 if it opens a frame + 2 if it closes one
+
+The same for test. config.json records the size and the SHA-256 of what is compressed. The pieces
+are recorded as they were cut, so that the tokens are those of the original corpus wherever and by
+whatever version they are read. A backward half uses the texts of the checkpoint it lies in.
+"""
+
+import gzip
+import hashlib
+import shutil
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.checkpoint.config_file import CheckpointConfig, Heldout, HeldoutPart
+from charlm.data import MAX_PIECE, Corpus, Framing, LabelledPart, Part, Piece, TextPart
+from charlm.errors import CheckpointError
+from charlm.location import BACKWARD, HELDOUT
+from charlm.storage import atomic_file, make_folder, storage_errors
+from charlm.untrusted import open_regular
+
+COLUMNS = 4
+ROW = np.dtype(("<u4", COLUMNS))
+OPENS, CLOSES = 1, 2
+CHUNK_BYTES = 1 << 20
+BLOCK_ROWS = 1 << 12
+# A reader unpacks at most this many times a file's size, or a mebibyte. Prose is compressed to a
+# third or a fourth; what would be compressed further than a reader accepts is stored as it is.
+MAX_RATIO = 32
+SMALL_BYTES = 1 << 20
+
+
+def save_heldout(folder: Path, parts: Mapping[Part, TextPart | LabelledPart]) -> Heldout:
+    """Write the validation and test texts of a corpus; return what config.json records of them.
+
+    Raises:
+        TextError: a text cannot be read.
+        StorageError: a file cannot be written.
+    """
+    return Heldout(
+        valid=save_part(folder, "valid", parts["valid"]),
+        test=save_part(folder, "test", parts["test"]),
+    )
+
+
+def save_part(folder: Path, part: Part, text: TextPart | LabelledPart) -> HeldoutPart:
+    """Write one part. Nothing is written for an empty one."""
+    pieces = labelled_pieces(text)
+    if (first := next(pieces, None)) is None:
+        return HeldoutPart()
+    make_folder(folder / HELDOUT)
+    text_path, frames_path = part_paths(folder, part)
+    text_digest, frames_digest = hashlib.sha256(), hashlib.sha256()
+    num_bytes = num_pieces = 0
+    with (
+        atomic_file(text_path) as text_file,
+        atomic_file(frames_path) as frames_file,
+        compressed(text_file) as text_packed,
+        compressed(frames_file) as frames_packed,
+    ):
+        for label, piece in chain([first], pieces):
+            octets, gap = (to_bytes(each) for each in (piece.text, piece.gap))
+            flags = OPENS * piece.opens + CLOSES * piece.closes
+            row = np.array([len(octets), len(gap), label, flags], "<u4").tobytes()
+            text_packed.write(octets + gap)
+            text_digest.update(octets + gap)
+            frames_packed.write(row)
+            frames_digest.update(row)
+            num_bytes += len(octets) + len(gap)
+            num_pieces += 1
+    for path, size in ((text_path, num_bytes), (frames_path, num_pieces * ROW.itemsize)):
+        if size > most_bytes(path):
+            store(path)
+    return HeldoutPart(
+        num_bytes=num_bytes,
+        num_pieces=num_pieces,
+        sha256=text_digest.hexdigest(),
+        frames_sha256=frames_digest.hexdigest(),
+    )
+
+
+def kept_corpus(folder: Path, config: CheckpointConfig, part: Part) -> Corpus | None:
+    """Return a corpus of the one part that is kept; None where it is not.
+
+    Its files are read, and checked as a whole, when its pieces are first asked for.
+    """
+    if config.heldout is None or part == "train":
+        return None
+    recorded, folder = config.heldout.of(part), heldout_owner(folder)
+    if recorded.num_pieces and not all(path.exists() for path in part_paths(folder, part)):
+        return None
+    assert config.corpus.frame is not None
+    framing = Framing(frame=config.corpus.frame, pretokenized=config.text.pretokenized)
+    errors = "surrogateescape" if config.text.level == "byte" else "strict"
+    kept = KeptPart(folder, part, recorded, max(1, len(config.labels)), errors)
+    text: TextPart | LabelledPart = KeptText(kept, framing, 0)
+    if config.labels:
+        texts = {label: KeptText(kept, framing, i) for i, label in enumerate(config.labels)}
+        text = LabelledPart(texts)
+    # Tokens made of it are cached under a name of their own: a checkpoint that claims to hold
+    # another corpus must not be able to replace that one's tokens.
+    content = repr((recorded.sha256, recorded.frames_sha256, config.labels))
+    return Corpus(
+        config=config.corpus,
+        parts={part: text},
+        framing=framing,
+        sha256=hashlib.sha256(f"heldout {content}".encode()).hexdigest(),
+        num_chars=0,
+        notes=(),
+    )
+
+
+def heldout_bytes(folder: Path) -> int:
+    """Return how many bytes the kept texts take on disk."""
+    paths = (heldout_owner(folder) / HELDOUT).glob("*.gz")
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def describe_heldout(folder: Path, config: CheckpointConfig) -> str:
+    """Say which text a checkpoint holds, and what it costs."""
+    size = heldout_bytes(folder)
+    if config.heldout is None or not size:
+        return "not kept: eval needs the original corpus"
+    sizes = [f"{config.heldout.of(part).num_bytes:,}" for part in ("valid", "test")]
+    return (
+        f"in {HELDOUT}/, readable by anyone: {sizes[0]} bytes for validation and {sizes[1]} for "
+        f"test ({size:,} compressed)"
+    )
+
+
+class KeptText(TextPart):
+    """The pieces of one label in a kept part; label 0 where there are no labels."""
+
+    def __init__(self, kept: "KeptPart", framing: Framing, label: int) -> None:
+        super().__init__([], framing)
+        self._kept, self._label = kept, label
+
+    def pieces(self) -> Iterator[Piece]:
+        return self._kept.pieces(self._label)
+
+
+class KeptPart:
+    """One part as its files hold it. They may come from anyone: nothing is used unchecked."""
+
+    def __init__(
+        self, folder: Path, part: Part, recorded: HeldoutPart, num_labels: int, errors: str
+    ) -> None:
+        self._text_path, self._frames_path = part_paths(folder, part)
+        self._recorded, self._num_labels, self._errors = recorded, num_labels, errors
+
+    def pieces(self, label: int) -> Iterator[Piece]:
+        """The pieces of one label, in order.
+
+        Raises:
+            CheckpointError: a file is damaged, is not the recorded one, or does not fit the other.
+            StorageError: there is no room for the unpacked files.
+        """
+        if not self._recorded.num_pieces:
+            return
+        text, rows = self._text, self._rows
+        first, end = np.searchsorted(rows[:, 2], [label, label + 1]).tolist()
+        offset = int(rows[:first, :2].sum(dtype=np.int64))
+        for begin in range(first, end, BLOCK_ROWS):
+            for num_text, num_gap, _, flags in rows[begin : min(end, begin + BLOCK_ROWS)].tolist():
+                text.seek(offset)  # another label may have been read in between
+                octets = text.read(num_text + num_gap)
+                offset += len(octets)
+                yield Piece(
+                    self._decode(octets[:num_text]),
+                    self._decode(octets[num_text:]),
+                    bool(flags & OPENS),
+                    bool(flags & CLOSES),
+                )
+
+    @cached_property
+    def _text(self) -> IO[bytes]:
+        text = unpack(self._text_path, self._recorded.num_bytes, self._recorded.sha256)
+        weakref.finalize(self, text.close)
+        return text
+
+    @cached_property
+    def _rows(self) -> NDArray[np.uint32]:
+        recorded = self._recorded
+        size = recorded.num_pieces * ROW.itemsize
+        with unpack(self._frames_path, size, recorded.frames_sha256) as unpacked:
+            rows = np.memmap(unpacked, "<u4", mode="r", shape=(recorded.num_pieces, COLUMNS))
+        if not fits_text(rows, recorded.num_bytes, self._num_labels):
+            raise CheckpointError(
+                f"{self._frames_path} does not fit {self._text_path.name} beside it; restore both."
+            )
+        return rows
+
+    def _decode(self, octets: bytes) -> str:
+        try:
+            return octets.decode("utf-8", self._errors)
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{self._text_path} is not UTF-8; restore it.") from error
+
+
+def fits_text(rows: NDArray[np.uint32], num_bytes: int, num_labels: int) -> bool:
+    """Whether pieces cover a text, label by label, in frames that each open and close once."""
+    sizes, labels, flags = rows[:, :2], rows[:, 2], rows[:, 3]
+    opens, closes = (flags & OPENS).astype(np.int8), (flags & CLOSES != 0).astype(np.int8)
+    depth = np.cumsum(opens - closes, dtype=np.int32)  # after each piece
+    inside = depth + closes
+    new_label = np.diff(labels.astype(np.int64))
+    return bool(
+        sizes.sum(dtype=np.int64) == num_bytes
+        and sizes[:, 0].max() <= 4 * MAX_PIECE  # bytes of a code point
+        and (new_label >= 0).all()
+        and labels[-1] < num_labels
+        and flags.max() <= OPENS + CLOSES
+        and inside.min() >= 0
+        and inside.max() <= 1
+        and (closes <= inside).all()
+        and (inside[sizes[:, 0] > 0] == 1).all()
+        and (depth[:-1][new_label > 0] == 0).all()
+        and depth[-1] == 0
+    )
+
+
+def unpack(path: Path, num_bytes: int, sha256: str) -> IO[bytes]:
+    """Unpack a file into a temporary one, at most so many bytes.
+
+    Raises:
+        CheckpointError: it is damaged, or its content is not of this size and SHA-256.
+        StorageError: there is no room for it.
+    """
+    if not path.is_file():  # which a link to one is too
+        raise CheckpointError(f"{path} is not a regular file; restore it.")
+    restore = f"restore it, or delete {path.parent} to use the original corpus."
+    if num_bytes > most_bytes(path):
+        raise CheckpointError(f"{path} is too small for {num_bytes:,} bytes of content; {restore}")
+    digest, left = hashlib.sha256(), num_bytes
+    with ExitStack() as stack:
+        unpacked = stack.enter_context(tempfile.TemporaryFile(prefix="charlm-"))
+        try:
+            with open_regular(path) as file, gzip.open(file, "rb") as packed:
+                while left >= 0 and (chunk := packed.read(min(CHUNK_BYTES, left + 1))):
+                    left -= len(chunk)
+                    digest.update(chunk)
+                    with storage_errors(Path(tempfile.gettempdir())):
+                        unpacked.write(chunk)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CheckpointError(f"{path} is damaged and cannot be unpacked; {restore}") from error
+        if left or digest.hexdigest() != sha256:
+            raise CheckpointError(
+                f"{path} is damaged: its content does not match its seal; {restore}"
+            )
+        with storage_errors(Path(tempfile.gettempdir())):
+            unpacked.flush()
+        stack.pop_all()
+    return unpacked
+
+
+def most_bytes(path: Path) -> int:
+    """Return how many bytes may come out of a file."""
+    return max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
+
+
+def compressed(file: IO[bytes], level: int = 9) -> gzip.GzipFile:
+    """Compress into a file. Equal content gives equal bytes: neither name nor time is stored."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=file, mtime=0)
+
+
+def store(path: Path) -> None:
+    """Replace a file by one of the same content that is not compressed, in the same format."""
+    with gzip.open(path, "rb") as packed, atomic_file(path) as file, compressed(file, 0) as stored:
+        shutil.copyfileobj(packed, stored, CHUNK_BYTES)
+
+
+def labelled_pieces(text: TextPart | LabelledPart) -> Iterator[tuple[int, Piece]]:
+    """The pieces of a part, each with the number of its label."""
+    parts: Iterable[TextPart] = [text] if isinstance(text, TextPart) else text.by_label.values()
+    return ((label, piece) for label, own in enumerate(parts) for piece in own.pieces())
+
+
+def part_paths(folder: Path, part: Part) -> tuple[Path, Path]:
+    """The files of a part: its text, and its frames."""
+    return folder / HELDOUT / f"{part}.txt.gz", folder / HELDOUT / f"{part}.frames.gz"
+
+
+def heldout_owner(folder: Path) -> Path:
+    """The checkpoint that holds the texts of one: itself, or the one it is the backward half of."""
+    is_half = folder.name == BACKWARD.name and not (folder / HELDOUT).exists()
+    return folder.parent if is_half else folder
+
+
+def to_bytes(text: str) -> bytes:
+    """UTF-8; of a byte-level text the bytes that it was read from."""
+    return text.encode("utf-8", "surrogateescape")
