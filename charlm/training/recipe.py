@@ -9,7 +9,7 @@ from typing import Any
 from charlm.data import CorpusConfig
 from charlm.errors import ConfigError
 from charlm.model import ModelConfig, default_cutoffs
-from charlm.settings import pick, setting_names
+from charlm.settings import pick, reason, setting_names, shown
 from charlm.text import TextConfig
 from charlm.training.config import TrainingConfig
 
@@ -93,17 +93,17 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} does not exist; name a recipe.toml, or one of charlm's own: {known}."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+    except (OSError, ValueError) as error:  # TOML's errors, and numbers of thousands of digits
+        raise ConfigError(f"{path} cannot be read as TOML: {reason(error)}.") from error
     given: dict[str, Any] = {}
     for section, settings in content.items():
         if section not in SECTIONS or not isinstance(settings, dict):
             known = ", ".join(SECTIONS)
-            raise ConfigError(f"{path} has an unknown section {section!r}; there are {known}.")
+            raise ConfigError(f"{path} has an unknown section {shown(section)}; there are {known}.")
         names = known_settings(section)
         for name in settings:
             if name not in names:
-                raise ConfigError(f"{path} has an unknown setting {name!r} in [{section}].")
+                raise ConfigError(f"{path} has an unknown setting {shown(name)} in [{section}].")
         listed = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         given |= pick(SECTIONS[section], listed) | pick(Length, listed)
     return given
