@@ -8,7 +8,7 @@ from typing import Any
 from charlm.data import CorpusConfig
 from charlm.errors import ConfigError
 from charlm.model import ModelConfig, default_cutoffs
-from charlm.settings import pick, setting_names
+from charlm.settings import pick, reason, setting_names, shown
 from charlm.text import TextConfig
 from charlm.training.config import TrainingConfig
 from charlm.untrusted import MAX_RECIPE_BYTES, parse_toml, read_regular
@@ -95,17 +95,17 @@ def read_recipe(path: Path) -> dict[str, Any]:
         ) from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; name the recipe.toml in it.") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+    except (OSError, ValueError) as error:  # TOML's errors, and numbers of thousands of digits
+        raise ConfigError(f"{path} cannot be read as TOML: {reason(error)}.") from error
     given: dict[str, Any] = {}
     for section, settings in content.items():
         if section not in SECTIONS or not isinstance(settings, dict):
             known = ", ".join(SECTIONS)
-            raise ConfigError(f"{path} has an unknown section {section!r}; there are {known}.")
+            raise ConfigError(f"{path} has an unknown section {shown(section)}; there are {known}.")
         names = known_settings(section)
         for name in settings:
             if name not in names:
-                raise ConfigError(f"{path} has an unknown setting {name!r} in [{section}].")
+                raise ConfigError(f"{path} has an unknown setting {shown(name)} in [{section}].")
         listed = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         given |= pick(SECTIONS[section], listed) | pick(Length, listed)
     return given

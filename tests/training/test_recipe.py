@@ -90,3 +90,24 @@ def test_cutoffs_that_follow_from_the_vocabulary_are_not_written(tmp_path):
 
     assert "softmax_cutoffs" not in Recipe(*kinds, planned, training).to_toml()
     assert "softmax_cutoffs = [17, 99]" in Recipe(*kinds, own, training).to_toml()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[training]\nsteps = " + "9" * 5000,
+        "[training]\nsteps = 0x" + "f" * 5000,
+        "[training]\nsteps = [[1]]",
+        "[training]\n" + "x" * 5000 + " = 1",
+        "[" + "x" * 5000 + "]\na = 1",
+        "[corpus]\npaths = [1979-05-27]",
+    ],
+)
+def test_a_recipe_that_cannot_be_is_one_short_line(tmp_path, content):
+    path = tmp_path / "recipe.toml"
+    path.write_text(content)
+
+    with pytest.raises(ConfigError) as error:
+        read_recipe(path)
+
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
