@@ -1,12 +1,13 @@
 """Tensors to and from safetensors files, sealed against damage."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from charlm.errors import CheckpointError
@@ -35,13 +36,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         CheckpointError: the file is missing, damaged or foreign.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}).get("charlm")
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name).clone() for name in names}
+        # Opened once: `safe_open` opens a file by its name twice, and where a save replaces the
+        # file in between, it takes the header of one for the tensors of the other.
+        content = path.read_bytes()
+        views = load(content)
+        metadata = read_metadata(content).get("charlm")
+        del content
+        tensors = {name: views.pop(name).clone() for name in sorted(views)}
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged and cannot be read: {error}.") from error
     if metadata is None:
         raise CheckpointError(f"{path} was not written by charlm: it has no seal of its content.")
@@ -49,6 +53,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     if found != seal(tensors, text):
         raise CheckpointError(f"{path} is damaged: its content does not match its seal.")
     return tensors, text
+
+
+def read_metadata(content: bytes) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file that has been parsed before."""
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    return found
 
 
 def seal(tensors: Mapping[str, Tensor], metadata: str) -> str:

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 import safetensors.torch
 import torch
@@ -83,3 +85,31 @@ def test_a_header_that_claims_terabytes_allocates_nothing(tmp_path):
 
     with pytest.raises(CheckpointError, match="damaged"):
         read_tensors(tmp_path / "t")
+
+
+def test_a_save_while_a_file_is_read_gives_one_save_or_the_other(tmp_path, monkeypatch):
+    """However often the file is opened, another save has replaced it by then."""
+    path = tmp_path / "t"
+    saves = [{"w": torch.full((50 + n,), float(n))} for n in range(4)]
+    write_tensors(path, saves[0], "save 0")
+    coming, opened = iter(range(1, 4)), []
+
+    def opening(original):
+        def open_after_save(name, *arguments, **settings):
+            if str(name) == str(path):
+                if opened:
+                    number = next(coming)
+                    write_tensors(path, saves[number], f"save {number}")
+                opened.append(name)
+            return original(name, *arguments, **settings)
+
+        return open_after_save
+
+    monkeypatch.setattr(io, "open", opening(io.open))
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", opening(torch.UntypedStorage.from_file))
+
+    opened.append("by something that cannot be watched")  # the first watched one comes after a save
+    tensors, text = read_tensors(path)
+
+    number = int(text.removeprefix("save "))
+    assert torch.equal(tensors["w"], saves[number]["w"])
