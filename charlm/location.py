@@ -1,6 +1,5 @@
 """Where checkpoints are: finding one, and naming a new one. Needs no torch."""
 
-import re
 from pathlib import Path
 
 from charlm.errors import CheckpointError
@@ -13,6 +12,7 @@ RECIPE = Path("recipe.toml")
 METRICS = Path("metrics.jsonl")
 CARD = Path("README.md")
 STATE = Path("state/training.safetensors")
+LEVEL_STATE = Path("state/level.safetensors")  # from which a longer run goes on: extension.py
 ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
@@ -54,19 +54,6 @@ def new_name(corpus: str) -> Path:
         folder = first.with_name(f"{first.name}-{number}")
         number += 1
     return folder
-
-
-def newest_named_after(corpus: str) -> Path:
-    """The newest checkpoint that bears a corpus's name.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    name = base_name(corpus)
-    for folder in list_checkpoints():
-        if folder.name == name or re.fullmatch(re.escape(name) + r"-\d+", folder.name):
-            return folder
-    raise CheckpointError(f"there is no run on {corpus} in {CHECKPOINTS}/; run `charlm train`.")
 
 
 def base_name(corpus: str) -> str:

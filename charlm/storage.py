@@ -3,10 +3,11 @@
 import errno
 import fcntl
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from charlm.errors import StorageError
 
@@ -67,21 +68,41 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def exclusive_use(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for it out of a folder while the block runs.
+class FolderLock:
+    """Exclusive use of a folder among the processes that ask for it.
+
+    Taken at once and held until `release`, or until the process ends, however it ends.
+
+        with FolderLock(folder):
+            ...
 
     Raises:
-        StorageError: another process is in it.
+        StorageError: another process has the folder, or it cannot be opened.
     """
-    descriptor = os.open(folder, os.O_RDONLY)  # its lock goes with the process, however it ends
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise StorageError(f"{folder} is in use by another process; wait for its end.") from None
-    finally:
-        os.close(descriptor)
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise StorageError(f"cannot open {folder}: {error.strerror}.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StorageError(
+                f"{folder} is in use by another process; wait for its end."
+            ) from None
+        self._close = weakref.finalize(self, os.close, descriptor)  # which gives the lock back
+
+    def release(self) -> None:
+        """Let others have the folder; the second call does nothing."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What every test gets: a cache of its own, one way to draw examples; a small text and a model."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # torch reads it when imported: steadier, and fast enough here
@@ -24,6 +26,16 @@ SMALL = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 40, "valid_eve
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def failing():
+    """`failing` of faults.py, which is beside this file and in no package."""
+    name = "charlm_test_faults"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("faults.py"))
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name].failing
 
 
 @pytest.fixture(scope="session")

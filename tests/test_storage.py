@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import StorageError
-from charlm.storage import atomic_file, make_folder, storage_errors, write_atomically
+from charlm.storage import FolderLock, atomic_file, make_folder, storage_errors, write_atomically
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -124,3 +124,31 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     write_atomically(tmp_path / "file", "")
 
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_locked_folder_is_refused_until_it_is_released(tmp_path):
+    lock = FolderLock(tmp_path)
+    with pytest.raises(StorageError, match="in use by another process"):
+        FolderLock(tmp_path)
+
+    lock.release()
+    lock.release()  # does nothing
+
+    with FolderLock(tmp_path), pytest.raises(StorageError):
+        FolderLock(tmp_path)
+    FolderLock(tmp_path).release()
+
+
+def test_a_lock_that_nobody_holds_any_more_is_gone(tmp_path):
+    lock = FolderLock(tmp_path)
+    del lock
+
+    FolderLock(tmp_path).release()
+
+
+def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    for name in ("missing", "file"):
+        with pytest.raises(StorageError, match="cannot open"):
+            FolderLock(tmp_path / name)

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
         load_tokenizer_of,
         load_weights,
         model_weights,
-        remove_leftovers,
         save_recipe,
         save_state,
         save_weights,
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
+    from charlm.checkpoint.leftovers import discard_checkpoint, remove_leftovers
 
 __all__ = [
     "Checkpoint",
@@ -44,6 +44,7 @@ __all__ = [
     "Report",
     "append_metrics",
     "create_checkpoint",
+    "discard_checkpoint",
     "existing_folder",
     "forget_metrics_after",
     "load_checkpoint",
@@ -68,7 +69,7 @@ __all__ = [
     "save_weights",
 ]
 
-NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "weights")
+NEED_TORCH = ("adaptation", "card", "config_file", "folder", "frequencies", "leftovers", "weights")
 
 
 def __getattr__(name: str) -> Any:

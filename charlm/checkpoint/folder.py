@@ -6,7 +6,8 @@ tokenizer.json       Hugging Face tokenizers
 recipe.toml          what `charlm train --recipe` needs to repeat the run
 metrics.jsonl        a line a report
 README.md            model card
-state/               training.safetensors: all that resuming needs; may be deleted
+state/               training.safetensors: all that resuming needs; level.safetensors: where a
+                     longer run would go on from; may be deleted
 """
 
 import hashlib
@@ -19,11 +20,12 @@ import torch
 from torch import Tensor
 
 from charlm.checkpoint.config_file import CheckpointConfig, read_config
+from charlm.checkpoint.leftovers import sweep_nurseries
 from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.errors import CheckpointError, StorageError
 from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS
 from charlm.model import LanguageModel, ModelConfig
-from charlm.storage import make_folder, storage_errors, sync_folder, write_atomically
+from charlm.storage import FolderLock, make_folder, storage_errors, sync_folder, write_atomically
 from charlm.text import Tokenizer, parse_tokenizer
 
 
@@ -38,9 +40,17 @@ class Checkpoint:
 
 
 def create_checkpoint(
-    folder: Path, config: CheckpointConfig, tokenizer: Tokenizer, model: LanguageModel, recipe: str
+    folder: Path,
+    config: CheckpointConfig,
+    tokenizer: Tokenizer,
+    model: LanguageModel,
+    recipe: str,
+    state: tuple[dict[str, Tensor], str],
 ) -> None:
     """Make a new folder that is complete from its first instant, with the untrained weights.
+
+    Until it is complete it has another name. `state` is what `save_state` takes: with it a run can
+    be resumed even if nothing else is ever written.
 
     Raises:
         StorageError: the folder exists or cannot be written.
@@ -48,17 +58,21 @@ def create_checkpoint(
     if folder.exists():
         raise existing_folder(folder)
     make_folder(folder.parent)
+    sweep_nurseries(folder.parent)
     nursery = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    with storage_errors(nursery):
+        nursery.mkdir()
     try:
-        make_folder(nursery)
-        write_atomically(nursery / CONFIG, config.to_json())
-        write_atomically(nursery / TOKENIZER, tokenizer.to_json())
-        write_atomically(nursery / RECIPE, recipe)
-        write_atomically(nursery / METRICS, "")
-        save_weights(nursery, model)
-        with storage_errors(folder):
-            nursery.rename(folder)
-            sync_folder(folder.parent)
+        with FolderLock(nursery):
+            write_atomically(nursery / CONFIG, config.to_json())
+            write_atomically(nursery / TOKENIZER, tokenizer.to_json())
+            write_atomically(nursery / RECIPE, recipe)
+            write_atomically(nursery / METRICS, "")
+            save_state(nursery, *state)
+            save_weights(nursery, model)
+            with storage_errors(folder):
+                nursery.rename(folder)
+                sync_folder(folder.parent)
     finally:
         shutil.rmtree(nursery, ignore_errors=True)
 
@@ -158,31 +172,25 @@ def save_weights(folder: Path, model: LanguageModel) -> None:
     write_tensors(folder / WEIGHTS, model_weights(model))
 
 
-def save_state(folder: Path, tensors: dict[str, Tensor], progress: str) -> None:
-    """Replace the training state, one file, so that its parts always belong together.
+def save_state(folder: Path, tensors: dict[str, Tensor], progress: str, file: Path = STATE) -> None:
+    """Replace a training state, one file, so that its parts always belong together.
 
     Raises:
         StorageError: it cannot be written; the old one stays.
     """
-    make_folder(folder / STATE.parent)
-    write_tensors(folder / STATE, tensors, progress)
+    make_folder(folder / file.parent)
+    write_tensors(folder / file, tensors, progress)
 
 
-def load_state(folder: Path) -> tuple[dict[str, Tensor], str]:
-    """The training state that was saved last.
+def load_state(folder: Path, file: Path = STATE) -> tuple[dict[str, Tensor], str]:
+    """Return the training state that was saved last.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    if not (folder / STATE).exists():
+    if not (folder / file).exists():
         raise CheckpointError(
-            f"{folder} has no {STATE}, so it cannot be resumed; train anew with "
+            f"{folder} has no {file}, so it cannot be resumed; start a new run with "
             f"--recipe {folder / RECIPE}."
         )
-    return read_tensors(folder / STATE)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of a run that was killed while writing."""
-    for path in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
-        path.unlink(missing_ok=True)
+    return read_tensors(folder / file)

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from charlm.checkpoint import load_checkpoint, load_state, read_config, remove_leftovers
+from charlm.checkpoint import load_checkpoint, load_state, read_config
 from charlm.checkpoint.config_file import seal
 from charlm.errors import CharlmError, CheckpointError, StorageError
 
@@ -111,12 +111,3 @@ def test_a_folder_is_complete_from_its_first_instant(prepare, tmp_path):
 
     assert checkpoint.config == read_config(folder / "config.json")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
-
-
-def test_leftovers_of_a_killed_run_are_removed(folder):
-    (folder / ".model.safetensors.1.tmp").write_text("")
-    (folder / "state" / ".training.safetensors.1.tmp").write_text("")
-
-    remove_leftovers(folder)
-
-    assert list(folder.rglob("*.tmp")) == []

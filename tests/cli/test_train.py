@@ -5,9 +5,12 @@ import sys
 import time
 import tomllib
 
+import pexpect
 import pytest
 
+from charlm.checkpoint import read_metrics
 from charlm.training import Learner
+from charlm.training.saved import load_level_state, load_saved
 
 SMALL = ("--hidden-size", "16", "--batch-size", "4", "--bptt", "16")
 
@@ -81,7 +84,7 @@ def interrupt_at(step, monkeypatch):
     monkeypatch.setattr(Learner, "take_steps", take_steps)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpus, charlm, number):
     command = [sys.executable, "-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -98,6 +101,52 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
     assert "`charlm train --resume -o checkpoints/tale`" in err
     assert "Traceback" not in err
     assert charlm("eval", "--perplexity").status == 0
+
+
+def test_closing_the_terminal_keeps_the_work(tmp_path, corpus, charlm):
+    arguments = ["-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
+    running = pexpect.spawn(sys.executable, arguments, cwd=str(tmp_path), timeout=600)
+    running.expect("epoch")
+
+    os.close(running.child_fd)  # the terminal hangs up
+    running.child_fd = -1
+    _, status = os.waitpid(running.pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 130
+    folder = tmp_path / "checkpoints" / "tale"
+    assert load_saved(folder).progress.step > 0
+    assert list(folder.rglob("*.tmp")) == []
+
+
+def test_nohup_is_respected(tmp_path, corpus):
+    watched = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    watched += "from charlm.training import Learner; take = Learner.take_steps; "
+    watched += "Learner.take_steps = lambda *a: signal.raise_signal(signal.SIGHUP) or take(*a); "
+    watched += "from charlm.cli.app import main; main()"
+    command = [sys.executable, "-c", watched, "train", str(corpus), *SMALL, "--steps", "3"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "3/3" in done.stderr
+
+
+def test_a_reader_of_the_progress_that_leaves_costs_no_work(tmp_path, corpus):
+    command = [sys.executable, "-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
+    more = ("--valid-every", "10")
+    running = subprocess.Popen([*command, *more], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while "step 10/" not in running.stderr.readline():
+        pass
+
+    running.stderr.close()
+
+    assert running.wait() == 130
+    saved = load_saved(tmp_path / "checkpoints" / "tale").progress.step
+    assert saved == last_step(tmp_path / "checkpoints" / "tale") > 0
+
+
+def last_step(folder):
+    return read_metrics(folder)[-1]["step"]
 
 
 @pytest.mark.parametrize("named", ["checkpoints/tale", "tale"])
@@ -131,6 +180,43 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
     weights = "model.safetensors"
     finished = tmp_path / "checkpoints" / "tale" / weights
     assert finished.read_bytes() == (tmp_path / "whole" / weights).read_bytes()
+
+
+def test_resume_with_a_text_goes_on_with_the_run_on_that_text(charlm, corpus, tmp_path, tale):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tale.txt").write_text(tale)
+    charlm("train", corpus, *SMALL, "--steps", 2, "-o", "checkpoints/first")
+    charlm("train", "other/tale.txt", *SMALL, "--steps", 2)  # named after its text
+
+    found = charlm("train", "tale.txt", "--resume")
+    namesake = charlm("train", "other/tale.txt", "--resume")
+    missing = charlm("train", "other.txt", "--resume")
+
+    assert "checkpoints/first is finished" in found.err
+    assert "checkpoints/tale is finished" in namesake.err
+    assert (missing.status, missing.err.count("\n")) == (1, 1)
+    assert "no run on other.txt in checkpoints/" in missing.err
+
+
+def test_a_finished_run_is_made_longer(charlm, corpus, tmp_path):
+    settings = (*SMALL, "--schedule", "constant", "--warmup-steps", 1, "--valid-every", 5)
+    shape = (*settings, "--dropout", 0.1)
+    charlm("train", corpus, *shape, "--steps", 20, "-o", "whole")
+    charlm("train", corpus, *shape, "--steps", 10)
+
+    longer = charlm("train", "--resume", "--steps", 20)
+    again = charlm("train", "--resume", "--steps", 20)
+    more = charlm("train", "--resume", "checkpoints/tale", "--epochs", 0.5)
+
+    assert longer.status == 0, longer.err
+    assert "10 steps become 20, going on from step 8, as if" in " ".join(longer.err.split())
+    assert (again.status, again.err.count("\n")) == (1, 1)
+    assert "is finished, at step 20 of 20; to train longer, resume with more" in again.err
+    assert "20 steps become" in more.err
+    ours, theirs = tmp_path / "checkpoints" / "tale", tmp_path / "whole"
+    assert [r for r in read_metrics(theirs) if "valid_nats" in r][:2]
+    states = [load_level_state(folder) for folder in (ours, theirs)]
+    assert states[1].progress.step == 15
 
 
 @pytest.mark.parametrize(
@@ -180,6 +266,7 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         ),
         (["--patience", 2, "--split", "100/0/0"], "--patience has no effect"),
         (["--resume", "--plan"], "--plan has no effect with --resume"),
+        (["--resume", "--steps", 9, "--seed", 2], "--seed has no effect with --resume"),
         (["--plan", "--steps", 3, "--epochs", 2], "exclude each other"),
         (["--plan", "--dropout", 1.5], "dropout must be in [0, 1)"),
         (["--plan", "--recipe", "none.toml"], "none.toml does not exist"),
