@@ -6,8 +6,6 @@ lm = charlm.load("checkpoints/tales")
 print(lm.generate("Once upon a time", temperature=0.8, seed=1))
 """
 
-from typing import TYPE_CHECKING, Any
-
 from charlm.reproducibility import request_reproducible_products
 from charlm.version import __version__
 
@@ -15,11 +13,14 @@ request_reproducible_products()  # before torch multiplies for the first time
 
 __all__ = ["LoadedModel", "__version__", "load"]
 
+TYPE_CHECKING = False  # without importing typing: Ctrl-C is handled only after this module
 if TYPE_CHECKING:
+    from typing import Any
+
     from charlm.api import LoadedModel, load
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import the API on first use: it needs torch, and `charlm --help` should not wait for that."""
     if name in ("LoadedModel", "load"):
         from charlm import api

@@ -1,6 +1,5 @@
 """Where checkpoints are: finding one, and naming a new one. Needs no torch."""
 
-import re
 import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ RECIPE = Path("recipe.toml")
 METRICS = Path("metrics.jsonl")
 CARD = Path("README.md")
 STATE = Path("state/training.safetensors")
+LEVEL_STATE = Path("state/level.safetensors")  # from which a longer run goes on: extension.py
 ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
@@ -22,7 +22,7 @@ GRADIENTS = Path("gradients.safetensors")
 HELDOUT = Path("heldout")
 EVENTS = Path("tensorboard")  # a folder of what `charlm train --tensorboard` writes
 FILES = (  # every other file that charlm writes into a checkpoint; add new ones here
-    *(CONFIG, WEIGHTS, TOKENIZER, RECIPE, METRICS, CARD, STATE),
+    *(CONFIG, WEIGHTS, TOKENIZER, RECIPE, METRICS, CARD, STATE, LEVEL_STATE),
     *(ADAPTATION, FREQUENCIES, GRADIENTS),
     *(HELDOUT / f"{part}.{kind}.gz" for part in ("valid", "test") for kind in ("txt", "frames")),
 )
@@ -69,19 +69,6 @@ def new_name(corpus: str) -> Path:
         folder = first.with_name(f"{first.name}-{number}")
         number += 1
     return folder
-
-
-def newest_named_after(corpus: str) -> Path:
-    """The newest checkpoint that bears a corpus's name.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    name = base_name(corpus)
-    for folder in list_checkpoints():
-        if folder.name == name or re.fullmatch(re.escape(name) + r"-\d+", folder.name):
-            return folder
-    raise CheckpointError(f"there is no run on {corpus} in {CHECKPOINTS}/; run `charlm train`.")
 
 
 def base_name(corpus: str) -> str:

@@ -5,14 +5,11 @@ unless it is told not to. Two runs of the same training then differ in the last 
 resumed run, whose tensors lie elsewhere, differs from one that was never stopped.
 
 MKL reads `MKL_CBWR` at its first product and never again, so `import charlm` sets it. Needs no
-torch.
+torch, and imports little: the command handles Ctrl-C only from the end of `import charlm` on.
 """
 
-import ctypes
 import os
 import sys
-import warnings
-from pathlib import Path
 
 VARIABLE = "MKL_CBWR"
 
@@ -34,6 +31,8 @@ def request_reproducible_products() -> None:
         return
     os.environ[VARIABLE] = MODE
     if "torch" in sys.modules and products_are_reproducible() is False:
+        import warnings
+
         warnings.warn(
             "torch multiplied matrices before charlm was imported, so repeated or resumed training "
             f"may differ in the last digits; import charlm first, or set {VARIABLE}={MODE}.",
@@ -46,6 +45,9 @@ def products_are_reproducible() -> bool | None:
 
     Asking counts as the first use of MKL: the mode cannot be changed afterwards.
     """
+    import ctypes
+    from pathlib import Path
+
     torch_file = getattr(sys.modules.get("torch"), "__file__", None)
     if torch_file is None:
         return None

@@ -4,15 +4,16 @@ import errno
 import fcntl
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 from charlm.errors import StorageError
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9]+(-[0-9]+)?\.tmp")
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>[1-9][0-9]{0,18})(-[0-9]+)?\.tmp")
 
 Made = TypeVar("Made")
 
@@ -82,6 +83,12 @@ def is_temporary(path: Path, *names: str) -> bool:
     return match is not None and match["name"] in names and is_regular(path)
 
 
+def process_of(path: Path) -> int | None:
+    """Return the id of the process that made a file or folder of this name; None: not its name."""
+    match = TEMPORARY.fullmatch(path.name)
+    return None if match is None else int(match["process"])
+
+
 def is_regular(path: Path) -> bool:
     """Whether it is a regular file: no link, no folder, no pipe and no device."""
     return path.is_file() and not path.is_symlink()
@@ -118,21 +125,41 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def exclusive_use(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for it out of a folder while the block runs.
+class FolderLock:
+    """Exclusive use of a folder among the processes that ask for it.
+
+    Taken at once and held until `release`, or until the process ends, however it ends.
+
+        with FolderLock(folder):
+            ...
 
     Raises:
-        StorageError: another process is in it.
+        StorageError: another process has the folder, or it cannot be opened.
     """
-    descriptor = os.open(folder, os.O_RDONLY)  # its lock goes with the process, however it ends
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise StorageError(f"{folder} is in use by another process; wait for its end.") from None
-    finally:
-        os.close(descriptor)
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise StorageError(f"cannot open {folder}: {error.strerror}.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StorageError(
+                f"{folder} is in use by another process; wait for its end."
+            ) from None
+        self._close = weakref.finalize(self, os.close, descriptor)  # which gives the lock back
+
+    def release(self) -> None:
+        """Let others have the folder; the second call does nothing."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 @contextmanager

@@ -84,21 +84,6 @@ def check_regular(found: os.stat_result) -> None:
         raise RefusedFileError(f"it is {kind}, not a regular file")
 
 
-@contextmanager
-def regular_path(path: Path | str) -> Iterator[str]:
-    """Return a path that a library can open and that names one regular file while the block runs.
-
-    Where the system has them this is the path of an open descriptor, so that the file which was
-    checked is the one that the library opens.
-
-    Raises:
-        OSError: as of `open_regular`.
-    """
-    with open_regular(path) as file:
-        descriptor = f"/dev/fd/{file.fileno()}"
-        yield descriptor if os.path.exists(descriptor) else str(path)
-
-
 def read_regular(path: Path | str, max_bytes: int) -> bytes:
     """Return the content of a regular file that may have up to `max_bytes`.
 

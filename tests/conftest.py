@@ -1,7 +1,9 @@
 """What every test gets: a cache of its own, one way to draw examples; a small text and a model."""
 
+import importlib.util
 import os
 import random
+import sys
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # torch reads it when imported: steadier, and fast enough here
@@ -31,6 +33,16 @@ def own_cache(tmp_path_factory, monkeypatch):
 def same_seeds(monkeypatch):
     """Seeds that nobody sets are drawn as ever, but the same ones in every run of a test."""
     monkeypatch.setattr("secrets.randbits", random.Random(0).getrandbits)
+
+
+@pytest.fixture(scope="session")
+def failing():
+    """`failing` of faults.py, which is beside this file and in no package."""
+    name = "charlm_test_faults"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("faults.py"))
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name].failing
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from charlm.location import (
     is_checkpoint_name,
     list_checkpoints,
     new_name,
-    newest_named_after,
 )
 
 
@@ -73,16 +72,6 @@ def test_new_names_never_take_one_that_exists():
         make_checkpoint(names[-1], age=0)
 
     assert names == ["tales", "tales-2", "tales-3"]
-
-
-def test_the_newest_run_on_a_corpus_is_found_by_its_name():
-    make_checkpoint("tales", age=5)
-    newest = make_checkpoint("tales-2", age=3)
-    make_checkpoint("tales-of-others", age=1)
-
-    assert newest_named_after("tales.txt") == newest
-    with pytest.raises(CheckpointError, match=r"wolves\.txt"):
-        newest_named_after("wolves.txt")
 
 
 @pytest.mark.parametrize(

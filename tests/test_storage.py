@@ -6,9 +6,11 @@ import pytest
 
 from charlm.errors import StorageError
 from charlm.storage import (
+    FolderLock,
     atomic_file,
     is_temporary,
     make_folder,
+    process_of,
     replace_file,
     storage_errors,
     write_atomically,
@@ -176,6 +178,7 @@ def test_a_temporary_file_that_exists_is_neither_written_to_nor_removed(tmp_path
         (".file.12-2.tmp", True),
         (".file.tmp", False),
         (".file.x.tmp", False),
+        (".file.0.tmp", False),
         (".file.12.tmp.gz", False),
         (".other.12.tmp", False),
         ("file.12.tmp", False),
@@ -185,3 +188,36 @@ def test_temporary_files_are_recognised_by_their_whole_name(tmp_path, name, own)
     (tmp_path / name).write_text("")
 
     assert is_temporary(tmp_path / name, "file") is own
+
+
+def test_the_process_that_made_a_temporary_file_is_told_by_its_name():
+    assert [process_of(Path(f".a.b.{end}")) for end in ("12.tmp", "12-3.tmp")] == [12, 12]
+    assert process_of(Path(".a.b.tmp")) is None
+
+
+def test_a_locked_folder_is_refused_until_it_is_released(tmp_path):
+    lock = FolderLock(tmp_path)
+    with pytest.raises(StorageError, match="in use by another process"):
+        FolderLock(tmp_path)
+
+    lock.release()
+    lock.release()  # does nothing
+
+    with FolderLock(tmp_path), pytest.raises(StorageError):
+        FolderLock(tmp_path)
+    FolderLock(tmp_path).release()
+
+
+def test_a_lock_that_nobody_holds_any_more_is_gone(tmp_path):
+    lock = FolderLock(tmp_path)
+    del lock
+
+    FolderLock(tmp_path).release()
+
+
+def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    for name in ("missing", "file"):
+        with pytest.raises(StorageError, match="cannot open"):
+            FolderLock(tmp_path / name)

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import stat
 import tomllib
 
 import pytest
@@ -15,7 +14,6 @@ from charlm.untrusted import (
     parse_json,
     parse_toml,
     read_regular,
-    regular_path,
 )
 
 
@@ -88,18 +86,6 @@ def test_a_file_whose_size_is_not_told_is_bounded_as_well():
     """Files of /proc have a size of 0 and content."""
     with pytest.raises(RefusedFileError, match="larger than 10 bytes"):
         read_regular("/proc/self/status", 10)
-
-
-def test_a_library_opens_the_file_that_was_checked(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"checked")
-
-    with regular_path(path) as opened:
-        path.unlink()
-        path.write_bytes(b"another")
-        with open(opened, "rb") as file:
-            assert file.read() == b"checked"
-            assert stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
 def nested_json(depth, kind="list"):

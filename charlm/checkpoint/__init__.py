@@ -30,14 +30,13 @@ if TYPE_CHECKING:
         load_tokenizer_of,
         load_weights,
         model_weights,
-        remove_checkpoint,
-        remove_leftovers,
         save_recipe,
         save_state,
         save_weights,
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
     from charlm.checkpoint.heldout import describe_heldout, heldout_bytes, kept_corpus
+    from charlm.checkpoint.leftovers import remove_checkpoint, remove_leftovers
     from charlm.checkpoint.tensor_checks import check_tensor, check_tensors
 
 __all__ = [
@@ -86,6 +85,7 @@ NEED_TORCH = (
     "folder",
     "frequencies",
     "heldout",
+    "leftovers",
     "tensor_checks",
     "weights",
 )

@@ -7,7 +7,8 @@ recipe.toml          what `charlm train --recipe` needs to repeat the run
 metrics.jsonl        a line a report
 README.md            model card
 heldout/             validation and test texts, unless they are private
-state/               training.safetensors: all that resuming needs; may be deleted
+state/               training.safetensors: all that resuming needs; level.safetensors: where a
+                     longer run would go on from; may be deleted
 """
 
 import hashlib
@@ -21,25 +22,15 @@ from torch import Tensor
 
 from charlm.checkpoint.config_file import CheckpointConfig, read_config
 from charlm.checkpoint.heldout import save_heldout
+from charlm.checkpoint.leftovers import sweep_nurseries
 from charlm.checkpoint.tensor_checks import check_tensors
 from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.data import LabelledPart, Part, TextPart
 from charlm.errors import CheckpointError, StorageError, TokenizerError
-from charlm.location import (
-    CONFIG,
-    EVENTS,
-    FILES,
-    METRICS,
-    RECIPE,
-    STATE,
-    TOKENIZER,
-    WEIGHTS,
-    command_line,
-)
+from charlm.location import CONFIG, METRICS, RECIPE, STATE, TOKENIZER, WEIGHTS, command_line
 from charlm.model import LanguageModel, ModelConfig, count_parameters
 from charlm.storage import (
-    is_regular,
-    is_temporary,
+    FolderLock,
     make_folder,
     make_temporary,
     replace_file,
@@ -66,12 +57,16 @@ def create_checkpoint(
     tokenizer: Tokenizer,
     model: LanguageModel,
     recipe: str,
+    state: tuple[dict[str, Tensor], str],
     heldout: Mapping[Part, TextPart | LabelledPart] | None = None,
 ) -> CheckpointConfig:
     """Make a new folder that is complete from its first instant, with the untrained weights.
 
-    The validation and test texts of `heldout` are kept in it. Return the configuration with the
-    record of them.
+    Until it is complete it has another name. `state` is what `save_state` takes: with it a run can
+    be resumed even if nothing else is ever written. The validation and test texts of `heldout` are
+    kept in it.
+
+    Returns: the configuration with the record of those texts.
 
     Raises:
         StorageError: the folder exists or cannot be written.
@@ -79,19 +74,23 @@ def create_checkpoint(
     if folder.exists():
         raise existing_folder(folder)
     make_folder(folder.parent)
+    sweep_nurseries(folder.parent)
     with storage_errors(folder):
         nursery, _ = make_temporary(folder, Path.mkdir)
     try:
-        if heldout is not None:
-            config = replace(config, heldout=save_heldout(nursery, heldout))
-        replace_file(nursery / CONFIG, config.to_json())
-        replace_file(nursery / TOKENIZER, tokenizer.to_json())
-        replace_file(nursery / RECIPE, recipe)
-        replace_file(nursery / METRICS, "")
-        save_weights(nursery, model)
-        with storage_errors(folder):
-            nursery.rename(folder)
-            sync_folder(folder.parent)
+        with FolderLock(nursery):
+            replace_file(nursery / CONFIG, config.to_json())  # first: it says whose folder this is
+            if heldout is not None:
+                config = replace(config, heldout=save_heldout(nursery, heldout))
+                replace_file(nursery / CONFIG, config.to_json())
+            replace_file(nursery / TOKENIZER, tokenizer.to_json())
+            replace_file(nursery / RECIPE, recipe)
+            replace_file(nursery / METRICS, "")
+            save_state(nursery, *state)
+            save_weights(nursery, model)
+            with storage_errors(folder):
+                nursery.rename(folder)
+                sync_folder(folder.parent)
     finally:
         shutil.rmtree(nursery, ignore_errors=True)
     return config
@@ -217,73 +216,25 @@ def save_weights(folder: Path, model: LanguageModel) -> None:
     write_tensors(folder / WEIGHTS, model_weights(model))
 
 
-def save_state(folder: Path, tensors: dict[str, Tensor], progress: str) -> None:
-    """Replace the training state, one file, so that its parts always belong together.
+def save_state(folder: Path, tensors: dict[str, Tensor], progress: str, file: Path = STATE) -> None:
+    """Replace a training state, one file, so that its parts always belong together.
 
     Raises:
         StorageError: it cannot be written; the old one stays.
     """
-    make_folder(folder / STATE.parent)
-    write_tensors(folder / STATE, tensors, progress)
+    make_folder(folder / file.parent)
+    write_tensors(folder / file, tensors, progress)
 
 
-def load_state(folder: Path) -> tuple[dict[str, Tensor], str]:
-    """The training state that was saved last.
+def load_state(folder: Path, file: Path = STATE) -> tuple[dict[str, Tensor], str]:
+    """Return the training state that was saved last.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    if not (folder / STATE).exists():
+    if not (folder / file).exists():
         raise CheckpointError(
-            f"{folder} has no {STATE}, so it cannot be resumed; train anew with "
+            f"{folder} has no {file}, so it cannot be resumed; train anew with "
             f"`{command_line('train', '--recipe', folder / RECIPE)}`."
         )
-    return read_tensors(folder / STATE)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of a run that was killed while writing: those of its own names."""
-    for inside, names in own_names().items():
-        for path in (folder / inside).glob(".*.tmp"):
-            if is_temporary(path, *names):
-                path.unlink(missing_ok=True)
-
-
-def remove_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint; a folder that holds anything else stays as it is.
-
-    Raises:
-        StorageError: it holds what charlm did not write, or cannot be deleted.
-    """
-    if folder.is_symlink():
-        raise StorageError(f"{folder} is a link, which charlm does not make; remove the link.")
-    found = sorted(folder.rglob("*"), reverse=True)  # what is in a folder before the folder
-    for path in found:
-        if not is_own(path, path.relative_to(folder)):
-            raise StorageError(
-                f"{path} was not written by charlm, so {folder} is not deleted to be made again; "
-                "move the file to another folder."
-            )
-    with storage_errors(folder):
-        for path in found:
-            path.rmdir() if path.is_dir() else path.unlink()
-        folder.rmdir()
-
-
-def is_own(path: Path, place: Path) -> bool:
-    """Whether charlm made the file or folder `path`, which is at `place` in a checkpoint."""
-    names = own_names()
-    if place in names or place == EVENTS:
-        return path.is_dir() and not path.is_symlink()
-    if place.parent == EVENTS:
-        return is_regular(path) and path.name.startswith("events.out.tfevents.")
-    own = names.get(place.parent, [])
-    return (path.name in own and is_regular(path)) or is_temporary(path, *own)
-
-
-def own_names() -> dict[Path, list[str]]:
-    """The names of the files that charlm writes into a checkpoint, by the folder they are in."""
-    names: dict[Path, list[str]] = {}
-    for path in FILES:
-        names.setdefault(path.parent, []).append(path.name)
-    return names
+    return read_tensors(folder / file)

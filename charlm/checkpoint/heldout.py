@@ -29,7 +29,7 @@ from charlm.checkpoint.config_file import CheckpointConfig, Heldout, HeldoutPart
 from charlm.data import MAX_PIECE, Corpus, Framing, LabelledPart, Part, Piece, TextPart
 from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, HELDOUT
-from charlm.storage import atomic_file, make_folder, storage_errors
+from charlm.storage import make_folder, replacement, storage_errors
 from charlm.untrusted import open_regular
 
 COLUMNS = 4
@@ -66,8 +66,8 @@ def save_part(folder: Path, part: Part, text: TextPart | LabelledPart) -> Heldou
     text_digest, frames_digest = hashlib.sha256(), hashlib.sha256()
     num_bytes = num_pieces = 0
     with (
-        atomic_file(text_path) as text_file,
-        atomic_file(frames_path) as frames_file,
+        replacement(text_path) as text_file,
+        replacement(frames_path) as frames_file,
         compressed(text_file) as text_packed,
         compressed(frames_file) as frames_packed,
     ):
@@ -278,7 +278,7 @@ def compressed(file: IO[bytes], level: int = 9) -> gzip.GzipFile:
 
 def store(path: Path) -> None:
     """Replace a file by one of the same content that is not compressed, in the same format."""
-    with gzip.open(path, "rb") as packed, atomic_file(path) as file, compressed(file, 0) as stored:
+    with gzip.open(path, "rb") as packed, replacement(path) as file, compressed(file, 0) as stored:
         shutil.copyfileobj(packed, stored, CHUNK_BYTES)
 
 

@@ -166,11 +166,19 @@ def is_number(value: object) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
 
 
-def forget_metrics_after(folder: Path, step: int) -> None:
+def forget_metrics_after(folder: Path, step: int, *, is_validated: bool = True) -> None:
     """Drop the reports past `step`, which a resumed run makes again.
+
+    Where `step` itself `is_validated` no longer, as the end of a run is that goes on, the report of
+    its validation goes too.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    kept = [report for report in read_metrics(folder) if report["step"] <= step]
+    kept = [
+        report
+        for report in read_metrics(folder)
+        if report["step"] < step
+        or (report["step"] == step and (is_validated or "valid_nats" not in report))
+    ]
     replace_file(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))

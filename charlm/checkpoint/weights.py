@@ -1,18 +1,20 @@
 """Tensors to and from safetensors files, sealed against damage."""
 
 import hashlib
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from charlm.errors import CheckpointError
 from charlm.settings import reason
 from charlm.storage import replace_file
-from charlm.untrusted import regular_path
+from charlm.untrusted import open_regular
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
@@ -37,13 +39,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         CheckpointError: the file is missing, damaged or foreign.
     """
     try:
-        with regular_path(path) as opened, safe_open(opened, framework="pt") as file:
-            metadata = (file.metadata() or {}).get("charlm")
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name).clone() for name in names}
+        # Opened and read once: where a save replaces the file in between, a second opening or a
+        # mapping of it could give the header of one for the tensors of the other.
+        with open_regular(path) as file:
+            content = file.read(os.fstat(file.fileno()).st_size)
+        views = load(content)
+        metadata = read_metadata(content).get("charlm")
+        del content
+        tensors = {name: views.pop(name).clone() for name in sorted(views)}
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         why = reason(error)
         raise CheckpointError(f"{path} is damaged and cannot be read: {why}.") from error
     if metadata is None:
@@ -52,6 +58,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     if found != seal(tensors, text):
         raise CheckpointError(f"{path} is damaged: its content does not match its seal.")
     return tensors, text
+
+
+def read_metadata(content: bytes) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file that has been parsed before."""
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    return found
 
 
 def seal(tensors: Mapping[str, Tensor], metadata: str) -> str:

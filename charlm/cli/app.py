@@ -1,11 +1,10 @@
 """The `charlm` command: its parts, and what becomes of errors."""
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +24,7 @@ from charlm.cli import (
     train,
     vocab,
 )
+from charlm.cli.signals import end_in_order, silence
 from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import CharlmError, CharlmWarning
 from charlm.version import __version__
@@ -75,7 +75,7 @@ def main() -> None:
     share_the_processor()
     if sys.stdout is None:
         fail("standard output is closed; leave it open, or send it to /dev/null.")
-    signal.signal(signal.SIGTERM, leave)
+    end_in_order()
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
         with warnings_as_notes():
@@ -131,24 +131,18 @@ def share_the_processor() -> None:
         os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
-def leave(signal_number: int, _: object) -> None:
-    """End in order, temporary files removed, with the status of a process that was told to."""
-    sys.exit(128 + signal_number)
-
-
 def fail(message: str) -> None:
     """Print one line and leave with status 1."""
     from charlm.display.console import show_error
 
-    show_error(message)
+    with suppress(OSError):  # nobody reads it
+        show_error(message)
     sys.exit(1)
 
 
 def silence_stdout() -> None:
     """Send what is still buffered nowhere: written again at exit, it would fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    silence(sys.stdout.fileno())
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

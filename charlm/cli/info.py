@@ -195,15 +195,20 @@ def list_all(as_json: options.Json = False) -> None:
 
 
 def read_reports(folder: Path) -> list[dict[str, Any]]:
-    """The reports of a run that can be read, with a note about the first that cannot."""
+    """The reports of a run that can be read, with a note about the first that cannot.
+
+    Raises:
+        CheckpointError: none can: the file is none, or too large.
+    """
     from charlm.checkpoint import read_history, read_metrics
     from charlm.display.console import show_note
 
+    reports = read_metrics(folder)
     try:
         read_history(folder)
     except CharlmError as error:
         show_note(str(error))
-    return read_metrics(folder)
+    return reports
 
 
 def best_validation(metrics: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -1,33 +1,32 @@
 """`charlm train`."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charlm.cli import options, settings
+from charlm.cli.signals import INTERRUPTED, silence, stop_signals
 from charlm.errors import ConfigError, StorageError
 from charlm.location import (
     BACKWARD,
+    CONFIG,
     command_line,
     find_checkpoint,
     is_checkpoint_name,
     new_name,
-    newest_named_after,
 )
+from charlm.settings import setting_names
 
 if TYPE_CHECKING:
     from charlm.display.tensorboard import TensorboardLog
+    from charlm.display.training import TrainingDisplay
     from charlm.text import Tokenizer
-    from charlm.training import Planned, Prepared, TrainingRun
+    from charlm.training import Event, Length, Planned, Prepared, TrainingRun
 
-INTERRUPTED = 130
 SAMPLE_TOKENS = 160
 NOT_SETTINGS = ("corpus", "output", "resume", "recipe", "device", "plan", "as_json", "tensorboard")
 
@@ -136,12 +135,12 @@ def train(
     from charlm.device import choose_device
     from charlm.display.console import show_note
     from charlm.training import (
-        create_backward,
         fit_recipe,
         is_bare_number,
         plan_run,
         prepare_run,
         read_given,
+        resume_backward,
         resume_run,
     )
 
@@ -163,13 +162,13 @@ def train(
     if as_json and not plan:
         raise ConfigError("--json has no effect without --plan: a run is shown as it goes.")
     if resume:
-        check_resume(flags, recipe, plan)
+        length = check_resume(flags, recipe, plan)
         if output is None and (folder_named := checkpoint_as_corpus(corpus)) is not None:
             corpus, output = None, folder_named
         folder = run_to_resume(corpus, output)
-        prepared = resume_run(folder, choose_device(device))
+        check_corpus(corpus, folder)
+        prepared = resume_run(folder, choose_device(device), length)
         log = tensorboard_log(prepared.run.folder) if tensorboard else None
-        check_corpus(corpus, prepared.run)
     else:
         given = read_given(recipe, flags)
         if "precision" not in flags:
@@ -185,8 +184,10 @@ def train(
     train_to_end(prepared, log)
     run = prepared.run
     if run.config.corpus.direction == "both":
-        log = tensorboard_log(run.folder / BACKWARD) if tensorboard else None
-        train_to_end(create_backward(run.folder, run.learner.model.device), log)
+        half = resume_backward(run.folder, run.learner.model.device)
+        if half is not None:
+            log = tensorboard_log(run.folder / BACKWARD) if tensorboard else None
+            train_to_end(half, log)
 
 
 def show_planned(planned: "Planned", as_json: bool) -> None:
@@ -230,16 +231,20 @@ def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
         show_plan(prepared.plan, run)
 
     try:
-        with stop_signals() as stopped, TrainingDisplay(run) as display, log or nullcontext():
-            for event in run.events():
-                display.show(event)
+        with (
+            stop_signals() as stopped,
+            closing(run.events()) as events,  # which has the folder locked until then
+            TrainingDisplay(run) as display,
+            log or nullcontext(),
+        ):
+            is_seen = True
+            for event in events:
+                is_seen = show_event(display, event, prepared)
                 if log is not None:
                     log.show(event)
-                if display.wants_sample(event):
-                    display.show_sample(write_sample(run, prepared.tokenizer))
-                if stopped():
+                if stopped() or not is_seen:
                     break
-            if interrupted := stopped() and not run.is_finished:
+            if interrupted := (stopped() or not is_seen) and not run.is_finished:
                 run.save()
     except StorageError as error:
         raise StorageError(
@@ -251,35 +256,56 @@ def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
     show_end(run)
 
 
-def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> None:
-    """A resumed run goes on as it was planned.
+def show_event(display: "TrainingDisplay", event: "Event", prepared: "Prepared") -> bool:
+    """Show an event, with a sample where one is due; whether anybody can see it."""
+    try:
+        display.show(event)
+        if display.wants_sample(event):
+            display.show_sample(write_sample(prepared.run, prepared.tokenizer))
+    except (OSError, SystemExit):  # rich leaves so when a pipe is broken
+        silence(2)
+        return False
+    return True
+
+
+def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> "Length | None":
+    """A resumed run goes on as it was planned, or longer; its new length, if one is given.
 
     Raises:
         ConfigError: a setting is given that would change it.
     """
-    changed = [name for name in flags if name != "paths"]
+    from charlm.training import Length
+
+    lengths = {name: flags[name] for name in setting_names(Length) if name in flags}
+    changed = [name for name in flags if name != "paths" and name not in lengths]
     changed += ["recipe"] * (recipe is not None) + ["plan"] * plan
     if changed:
         names = ", ".join("--" + name.replace("_", "-") for name in changed)
-        raise ConfigError(f"{names} has no effect with --resume: the run goes on as planned.")
+        raise ConfigError(
+            f"{names} has no effect with --resume: the run goes on as planned; only --steps, "
+            "--epochs or --time can make it longer."
+        )
+    return Length(**lengths) if lengths else None
 
 
 def checkpoint_as_corpus(corpus: list[str] | None) -> Path | None:
     """Return the checkpoint folder that is named in place of a text, if one is."""
     if corpus is None or len(corpus) != 1 or Path(corpus[0]).is_file():
         return None
+    if Path(corpus[0]).is_dir() and not (Path(corpus[0]) / CONFIG).exists():  # a folder of texts
+        return None
     return find_checkpoint(Path(corpus[0])) if is_checkpoint_name(corpus[0]) else None
 
 
 def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
-    """Return the folder named by -o, or the newest run on a text, or the newest run.
+    """Return the folder named by -o, or the newest run on these texts, or the newest run.
 
     Raises:
         CheckpointError: there is no such run.
     """
-    if output is None and corpus:
-        return newest_named_after(corpus[0])
-    return find_checkpoint(output)
+    from charlm.training import find_run
+
+    return find_run(corpus) if output is None and corpus else find_checkpoint(output)
 
 
 def resume_command(run: "TrainingRun") -> str:
@@ -287,32 +313,18 @@ def resume_command(run: "TrainingRun") -> str:
     return command_line("train", "--resume", "-o", run.folder)
 
 
-def check_corpus(corpus: list[str] | None, run: "TrainingRun") -> None:
+def check_corpus(corpus: list[str] | None, folder: Path) -> None:
     """A run is resumed on its own texts.
 
     Raises:
+        CheckpointError: its config.json cannot be read.
         ConfigError: others are named.
     """
-    own = run.config.corpus.paths
-    if corpus and tuple(corpus) != own:
-        raise ConfigError(f"{run.folder} was trained on {', '.join(own)}; leave the texts out.")
+    from charlm.checkpoint import read_config
+    from charlm.training import same_texts
 
-
-@contextmanager
-def stop_signals() -> "Iterator[Any]":
-    """Turn the first SIGINT or SIGTERM into a wish to stop; the second acts as ever."""
-    received: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, signal.default_int_handler)
-
-    before = {s: signal.signal(s, remember) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if corpus and not same_texts(corpus, own := read_config(folder / CONFIG).corpus.paths):
+        raise ConfigError(f"{folder} was trained on {', '.join(own)}; leave the texts out.")
 
 
 def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:

@@ -227,10 +227,12 @@ def duration(seconds: float) -> str:
 def show_end(run: TrainingRun) -> None:
     """How the run ended, whether it learnt too little or too much, and what to do next."""
     progress, console = run.progress, progress_console()
-    if progress.best_nats is not None:
+    if progress.kept is not None:
+        nats, step = progress.kept
+        sooner = "" if progress.earlier_nats is None else ", when the run was to end sooner"
         console.print(
-            f"best: {progress.best_nats:.4f} nats per token on the validation part (a quick "
-            f"estimate), at step {progress.best_step:,} of {progress.step:,}, after "
+            f"best: {nats:.4f} nats per token on the validation part (a quick "
+            f"estimate), at step {step:,} of {progress.step:,}{sooner}, after "
             f"{duration(progress.seconds)}"
         )
     if verdict := judge(run):

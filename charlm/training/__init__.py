@@ -13,8 +13,14 @@ from charlm.training.prepare import (
     plan_run,
     prepare_run,
 )
-from charlm.training.recipe import Recipe, read_recipe
-from charlm.training.resume import create_backward, resume_run
+from charlm.training.recipe import Length, Recipe, read_recipe
+from charlm.training.resume import (
+    create_backward,
+    find_run,
+    resume_backward,
+    resume_run,
+    same_texts,
+)
 from charlm.training.rules import Facts
 from charlm.training.run import (
     Event,
@@ -32,6 +38,7 @@ __all__ = [
     "Event",
     "Facts",
     "Learner",
+    "Length",
     "Plan",
     "Planned",
     "Prepared",
@@ -48,6 +55,7 @@ __all__ = [
     "create_run",
     "find_files",
     "find_part",
+    "find_run",
     "find_text",
     "fit_recipe",
     "is_bare_number",
@@ -60,5 +68,7 @@ __all__ = [
     "prepare_run",
     "read_given",
     "read_recipe",
+    "resume_backward",
     "resume_run",
+    "same_texts",
 ]

@@ -11,7 +11,8 @@ from charlm.checkpoint import load_weights, model_weights
 from charlm.model import LanguageModel
 from charlm.training.config import TrainingConfig
 
-COUNT, VALIDATIONS, WEIGHTS = "average.count", "average.validations", "average.weights."
+PREFIX = "average."  # of all names
+COUNT, VALIDATIONS, WEIGHTS = f"{PREFIX}count", f"{PREFIX}validations", f"{PREFIX}weights."
 AVERAGE_DECAY = 0.999
 AVERAGE_SHARE = 0.25
 TRIGGER_INTERVAL = 5  # Merity et al. 2018, sec. 3
@@ -89,8 +90,7 @@ class WeightAverage:
             case "ema":
                 return True
             case "tail":
-                share, steps = self.config.average_share or AVERAGE_SHARE, self.config.steps
-                return step > steps - max(1, round(share * steps))
+                return step > self.config.steps - tail_steps(self.config)
             case _:
                 return False
 
@@ -109,3 +109,8 @@ class WeightAverage:
             decay = self.config.average_decay or AVERAGE_DECAY
             return (1 - decay) / (1 - decay**self._count)
         return 1 / self._count
+
+
+def tail_steps(config: TrainingConfig) -> int:
+    """Return over how many steps, the last ones, "tail" averages."""
+    return max(1, round((config.average_share or AVERAGE_SHARE) * config.steps))

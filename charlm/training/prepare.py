@@ -22,6 +22,9 @@ from charlm.data import (
     CorpusConfig,
     Epochs,
     JoinedTokens,
+    LabelledPart,
+    Part,
+    TextPart,
     TokenFile,
     Vectors,
     count_other,
@@ -167,15 +170,32 @@ def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared
     )
     model = new_model(plan.model, plan.training, planned.vectors)
     begin_with_lengths(model, planned.train, tokenizer.start_id)
-    recipe = Recipe(corpus.config, planned.text, plan.model, plan.training)
-    heldout = corpus.parts if corpus.config.keep_text else None
-    config = create_checkpoint(folder, config, tokenizer, model, recipe.to_toml(), heldout)
     parts = planned.train, planned.valid
     run = assemble(folder, config, tokenizer, model.to(device), plan.training, *parts)
     if plan.budget is not None:
         run.progress.budget_seconds = plan.budget.seconds
         run.progress.max_steps = plan.budget.max_steps
+    create_folder(run, tokenizer, corpus.parts if corpus.config.keep_text else None)
     return Prepared(run, tokenizer, plan, planned.notes)
+
+
+def create_folder(
+    run: TrainingRun,
+    tokenizer: Tokenizer,
+    heldout: Mapping[Part, TextPart | LabelledPart] | None = None,
+) -> None:
+    """Make the checkpoint folder of a run that has not begun; it can be resumed from then on.
+
+    It keeps the validation and test texts of `heldout`.
+
+    Raises:
+        StorageError: the folder is there already, or cannot be written.
+    """
+    config, model = run.config, run.learner.model
+    recipe = Recipe(config.corpus, config.text, config.model, run.learner.config)
+    run.config = create_checkpoint(
+        run.folder, config, tokenizer, model, recipe.to_toml(), run.state(), heldout
+    )
 
 
 def new_model(

@@ -1,131 +1,264 @@
-"""A run goes on: where it stopped, or with its other half."""
+"""A run goes on: where it stopped, longer than it was planned, or with its other half."""
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from charlm.checkpoint import (
-    create_checkpoint,
+    forget_metrics_after,
     load_checkpoint,
-    load_state,
+    read_config,
     read_metrics,
     remove_checkpoint,
     save_frequencies,
 )
-from charlm.data import count_ids
-from charlm.errors import CheckpointError
-from charlm.location import BACKWARD, RECIPE, STATE, command_line
-from charlm.settings import quote, setting_names
+from charlm.data import TokenFile, count_ids, expand_folders
+from charlm.errors import CharlmError, CheckpointError, TextError
+from charlm.location import (
+    BACKWARD,
+    CHECKPOINTS,
+    CONFIG,
+    RECIPE,
+    STATE,
+    command_line,
+    list_checkpoints,
+)
+from charlm.storage import FolderLock
+from charlm.text import Tokenizer
 from charlm.training.arithmetic import arithmetic_notes, describe_arithmetic
-from charlm.training.config import TrainingConfig
+from charlm.training.extension import RunSize, extend
 from charlm.training.precision import fit_resumed
-from charlm.training.prepare import Prepared, assemble, begin_with_lengths, new_model
+from charlm.training.prepare import (
+    Prepared,
+    assemble,
+    begin_with_lengths,
+    create_folder,
+    new_model,
+)
 from charlm.training.pretrained import find_vectors
-from charlm.training.recipe import Recipe
-from charlm.training.run import Progress
-from charlm.training.saved_state import build_settings, check_state, parse_state
+from charlm.training.recipe import Length
+from charlm.training.rules import Facts
+from charlm.training.run import TrainingRun
+from charlm.training.saved_state import Saved, check_state, load_level_state, load_saved
 from charlm.training.texts import find_part
 
 
-def resume_run(folder: Path, device: torch.device) -> Prepared:
+def resume_run(folder: Path, device: torch.device, length: Length | None = None) -> Prepared:
     """Take up a run where it was saved last; what follows is what would have followed.
 
-    In both directions the backward half comes after the forward one.
+    In both directions the backward half comes after the forward one. The folder is locked from
+    before anything is read until the run's `events` end.
+
+    Args:
+        folder: the run.
+        device: trains.
+        length: of the whole run, to make it longer than it was planned: extension.py.
 
     Raises:
         CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
+        ConfigError: it would not become longer.
+        StorageError: another process is training it.
     """
-    checkpoint = load_checkpoint(folder, device)
-    config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    tensors, settled = load_state(folder)
-    kept = parse_state(settled, str(folder / STATE))
-    training, progress = read_settled(folder, settled)
-    if progress.is_finished(training.steps) and config.corpus.direction == "both":
-        return resume_backward(folder, device)
-    if progress.is_finished(training.steps):
-        raise finished(folder, progress.step, training.steps)
-    check_state(checkpoint.model, training, tensors, folder / STATE)
-    training, notes = fit_resumed(training, config.model.cell, device)
-    notes += arithmetic_notes(kept.get("arithmetic", {}), describe_arithmetic(device))
-    train, valid = find_part(checkpoint, "train"), find_part(checkpoint, "valid")
-    run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
-    run.restore(tensors, progress)
-    return Prepared(run, tokenizer, None, notes)
+    return locked(folder, lambda: take_up(folder, device, length))
 
 
-def resume_backward(folder: Path, device: torch.device) -> Prepared:
-    """Take up the backward half of a run in both directions, or begin it; errors as `resume_run`'s.
+def resume_backward(folder: Path, device: torch.device) -> Prepared | None:
+    """Take up the backward half of a run whose forward half is done, or begin it.
 
-    One that was made but never trained, since the run was killed at that moment, is made again.
-    """
-    backward = folder / BACKWARD
-    if backward.exists() and not (backward / STATE).exists() and not read_metrics(backward):
-        remove_checkpoint(backward)
-    if not backward.exists():
-        return create_backward(folder, device)
-    training, progress = read_settled(backward, load_state(backward)[1])
-    if progress.is_finished(training.steps):
-        raise finished(folder, progress.step, training.steps)
-    return resume_run(backward, device)
+    One that is shorter than the forward half becomes as long.
 
-
-def finished(folder: Path, step: int, steps: int) -> CheckpointError:
-    """The error for a run that has no step left to take."""
-    return CheckpointError(
-        f"{folder} is finished, at step {step:,} of {steps:,}; to train longer, start anew with "
-        f"`{command_line('train', '--recipe', folder / RECIPE)}` and more --steps."
-    )
-
-
-def read_settled(folder: Path, text: str) -> tuple[TrainingConfig, Progress]:
-    """The settings and the progress of a saved run.
+    Returns: None where it is done.
 
     Raises:
-        CheckpointError: they are damaged, or another version of charlm saved them, which knew other
-            settings.
+        CheckpointError, StorageError: as `resume_run`.
     """
-    place = str(folder / STATE)
-    kept = parse_state(text, place)
-    kinds = {"training": TrainingConfig, "progress": Progress}
-    unknown = [
-        name
-        for part, kind in kinds.items()
-        for name in kept[part]
-        if name not in setting_names(kind)
-    ]
-    if unknown:
-        raise CheckpointError(
-            f"the state in {folder} has {quote(', '.join(unknown))}, which this charlm does not "
-            "know; resume with the charlm that trained it."
-        )
-    return build_settings(kept, place)
+    if is_backward_done(folder):
+        return None
+    return locked(folder, lambda: take_up_backward(folder, device))
 
 
 def create_backward(folder: Path, device: torch.device) -> Prepared:
-    """The backward half of a run in both directions, whose forward half is done.
-
-    It is a checkpoint within the checkpoint, over the same vocabulary, of the same shape, trained
-    in the same way for as many steps.
+    """Begin the backward half of a run in both directions, whose forward half is done.
 
     Raises:
         CheckpointError: the forward half is not done, or its state or its corpus is gone.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or another process is training the run.
+    """
+    return locked(folder, lambda: begin_backward(folder, device))
+
+
+def find_run(texts: list[str]) -> Path:
+    """Return the newest run in checkpoints/ that was trained on these texts.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for folder in list_checkpoints():
+        try:
+            config = read_config(folder / CONFIG)
+        except CharlmError:  # one damaged run does not hide the others
+            continue
+        if same_texts(texts, config.corpus.paths):
+            return folder
+    raise CheckpointError(
+        f"there is no run on {', '.join(texts)} in {CHECKPOINTS}/; name the folder of the run with "
+        "-o, or start one without --resume."
+    )
+
+
+def same_texts(some: list[str], others: tuple[str, ...]) -> bool:
+    """Return whether two lists name the same texts, however their paths are written.
+
+    A folder in the first stands for the text files in it; one of labelled texts for itself.
+    """
+    recorded = [resolve_text(name) for name in others]
+    if [resolve_text(name) for name in some] == recorded:
+        return True
+    with suppress(TextError):  # a folder without text files
+        return [resolve_text(name) for name in expand_folders(some).paths] == recorded
+    return False
+
+
+def resolve_text(name: str) -> str | Path:
+    """Return what a text's name stands for: a file's whole path, or the name itself."""
+    if name == "-" or "://" in name:
+        return name
+    with suppress(ValueError):  # a config.json may hold a name that no file can have
+        return Path(os.path.realpath(name))  # which, unlike resolve, bears a circle
+    return name
+
+
+def locked(folder: Path, prepare: Callable[[], Prepared]) -> Prepared:
+    """Prepare a run while its folder is locked, and hand the lock on to the run."""
+    lock = FolderLock(folder)
+    try:
+        prepared = prepare()
+    except BaseException:
+        lock.release()
+        raise
+    run = prepared.run
+    if run.folder != folder and not run.locks:  # a half within it, just made
+        run.locks = (FolderLock(run.folder),)
+    run.locks = (lock, *run.locks)
+    return prepared
+
+
+def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepared:
+    """Do what `resume_run` says, in a folder that is locked."""
+    checkpoint = load_checkpoint(folder, device)
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    saved = load_saved(folder)
+    is_both = config.corpus.direction == "both"
+    if saved.is_finished and length is None:
+        if not is_both or is_backward_done(folder):
+            raise finished(folder, saved)
+        return take_up_backward(folder, device)
+    check_state(checkpoint.model, saved.training, saved.tensors, folder / STATE)
+    training, notes = fit_resumed(saved.training, config.model.cell, device)
+    saved = replace(saved, training=training)
+    notes += arithmetic_notes(saved.arithmetic, describe_arithmetic(device))
+    train, valid = find_part(checkpoint, "train"), find_part(checkpoint, "valid")
+    run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
+    if length is None:
+        run.restore(saved.tensors, saved.progress)
+    else:
+        note = make_longer(run, saved, length, train, tokenizer)
+        if note is None and saved.is_finished:
+            if not is_both or is_backward_done(folder):
+                raise finished(folder, saved)
+            return take_up_backward(folder, device)
+        if note is None:
+            run.restore(saved.tensors, saved.progress)
+        else:
+            notes += (note,)
+    step = run.progress.step
+    is_validated = run.is_finished or step % run.learner.config.valid_every == 0
+    forget_metrics_after(folder, step, is_validated=is_validated)
+    return Prepared(run, tokenizer, None, notes)
+
+
+def make_longer(
+    run: TrainingRun, saved: Saved, length: Length, train: TokenFile, tokenizer: Tokenizer
+) -> str | None:
+    """Put a run where a longer one goes on, keep that, and return what to say of it.
+
+    None: it has that length already, and nothing was done.
+    """
+    facts = Facts(
+        level=run.config.text.level,
+        vocab_size=tokenizer.vocab_size,
+        num_tokens=len(train),
+        num_valid_tokens=0,
+        num_windows=lambda _: len(run.learner.windows),
+    )
+    halves = 2 if run.config.corpus.direction == "both" else 1
+    size = RunSize(run.learner.steps_per_epoch, facts, halves)
+    level = load_level_state(run.folder, run.learner.model)
+    extension = extend(run.folder, saved, level, length, size)
+    if extension is None:
+        return None
+    run.learner.plan_steps(extension.training.steps)
+    run.restore(dict(extension.tensors), extension.progress)
+    run.save()  # before the reports are cut: a run killed in between has lost none
+    run.save_recipe()
+    return extension.note
+
+
+def take_up_backward(folder: Path, device: torch.device) -> Prepared:
+    """Do what `resume_backward` says, in a folder that is locked."""
+    backward = folder / BACKWARD
+    if backward.exists() and not (backward / STATE).exists() and not read_metrics(backward):
+        remove_checkpoint(backward)  # an older charlm was killed before its first step
+    if not backward.exists():
+        return begin_backward(folder, device)
+    steps, half = load_saved(folder).training.steps, load_saved(backward)
+    is_shorter = half.training.steps < steps and not half.progress.stopped
+    return resume_run(backward, device, Length(steps=steps) if is_shorter else None)
+
+
+def is_backward_done(folder: Path) -> bool:
+    """Return whether the backward half of a run is done, and as long as the forward half."""
+    backward = folder / BACKWARD
+    if not backward.exists() or not read_metrics(backward):
+        return False
+    half = load_saved(backward)
+    if half.progress.stopped:
+        return True
+    return half.is_finished and half.training.steps >= load_saved(folder).training.steps
+
+
+def finished(folder: Path, saved: Saved) -> CheckpointError:
+    """The error for a run that has no step left to take."""
+    return CheckpointError(
+        f"{folder} is finished, at step {saved.progress.step:,} of {saved.training.steps:,}; to "
+        "train longer, resume with more --steps, --epochs or --time, or train anew with "
+        f"`{command_line('train', '--recipe', folder / RECIPE)}`."
+    )
+
+
+def begin_backward(folder: Path, device: torch.device) -> Prepared:
+    """Do what `create_backward` says, in a folder that is locked.
+
+    The half is a checkpoint within the checkpoint, over the same vocabulary, of the same shape,
+    trained in the same way for as many steps.
     """
     forward = load_checkpoint(folder, device)
-    training, progress = read_settled(folder, load_state(folder)[1])
-    assert forward.config.corpus.direction == "both" and progress.is_finished(training.steps)
+    saved = load_saved(folder)
+    assert forward.config.corpus.direction == "both" and saved.is_finished
     config, tokenizer = forward.config, forward.tokenizer
     config = replace(config, corpus=replace(config.corpus, direction="backward"))
-    training, notes = fit_resumed(training, config.model.cell, device)
+    training, notes = fit_resumed(saved.training, config.model.cell, device)
     vectors = find_vectors({"embeddings": training.embeddings}, tokenizer)
     model = new_model(config.model, training, vectors)
     half = replace(forward, config=config)
     train, valid = find_part(half, "train"), find_part(half, "valid")
     begin_with_lengths(model, train, tokenizer.start_id)
-    recipe = Recipe(config.corpus, config.text, config.model, training)
     save_frequencies(folder, count_ids(train, tokenizer.vocab_size))
-    create_checkpoint(folder / BACKWARD, config, tokenizer, model, recipe.to_toml())
     run = assemble(folder / BACKWARD, config, tokenizer, model.to(device), training, train, valid)
+    create_folder(run, tokenizer)
     note = f"now the backward half, in {run.folder}: {training.steps:,} steps as before."
     return Prepared(run, tokenizer, None, (*notes, note))

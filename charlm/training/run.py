@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from charlm.checkpoint import (
 from charlm.data import Windows
 from charlm.errors import TrainingError
 from charlm.evaluation import estimate_nats
-from charlm.storage import exclusive_use
+from charlm.location import LEVEL_STATE
+from charlm.storage import FolderLock
 from charlm.training.arithmetic import describe_arithmetic
 from charlm.training.budget import ROUNDING, Budget, fitting_steps, level_share
+from charlm.training.common import last_common_step, needs_level_state
 from charlm.training.learner import Learner, Step
 from charlm.training.recipe import Recipe
 from charlm.training.schedule import plateau_factor
@@ -96,6 +98,9 @@ class Progress:
     unreported_nats: float = 0.0  # of training, since the last report
     unreported_tokens: int = 0
     unreported_seconds: float = 0.0  # of those steps alone
+    # Of the weights that were kept when the run ended sooner than it will now: extension.py
+    earlier_nats: float | None = None
+    earlier_step: int = 0
 
     @property
     def budget(self) -> Budget | None:
@@ -103,6 +108,13 @@ class Progress:
         if self.budget_seconds is None or self.max_steps is None:
             return None
         return Budget(self.budget_seconds, self.max_steps)
+
+    @property
+    def kept(self) -> tuple[float, int] | None:
+        """Nats per token of the weights that are kept, and their step; None: not validated."""
+        if self.earlier_nats is not None:
+            return self.earlier_nats, self.earlier_step
+        return None if self.best_nats is None else (self.best_nats, self.best_step)
 
     def is_finished(self, steps: int) -> bool:
         """Whether no step of so many is left to take."""
@@ -127,6 +139,7 @@ class TrainingRun:
     learner: Learner
     valid: Windows | None
     progress: Progress = field(default_factory=Progress)
+    locks: tuple[FolderLock, ...] = ()  # that `events` gives back; else it takes its own
 
     @property
     def num_parameters(self) -> int:
@@ -138,11 +151,13 @@ class TrainingRun:
         """Whether no step is left to take."""
         return self.progress.is_finished(self.learner.config.steps)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event]:
         """Train to the end, or until the caller stops asking; then call `save`.
 
         After a loss that is not finite the run goes back to its last validation, or to where it
         was resumed if that is later.
+
+        The folder is locked until the iterator ends or is closed.
 
         Raises:
             TrainingError: the loss was not finite three times in a row.
@@ -151,9 +166,11 @@ class TrainingRun:
         """
         config = self.learner.config
         report_every = max(1, config.steps // REPORTS)
-        with exclusive_use(self.folder):
+        locks, self.locks = self.locks or (FolderLock(self.folder),), ()
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
             remove_leftovers(self.folder)
-            self.save()  # so that even a run killed before its first validation can be resumed
             self._describe()
             good = self._copy()
             saved = started = time.monotonic()
@@ -174,8 +191,13 @@ class TrainingRun:
                 if step.step % report_every == 0 or self.is_finished:
                     self._report(step)
                     tried += self._fit_to_budget()
-                if step.step % config.valid_every == 0 or self.is_finished:
+                is_due = step.step % config.valid_every == 0
+                if is_due:
                     tried += self._validate()
+                self._save_level_state()
+                if is_due or self.is_finished:
+                    if not is_due:
+                        tried += self._validate()
                     self.progress.setbacks = 0
                     good = self._copy()
                     self.save()
@@ -192,27 +214,44 @@ class TrainingRun:
         Raises:
             StorageError: it cannot be written; what was saved before stays.
         """
+        progress = self.progress
+        save_state(self.folder, *self.state())
+        is_tried = progress.best_nats is not None or progress.earlier_nats is not None
+        if not is_tried and progress.step >= progress.earlier_step:  # newer than what is kept
+            self._save_weights(averaged=self.learner.average.has_begun)
+
+    def state(self) -> tuple[dict[str, Tensor], str]:
+        """Return all that `restore` needs, as `save_state` takes it."""
         settled = {
             "progress": asdict(self.progress),
             "training": asdict(self.learner.config),
             "arithmetic": describe_arithmetic(self.learner.model.device),
         }
-        save_state(self.folder, self.learner.tensors(), json.dumps(settled))
-        if self.progress.best_nats is None:  # nothing tried yet: better than untrained weights
-            self._save_weights(averaged=self.learner.average.has_begun)
+        return self.learner.tensors(), json.dumps(settled)
 
     def restore(self, tensors: dict[str, Tensor], progress: Progress) -> None:
-        """Go on from what `save` kept."""
+        """Go on from what `save` kept; no file is changed."""
         self.progress = progress
         self._put_back(tensors, progress)
-        forget_metrics_after(self.folder, progress.step)
+
+    def _save_level_state(self) -> None:
+        """Keep the last state that does not depend on how many steps there will be."""
+        if self.progress.budget is not None:  # it is not known yet which one that is
+            return
+        config, step = self.learner.config, self.progress.step
+        if step == last_common_step(config) and needs_level_state(config):
+            save_state(self.folder, *self.state(), LEVEL_STATE)
 
     def _steps_at_once(self, report_every: int) -> int:
         """How many to take before looking: nothing else is due before the last of them."""
         config, done = self.learner.config, self.progress.step
         at_once = AT_ONCE[self.learner.model.device.type]
         every = report_every, config.valid_every, config.steps
-        return min(at_once, *(number - done % number for number in every))
+        counts = [number - done % number for number in every]
+        common = last_common_step(config)
+        if common is not None and done < common:
+            counts.append(common - done)
+        return min(at_once, *counts)
 
     def _fit_to_budget(self) -> list[Event]:
         """As many steps as the time holds at the pace so far, until the learning rate falls."""
@@ -271,7 +310,9 @@ class TrainingRun:
         if validated.is_best:
             progress.best_nats, progress.best_step = validated.nats, progress.step
             progress.since_best = 0
-            self._save_weights(averaged=validated.nats == validated.averaged_nats)
+            if progress.earlier_nats is None or validated.nats < progress.earlier_nats:
+                progress.earlier_nats = None
+                self._save_weights(averaged=validated.nats == validated.averaged_nats)
         else:
             progress.since_best += 1
             progress.rate_scale /= plateau_factor(config)
@@ -337,10 +378,11 @@ class TrainingRun:
     def _describe(self) -> None:
         progress = self.progress
         scores = "not validated yet"
-        if progress.best_nats is not None:
+        if (kept := progress.kept) is not None:
+            nats, step = kept
             scores = (
-                f"validation, estimated: {progress.best_nats:.4f} nats per token at step "
-                f"{progress.best_step:,} of {self.learner.config.steps:,}"
+                f"validation, estimated: {nats:.4f} nats per token at step "
+                f"{step:,} of {self.learner.config.steps:,}"
             )
         card = model_card(self.folder, self.config, self.num_parameters, scores)
         save_card(self.folder, card)

@@ -1,26 +1,85 @@
-"""A saved training state, checked whole before a run goes on from it."""
+"""What a run has saved of itself, read back and checked whole before a run goes on from it."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from charlm.checkpoint import check_tensor, check_tensors, model_weights
+from charlm.checkpoint import check_tensor, check_tensors, load_state, model_weights
 from charlm.errors import CheckpointError, ConfigError
+from charlm.location import LEVEL_STATE
+from charlm.location import STATE as LAST_STATE
 from charlm.model import LanguageModel
-from charlm.settings import build, fits, quote, reason
+from charlm.settings import build, fits, quote, reason, setting_names
 from charlm.training.averaging import COUNT, VALIDATIONS, WEIGHTS
+from charlm.training.common import last_common_step
 from charlm.training.config import TrainingConfig
 from charlm.training.optimizer import PREFIX, make_optimizer
 from charlm.training.run import Progress
 from charlm.untrusted import parse_json
 
 MODEL, STATE, RANDOM = "model.", "state.", "random."
-FINITE = ("rate_scale", "best_nats", "seconds", "budget_seconds", "unreported_nats")
+FINITE = (
+    *("rate_scale", "best_nats", "earlier_nats"),
+    *("seconds", "budget_seconds", "unreported_nats"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A training state and what belongs to it."""
+
+    tensors: dict[str, Tensor]  # not checked yet: see `check_state`
+    training: TrainingConfig
+    progress: Progress
+    arithmetic: Mapping[str, str | int]  # empty: an older charlm saved it
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left to take."""
+        return self.progress.is_finished(self.training.steps)
+
+
+def load_saved(folder: Path, file: Path = LAST_STATE) -> Saved:
+    """Read the state that a run saved last, or another one.
+
+    Raises:
+        CheckpointError: it is gone or damaged, or another version of charlm saved it, which knew
+            other settings.
+    """
+    tensors, text = load_state(folder, file)
+    place = str(folder / file)
+    kept = parse_state(text, place)
+    kinds = {"training": TrainingConfig, "progress": Progress}
+    unknown = [
+        name
+        for part, kind in kinds.items()
+        for name in kept[part]
+        if name not in setting_names(kind)
+    ]
+    if unknown:
+        raise CheckpointError(
+            f"the state in {folder} has {quote(', '.join(unknown))}, which this charlm does not "
+            "know; resume with the charlm that trained it."
+        )
+    return Saved(tensors, *build_settings(kept, place), kept.get("arithmetic", {}))
+
+
+def load_level_state(folder: Path, model: LanguageModel) -> Saved | None:
+    """Read the state from which a longer run of a model can go on.
+
+    None: none is kept, it is damaged, or it is not of the last step that a longer run has too.
+    """
+    try:
+        saved = load_saved(folder, LEVEL_STATE)
+        check_state(model, saved.training, saved.tensors, folder / LEVEL_STATE)
+    except CheckpointError:
+        return None
+    return saved if saved.progress.step == last_common_step(saved.training) else None
 
 
 def parse_state(text: str, place: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from charlm.checkpoint import CheckpointConfig, heldout_bytes, kept_corpus
 from charlm.checkpoint.heldout import CLOSES, OPENS, SMALL_BYTES, part_paths, save_heldout
 from charlm.data import MAX_PIECE, CorpusConfig, read_corpus
 from charlm.data import encode_part as encode
-from charlm.data.cache import cache_folder
+from charlm.data.cache import token_folder
 from charlm.errors import CheckpointError
 from charlm.model import ModelConfig
 from charlm.text import TextConfig, build_tokenizer
@@ -24,13 +24,15 @@ HELD_OUT = ("valid", "test")
 
 def config_of(corpus, text):
     """A configuration for a corpus; its model is never built."""
+    labels = {"label": "both", "num_labels": len(corpus.labels)} if corpus.labels else {}
     return CheckpointConfig(
         text=text,
         corpus=corpus.config,
         corpus_sha256=corpus.sha256,
-        tokenizer_sha256="",
-        model=ModelConfig(vocab_size=5, hidden_size=1, embedding_size=1),
+        tokenizer_sha256="0",
+        model=ModelConfig(vocab_size=5, hidden_size=1, embedding_size=1, **labels),
         labels=corpus.labels,
+        label_counts=(1,) * len(corpus.labels),
     )
 
 
@@ -349,4 +351,4 @@ def test_tokens_of_a_forged_checkpoint_never_replace_those_of_the_corpus(kept):
 
     assert len(wrong) == 6
     assert len(right) == sum(len(p.text) + 2 for p in corpus.parts["test"].pieces() if p.opens)
-    assert len(list(cache_folder().glob("*.tokens"))) == 2
+    assert len(list(token_folder().glob("*.tokens"))) == 2

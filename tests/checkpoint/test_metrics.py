@@ -37,6 +37,16 @@ def test_a_resumed_run_forgets_the_reports_it_will_make_again(tmp_path):
     assert [report["step"] for report in read_metrics(tmp_path)] == [0, 1, 2]
 
 
+def test_the_validation_at_the_end_of_a_run_that_goes_on_is_forgotten(tmp_path):
+    for report in ({"step": 1, "valid_nats": 3.0}, {"step": 2, "loss": 1.0}):
+        append_metrics(tmp_path, report)
+    append_metrics(tmp_path, {"step": 2, "valid_nats": 2.0})
+
+    forget_metrics_after(tmp_path, 2, is_validated=False)
+
+    assert read_metrics(tmp_path) == [{"step": 1, "valid_nats": 3.0}, {"step": 2, "loss": 1.0}]
+
+
 def test_without_a_file_there_are_no_reports(tmp_path):
     assert read_metrics(tmp_path) == []
 

@@ -1,4 +1,6 @@
+import io
 import json
+import os
 
 import pytest
 import safetensors.torch
@@ -97,3 +99,32 @@ def test_a_size_beyond_64_bits_is_one_clear_line(tmp_path):
         read_tensors(tmp_path / "t")
 
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_save_while_a_file_is_read_gives_one_save_or_the_other(tmp_path, monkeypatch):
+    """However often the file is opened, another save has replaced it by then."""
+    path = tmp_path / "t"
+    saves = [{"w": torch.full((50 + n,), float(n))} for n in range(4)]
+    write_tensors(path, saves[0], "save 0")
+    coming, opened = iter(range(1, 4)), []
+
+    def opening(original):
+        def open_after_save(name, *arguments, **settings):
+            if str(name) == str(path):
+                if opened:
+                    number = next(coming)
+                    write_tensors(path, saves[number], f"save {number}")
+                opened.append(name)
+            return original(name, *arguments, **settings)
+
+        return open_after_save
+
+    for module in (io, os):
+        monkeypatch.setattr(module, "open", opening(module.open))
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", opening(torch.UntypedStorage.from_file))
+
+    opened.append("by something that cannot be watched")  # the first watched one comes after a save
+    tensors, text = read_tensors(path)
+
+    number = int(text.removeprefix("save "))
+    assert torch.equal(tensors["w"], saves[number]["w"])

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -40,6 +41,16 @@ def charlm(monkeypatch, capfd, tmp_path):
         return Result(status, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def heeded_hangups():
+    """Have SIGHUP reach the processes of a test also where the tests run under nohup."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -193,7 +193,10 @@ def test_a_closed_stdout_is_one_line(tmp_path, command):
     assert done.stderr.startswith("error: standard output is closed")
 
 
-def test_a_command_that_is_told_to_end_leaves_no_temporary_folder(trained, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_command_that_is_told_to_end_leaves_no_temporary_folder(
+    trained, tmp_path, number, status
+):
     (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "charlm", "eval", "tale", "-"],
@@ -208,10 +211,10 @@ def test_a_command_that_is_told_to_end_leaves_no_temporary_folder(trained, tmp_p
     while process.poll() is None and not any((tmp_path / "temporary").glob("charlm-*/text")):
         pass
 
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate()
 
-    assert (process.returncode, out, err) == (143, b"", b"")
+    assert (process.returncode, out, err) == (status, b"", b"")
     assert not any((tmp_path / "temporary").glob("charlm-*"))
 
 

@@ -4,10 +4,15 @@ import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
+import pexpect
 import pytest
 
+from charlm.checkpoint import read_metrics
+from charlm.location import LEVEL_STATE
 from charlm.training import Learner
+from charlm.training.saved_state import load_saved
 
 SMALL = ("--hidden-size", "16", "--batch-size", "4", "--bptt", "16")
 
@@ -92,7 +97,7 @@ def interrupt_at(step, monkeypatch):
     monkeypatch.setattr(Learner, "take_steps", take_steps)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpus, charlm, number):
     command = [sys.executable, "-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -109,6 +114,52 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
     assert "`charlm train --resume -o checkpoints/tale`" in err
     assert "Traceback" not in err
     assert charlm("eval", "--perplexity").status == 0
+
+
+def test_closing_the_terminal_keeps_the_work(tmp_path, corpus, charlm):
+    arguments = ["-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
+    running = pexpect.spawn(sys.executable, arguments, cwd=str(tmp_path), timeout=600)
+    running.expect("epoch")
+
+    os.close(running.child_fd)  # the terminal hangs up
+    running.child_fd = -1
+    _, status = os.waitpid(running.pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 130
+    folder = tmp_path / "checkpoints" / "tale"
+    assert load_saved(folder).progress.step > 0
+    assert list(folder.rglob("*.tmp")) == []
+
+
+def test_nohup_is_respected(tmp_path, corpus):
+    watched = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    watched += "from charlm.training import Learner; take = Learner.take_steps; "
+    watched += "Learner.take_steps = lambda *a: signal.raise_signal(signal.SIGHUP) or take(*a); "
+    watched += "from charlm.cli.app import main; main()"
+    command = [sys.executable, "-c", watched, "train", str(corpus), *SMALL, "--steps", "3"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "3/3" in done.stderr
+
+
+def test_a_reader_of_the_progress_that_leaves_costs_no_work(tmp_path, corpus):
+    command = [sys.executable, "-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
+    more = ("--valid-every", "10")
+    running = subprocess.Popen([*command, *more], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while "step 10/" not in running.stderr.readline():
+        pass
+
+    running.stderr.close()
+
+    assert running.wait() == 130
+    saved = load_saved(tmp_path / "checkpoints" / "tale").progress.step
+    assert saved == last_step(tmp_path / "checkpoints" / "tale") > 0
+
+
+def last_step(folder):
+    return read_metrics(folder)[-1]["step"]
 
 
 @pytest.mark.parametrize("named", ["checkpoints/tale", "tale"])
@@ -144,6 +195,43 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
     assert finished.read_bytes() == (tmp_path / "whole" / weights).read_bytes()
 
 
+def test_resume_with_a_text_goes_on_with_the_run_on_that_text(charlm, corpus, tmp_path, tale):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tale.txt").write_text(tale)
+    charlm("train", corpus, *SMALL, "--steps", 2, "-o", "checkpoints/first")
+    charlm("train", "other/tale.txt", *SMALL, "--steps", 2)  # named after its text
+
+    found = charlm("train", "tale.txt", "--resume")
+    namesake = charlm("train", "other/tale.txt", "--resume")
+    missing = charlm("train", "other.txt", "--resume")
+
+    assert "checkpoints/first is finished" in found.err
+    assert "checkpoints/tale is finished" in namesake.err
+    assert (missing.status, missing.err.count("\n")) == (1, 1)
+    assert "no run on other.txt in checkpoints/" in missing.err
+
+
+def test_a_finished_run_is_made_longer(charlm, corpus, tmp_path):
+    settings = (*SMALL, "--schedule", "constant", "--warmup-steps", 1, "--valid-every", 5)
+    shape = (*settings, "--dropout", 0.1)
+    charlm("train", corpus, *shape, "--steps", 20, "-o", "whole")
+    charlm("train", corpus, *shape, "--steps", 10)
+
+    longer = charlm("train", "--resume", "--steps", 20)
+    again = charlm("train", "--resume", "--steps", 20)
+    more = charlm("train", "--resume", "checkpoints/tale", "--epochs", 0.5)
+
+    assert longer.status == 0, longer.err
+    assert "10 steps become 20, going on from step 8, as if" in " ".join(longer.err.split())
+    assert (again.status, again.err.count("\n")) == (1, 1)
+    assert "is finished, at step 20 of 20; to train longer, resume with more" in again.err
+    assert "20 steps become" in more.err
+    ours, theirs = tmp_path / "checkpoints" / "tale", tmp_path / "whole"
+    assert [r for r in read_metrics(theirs) if "valid_nats" in r][:2]
+    states = [load_saved(folder, LEVEL_STATE) for folder in (ours, theirs)]
+    assert states[1].progress.step == 15
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -162,7 +250,7 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         (["--recipe", "none.toml"], "none.toml does not exist"),
         (["--resume", "--hidden-size", 8], "--hidden-size has no effect with --resume"),
         (["--resume"], "no run on"),
-        (["--seed", 3, "--time", "soon"], "--time must look like"),
+        (["--seed", 3, "--time", "soon"], "--time must be a duration"),
         (["-o", "/dev/null/x", "--steps", 1], "cannot write /dev/null"),
         (["--softmax", "full", "--softmax-cutoffs", "5,9"], "no effect on a full softmax"),
         (["--softmax-cutoffs", "many"], "must look like 1000,4000, not 'many'"),
@@ -191,6 +279,7 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         ),
         (["--patience", 2, "--split", "100/0/0"], "--patience has no effect"),
         (["--resume", "--plan"], "--plan has no effect with --resume"),
+        (["--resume", "--steps", 9, "--seed", 2], "--seed has no effect with --resume"),
         (["--plan", "--steps", 3, "--epochs", 2], "exclude each other"),
         (["--plan", "--dropout", 1.5], "dropout must be in [0, 1)"),
         (["--plan", "--recipe", "none.toml"], "none.toml does not exist"),
@@ -262,11 +351,26 @@ def test_texts_that_cannot_be_learnt_are_one_line(charlm, tmp_path, content, sai
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_folder_is_not_a_text(charlm, tmp_path):
+def test_a_run_on_a_folder_is_resumed_by_the_folder(charlm, tale):
+    Path("letters").mkdir()
+    for name in ("a.txt", "b.txt"):
+        Path("letters", name).write_text(tale)
+    charlm("train", "letters", *SMALL, "--steps", 4)
+    charlm("train", "letters/a.txt", *SMALL, "--steps", 4, "-o", "checkpoints/newer")
+
+    longer = charlm("train", "--resume", "letters/", "--steps", 8)
+    other = charlm("train", "--resume", "letters/", "-o", "checkpoints/newer", "--steps", 8)
+
+    assert longer.status == 0, longer.err
+    assert load_saved(Path("checkpoints/letters")).progress.step == 8
+    assert "was trained on letters/a.txt" in other.err
+
+
+def test_a_folder_without_texts_is_not_a_text(charlm, tmp_path):
     result = charlm("train", tmp_path)
 
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "is a folder" in result.err
+    assert "holds no text files" in result.err
 
 
 def everything_in(folder):

@@ -126,8 +126,11 @@ def test_eval_opens_nothing_that_a_config_names_but_local_files(
     change_corpus(checkpoint, **{"paths": [str(corpus)], field: [address]})
     forbid("/dev/zero", "/etc/hostname")
 
+    with_kept_text = charlm("eval", checkpoint)
+    shutil.rmtree(checkpoint / "heldout")
     result = charlm("eval", checkpoint)
 
+    assert with_kept_text.status == 0
     is_one_line(result)
     assert offline == []
     assert sys.stdin.buffer.read() == b"what the user typed"
@@ -139,6 +142,7 @@ def test_eval_does_not_wait_for_a_corpus_that_is_no_regular_file(charlm, checkpo
     put(kind, path)
     forbid(path.resolve())
     change_corpus(checkpoint, paths=[str(path)])
+    shutil.rmtree(checkpoint / "heldout")
 
     is_one_line(charlm("eval", checkpoint), "not a regular file")
 

@@ -339,7 +339,8 @@ def test_steps_and_validations_fill_the_time_and_no_more(time):
 
 
 @pytest.mark.parametrize(("time", "spent_seconds"), [("5m", 400.0), ("1s", 0.5), ("10s", 6.0)])
-def test_a_time_too_short_for_a_step_says_what_takes_it(time, spent_seconds):
+def test_a_time_too_short_for_a_step_says_what_takes_it(time, spent_seconds, monkeypatch):
+    monkeypatch.setattr("charlm.training.pace.time.monotonic", lambda: 0.0)
     known = facts(spent_seconds=spent_seconds, num_valid_tokens=4 * 32 * 64)
 
     with pytest.raises(ConfigError) as error:

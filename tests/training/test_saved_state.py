@@ -6,9 +6,11 @@ import math
 import pytest
 import torch
 
-from charlm.checkpoint import load_state, save_state
+from charlm.checkpoint import load_checkpoint, load_state, save_state
 from charlm.errors import CheckpointError
-from charlm.training import resume_run
+from charlm.location import LEVEL_STATE
+from charlm.training import Length, resume_run
+from charlm.training.saved_state import load_level_state
 
 CPU = torch.device("cpu")
 WAYS = [
@@ -143,6 +145,8 @@ SETTINGS = [
     (lambda kept: kept["progress"].update(rate_scale=math.inf), "rate_scale must be finite"),
     (lambda kept: kept["progress"].update(best_nats=math.nan), "best_nats must be finite"),
     (lambda kept: kept["progress"].update(num_tokens=10**30), "num_tokens must be a whole number"),
+    (lambda kept: kept["progress"].update(earlier_nats=math.nan), "earlier_nats must be finite"),
+    (lambda kept: kept["progress"].update(earlier_step=-1), "earlier_step must be 0 or more"),
 ]
 
 
@@ -158,11 +162,48 @@ def test_settings_and_progress_that_cannot_be_are_one_line(stop, number):
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[]", "7", "[" * 100_000])
+DEEP = "[" * 10_000 + "]" * 10_000
+TEXTS = ["", "{", "null", "[]", "7", "[" * 100_000, DEEP]
+TEXTS += [f'{{"training": {{}}, "progress": {DEEP}}}', '{"training": {}, "progress": null}']
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_a_text_that_is_no_table_is_one_line(stop, text):
     folder = stop()
     tensors, _ = load_state(folder)
     save_state(folder, tensors, text)
 
-    with pytest.raises(CheckpointError, match="is damaged"):
+    with pytest.raises(CheckpointError, match="is damaged") as error:
         resume_run(folder, CPU)
+
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def restep(tensors, kept):
+    kept["progress"]["step"] = 3
+
+
+def misshape(tensors, kept):
+    tensors[BIAS] = tensors[BIAS][1:]
+
+
+def spoil(tensors, kept):
+    tensors[BIAS].fill_(math.nan)
+
+
+def unsettle(tensors, kept):
+    kept["progress"]["earlier_nats"] = math.nan
+
+
+@pytest.mark.parametrize("damage", [restep, misshape, spoil, unsettle])
+def test_a_level_state_with_anything_wrong_is_not_gone_on_from(train, damage):
+    folder = train(steps=20, valid_every=10, schedule="constant", warmup_steps=2)
+    model = load_checkpoint(folder, CPU).model
+    assert load_level_state(folder, model) is not None
+    tensors, text = load_state(folder, LEVEL_STATE)
+    kept = json.loads(text)
+    damage(tensors, kept)
+    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+
+    assert load_level_state(folder, model) is None
+    assert resume_run(folder, CPU, Length(steps=40)).run.progress.step == 20

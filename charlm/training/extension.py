@@ -1,0 +1,264 @@
+"""A run that is made longer than it was planned.
+
+A longer run of the same settings takes the same steps as far as nothing depends on their number:
+to the end of the level learning rate of "constant", to the last step where the rate never falls.
+That state is kept (state/level.safetensors), and the longer run goes on from it: its steps, losses
+and validations are bit for bit those of a run that had this length from the start. The weights that
+the shorter run ended with stay in model.safetensors until a validation is better.
+
+A "cosine" depends on the number of steps from the first one on, and a state of before the fall may
+be gone: then the run goes on from where it ended, on the schedule of the new length.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from charlm.errors import CheckpointError, ConfigError
+from charlm.location import RECIPE, command_line
+from charlm.training import rules
+from charlm.training.averaging import PREFIX, tail_steps
+from charlm.training.budget import Budget, fitting_steps, level_share
+from charlm.training.common import last_common_step
+from charlm.training.config import TrainingConfig
+from charlm.training.pace import MARGIN, parse_time
+from charlm.training.recipe import LENGTHS, Length
+from charlm.training.rules import Facts
+from charlm.training.run import Progress
+from charlm.training.saved_state import Saved
+from charlm.training.schedule import DECAY_SHARE, learning_rate
+
+
+@dataclass(frozen=True, slots=True)
+class RunSize:
+    """What turns epochs and times into steps."""
+
+    steps_per_epoch: float
+    facts: Facts  # of the training text
+    num_halves: int  # of the run, which share a time
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Where a longer run goes on, and what a user should know of it."""
+
+    tensors: Mapping[str, Tensor]
+    training: TrainingConfig
+    progress: Progress
+    note: str
+
+
+def extend(
+    folder: Path, saved: Saved, level: Saved | None, length: Length, size: RunSize
+) -> Extension | None:
+    """Find where a run goes on that is made longer.
+
+    Args:
+        folder: the run, for messages.
+        saved: its last state, finished or not.
+        level: the state kept in level.safetensors.
+        length: of the whole run, from its first step.
+        size: of an epoch, and of the text.
+
+    Returns: None where the run has this length already.
+
+    Raises:
+        ConfigError: it would not be longer.
+        CheckpointError: it ended by itself, as a longer run would have.
+    """
+    check_one(length)
+    base = continuation(folder, saved, level)
+    is_common = base is not saved or is_independent(saved)
+    budget = None
+    if length.time is not None:
+        check_time(saved, length.time, size)
+        budget, steps = steps_in_time(base, length.time, size)
+    elif length.epochs is not None:
+        steps = math.ceil(length.epochs * size.steps_per_epoch)
+    else:
+        assert length.steps is not None
+        steps = length.steps
+    if steps == saved.training.steps and budget is None and saved.progress.budget is None:
+        return None
+    check_longer(saved, length, steps)
+    training = replace(saved.training, steps=steps)
+    common = last_common_step(training)
+    is_exact = is_common and common is not None and common >= base.progress.step
+    tensors = base.tensors
+    if training.averaging == "tail" and base.progress.step <= steps - tail_steps(training):
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(PREFIX)}
+    progress = replace(
+        base.progress,
+        **earlier_weights(saved, base),
+        budget_seconds=None if budget is None else budget.seconds,
+        max_steps=None if budget is None else budget.max_steps,
+    )
+    note = describe_exact if is_exact else describe_inexact
+    return Extension(tensors, training, progress, note(saved, base, training, budget))
+
+
+def check_one(length: Length) -> None:
+    """Check that one length is given, and that it is one.
+
+    Raises:
+        ConfigError: several are given, or it is not above 0.
+    """
+    if sum(getattr(length, name) is not None for name in LENGTHS) != 1:
+        raise ConfigError("--time, --epochs and --steps exclude each other; choose one.")
+    if length.epochs is not None and not 0 < length.epochs < math.inf:
+        raise ConfigError(f"--epochs must be above 0, not {length.epochs:g}.")
+
+
+def continuation(folder: Path, saved: Saved, level: Saved | None) -> Saved:
+    """Return the latest state that a longer run has too, else the last one of all.
+
+    Raises:
+        CheckpointError: the run stopped early, as a longer one would have.
+    """
+    if is_independent(saved) and not saved.progress.stopped:
+        return saved
+    if level is not None and same_settings(level, saved) and not level.progress.stopped:
+        return level
+    if saved.progress.stopped:
+        raise CheckpointError(
+            f"{folder} stopped early, at step {saved.progress.step:,}: validation did not improve "
+            f"{saved.training.patience} times in a row, and would not in a longer run; train anew "
+            f"with `{command_line('train', '--recipe', folder / RECIPE)}` and a higher --patience."
+        )
+    return saved
+
+
+def is_independent(saved: Saved) -> bool:
+    """Return whether a state is the same however many steps there are in all."""
+    if saved.progress.budget is not None:  # the number is not fixed yet
+        return True
+    training, step = saved.training, saved.progress.step
+    common = last_common_step(training)
+    if common is None or step > common:
+        return False
+    return step < training.steps or step % training.valid_every == 0
+
+
+def same_settings(one: Saved, other: Saved) -> bool:
+    """Return whether two states are of one run, whatever its length and precision."""
+    first, second = (
+        replace(saved.training, steps=1, precision="float32") for saved in (one, other)
+    )
+    return first == second
+
+
+def seconds_of_half(time: str, size: RunSize) -> float:
+    """Return what a time for the whole run leaves to each half, without the usual margin."""
+    return parse_time(time) / size.num_halves * MARGIN
+
+
+def check_time(saved: Saved, time: str, size: RunSize) -> None:
+    """Check that a time holds more than the run has taken.
+
+    Raises:
+        ConfigError: it does not, or there is no pace to go by.
+    """
+    step, spent = saved.progress.step, saved.progress.seconds
+    if not (step and spent):
+        raise ConfigError(
+            "--time has no effect before the first step of a run; use --steps or --epochs."
+        )
+    if seconds_of_half(time, size) <= spent:
+        raise ConfigError(
+            f"--time {time} is for the whole run, which has taken {spent * size.num_halves:,.0f} s "
+            "already; give more, or leave it out."
+        )
+
+
+def steps_in_time(base: Saved, time: str, size: RunSize) -> tuple[Budget | None, int]:
+    """Return the steps that a time holds at the pace so far, and the budget to fit them to.
+
+    The budget is None where the number of steps must be fixed now.
+    """
+    step, spent = base.progress.step, base.progress.seconds
+    seconds = seconds_of_half(time, size)
+    most = math.ceil(rules.max_epochs(size.facts) * size.steps_per_epoch)
+    budget = Budget(seconds, most)
+    if level_share(base.training) is not None:
+        return budget, fitting_steps(base.training, step, spent, budget)
+    return None, min(most, step + int(max(0.0, seconds - spent) * step / spent))
+
+
+def check_longer(saved: Saved, length: Length, steps: int) -> None:
+    """Check that a run becomes longer.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    least = saved.training.steps
+    if saved.progress.budget is not None:  # an estimate
+        least = saved.progress.step
+    if steps > least:
+        return
+    (asked,) = (f"--{name}" for name in LENGTHS if getattr(length, name) is not None)
+    value = f"{getattr(length, asked[2:])}"
+    epochs = " (the text is not worth more epochs)" if length.time is not None else ""
+    raise ConfigError(
+        f"{asked} {value} makes {steps:,} steps{epochs}, and the run has {least:,}; give a greater "
+        f"length for the whole run, or leave {asked} out."
+    )
+
+
+def earlier_weights(saved: Saved, base: Saved) -> dict[str, Any]:
+    """Return what is known of the weights that are kept, where those are not the base's own."""
+    if base is saved:
+        return {}
+    if saved.progress.kept is None:  # without validation the newest are kept
+        return {"earlier_nats": None, "earlier_step": saved.progress.step}
+    nats, step = saved.progress.kept
+    if (nats, step) == base.progress.kept:
+        return {"earlier_nats": base.progress.earlier_nats, "earlier_step": step}
+    return {"earlier_nats": nats, "earlier_step": step}
+
+
+def describe_exact(
+    saved: Saved, base: Saved, training: TrainingConfig, budget: Budget | None
+) -> str:
+    """Return a note for a run that goes on as if it had been longer from the start."""
+    rate = "the learning rate stays level"
+    share = DECAY_SHARE if training.decay_share is None else training.decay_share
+    if training.schedule == "plateau":
+        rate = "the learning rate goes by validations as before"
+    elif share:
+        rate += f" to step {about(int((1 - share) * training.steps), budget)}, then falls to 0"
+    return (
+        f"{change(saved, training, budget)}, going on from step {base.progress.step:,}, as if the "
+        f"run had been that long from the start: {rate}."
+    )
+
+
+def describe_inexact(
+    saved: Saved, base: Saved, training: TrainingConfig, budget: Budget | None
+) -> str:
+    """Return a note for a run that goes on otherwise than one of that length would have."""
+    step, scale = base.progress.step, base.progress.rate_scale
+    last = learning_rate(base.training, max(0, step - 1)) * scale
+    following = learning_rate(training, step) * scale
+    rate = f"goes on at {following:.2g}"
+    if f"{last:.2g}" != f"{following:.2g}":
+        rate = f"{'rises' if following > last else 'falls'} from {last:.2g} to {following:.2g}"
+    if learning_rate(training, training.steps - 1) < learning_rate(training, step):
+        rate += f" and falls to 0 at step {about(training.steps, budget)}"
+    return (
+        f"{change(saved, training, budget)}, going on from step {step:,}: the learning rate "
+        f"{rate}, so this is not what a run of that length from the start would have been."
+    )
+
+
+def change(saved: Saved, training: TrainingConfig, budget: Budget | None) -> str:
+    """Return the old and the new number of steps."""
+    return f"{saved.training.steps:,} steps become {about(training.steps, budget)}"
+
+
+def about(steps: int, budget: Budget | None) -> str:
+    """Return a number of steps, which is an estimate while it is fitted to a budget."""
+    return f"{steps:,}" if budget is None else f"about {steps:,}"
