@@ -13,10 +13,23 @@ Row = Mapping[str, str | int | float | None]
 BLOCK = 100  # rows whose widths are found together: the first are shown before the last are known
 GAP = "  "
 WRITTEN = ("token", "text", "file")  # columns that hold text, and may be cut
-HEADINGS = {"sentence_id": "sent", "token_id": "no", "line_id": "line", "num_tokens": "tokens"}
+HEADINGS: dict[str, str] = {
+    "sentence_id": "sent",
+    "token_id": "no",
+    "line_id": "line",
+    "num_tokens": "tokens",
+}
 HEADINGS |= {"surprisal": "bits", "char_start": "from", "char_end": "to"}
 # What is left out first where a terminal is too narrow; token, text and surprisal stay.
-SPARED = ("char_end", "char_start", "file", "other", "token_id", "line_id", "sentence_id")
+SPARED: tuple[str, ...] = (
+    "char_end",
+    "char_start",
+    "file",
+    "other",
+    "token_id",
+    "line_id",
+    "sentence_id",
+)
 SPARED += ("entropy", "rank", "num_tokens")
 LEAST_TEXT = 12  # cells of a text that must fit before columns beside it are shown
 
