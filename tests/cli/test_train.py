@@ -162,7 +162,7 @@ def test_resume_goes_on_to_the_planned_end(charlm, corpus, tmp_path, monkeypatch
         (["--recipe", "none.toml"], "none.toml does not exist"),
         (["--resume", "--hidden-size", 8], "--hidden-size has no effect with --resume"),
         (["--resume"], "no run on"),
-        (["--seed", 3, "--time", "soon"], "--time must look like"),
+        (["--seed", 3, "--time", "soon"], "--time must be a duration"),
         (["-o", "/dev/null/x", "--steps", 1], "cannot write /dev/null"),
         (["--softmax", "full", "--softmax-cutoffs", "5,9"], "no effect on a full softmax"),
         (["--softmax-cutoffs", "many"], "must look like 1000,4000, not 'many'"),
@@ -262,11 +262,11 @@ def test_texts_that_cannot_be_learnt_are_one_line(charlm, tmp_path, content, sai
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_folder_is_not_a_text(charlm, tmp_path):
+def test_a_folder_without_texts_is_no_corpus(charlm, tmp_path):
     result = charlm("train", tmp_path)
 
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "is a folder" in result.err
+    assert "holds no text files" in result.err
 
 
 def everything_in(folder):
