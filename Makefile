@@ -1,5 +1,5 @@
 # One command checks everything: make check
-.PHONY: check test-elsewhere test-avx2 test-baseline
+.PHONY: check test-elsewhere test-avx2 test-baseline soak
 check:
 	ruff format --check .
 	ruff check .
@@ -21,3 +21,7 @@ test-avx2:
 test-baseline:
 	CHARLM_MAX_CPU_ISA=BASELINE ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default \
 	pytest -n auto $(ARITHMETIC)
+
+# Attack charlm with mutated files, kills, failing writes and loads during saves: more than an hour.
+soak:
+	python benchmarks/robustness/soak.py

@@ -6,8 +6,8 @@ import select
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,17 +42,23 @@ class Outcome:
         return "long error" if len(error) > 300 else None
 
 
-def run_command(arguments: Sequence[str], folder: Path, seconds: float = SECONDS) -> Outcome:
+def run_command(
+    arguments: Sequence[str],
+    folder: Path,
+    seconds: float = SECONDS,
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Outcome:
     """Run a charlm command in a fork of this process, in a folder of its own.
 
-    torch must have been imported and must not have computed, so that a fork of it is sound.
+    torch must have been imported and must not have computed with several threads, so that a fork
+    is sound. `around` makes a context in which the command runs.
     """
     events_read, events_write = os.pipe()
     with tempfile.TemporaryFile() as output:
         child = os.fork()
         if child == 0:
             os.close(events_read)
-            run_child(arguments, folder, output.fileno(), events_write)
+            run_child(arguments, folder, output.fileno(), events_write, around)
         os.close(events_write)
         timed_out = not wait_for_end(child, seconds)
         if timed_out:
@@ -66,7 +72,13 @@ def run_command(arguments: Sequence[str], folder: Path, seconds: float = SECONDS
     )
 
 
-def run_child(arguments: Sequence[str], folder: Path, output: int, events: int) -> None:
+def run_child(
+    arguments: Sequence[str],
+    folder: Path,
+    output: int,
+    events: int,
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> None:
     """Be the command; never return."""
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -78,7 +90,8 @@ def run_child(arguments: Sequence[str], folder: Path, output: int, events: int) 
         from charlm.cli.app import main
 
         sys.argv = ["charlm", *arguments]
-        main()
+        with around():
+            main()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -136,14 +149,16 @@ def read_all(descriptor: int) -> bytes:
         return pipe.read(1 << 20)
 
 
-def kill_after(arguments: Sequence[str], folder: Path, seconds: float) -> None:
-    """Start a command as `run_command` does, and send SIGKILL after so many seconds."""
+def start_command(arguments: Sequence[str], folder: Path) -> int:
+    """Start a command as `run_command` does; return its process, to be killed."""
     child = os.fork()
     if child == 0:
         nowhere = os.open(os.devnull, os.O_RDWR)
-        read, write = os.pipe()
-        os.close(read)
-        run_child(arguments, folder, nowhere, write)
-    time.sleep(seconds)
+        run_child(arguments, folder, nowhere, nowhere)
+    return child
+
+
+def kill(child: int) -> None:
+    """Send SIGKILL to a process, and reap it."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

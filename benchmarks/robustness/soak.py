@@ -19,15 +19,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 os.environ["OMP_NUM_THREADS"] = "1"  # a process with more threads cannot be forked soundly
 
+import faults  # noqa: E402
 import mutation  # noqa: E402
-from sandbox import Outcome, kill_after, run_command  # noqa: E402
+from sandbox import Outcome, kill, run_command, start_command  # noqa: E402
 
 TALES = (ROOT / "corpora" / "tales.txt").read_text(encoding="utf-8")
 SMALL = ["--hidden-size", "8", "--batch-size", "2", "--bptt", "8", "--valid-every", "4"]
@@ -82,7 +85,8 @@ class Report:
         for attack, tried in self.tried.items():
             counts = [self.faults[attack, kind] for kind in kinds]
             cells = " | ".join(map(str, [*counts, sum(counts)]))
-            print(f"| {attack} | {tried:,} | {seconds[attack]:,.0f} | {cells} |")
+            took = f"{seconds[attack]:,.0f}" if attack in seconds else ""
+            print(f"| {attack} | {tried:,} | {took} | {cells} |")
         for (attack, fault), example in self.examples.items():
             print(f"\n{attack}, {fault}: {example}")
 
@@ -186,35 +190,102 @@ def mutate_bytes(path: Path, draw: random.Random) -> str:
 
 
 def attack_with_kills(examples: Path, count: int, draw: random.Random, report: Report) -> None:
-    """Send SIGKILL at random moments; each time the run must load and resume."""
+    """Send SIGKILL at random moments; each time the run must load, and resume to the same bytes."""
     arguments = ["train", "text.txt", *SMALL, "--steps", "400", "--seed", "1"]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         shutil.copy(examples / "text.txt", work)
-        straight = run_command([*arguments, "-o", "straight"], work)
-        assert straight.status == 0, straight.output
-        expected = (work / "straight" / "model.safetensors").read_bytes()
+        expected = weights_of(arguments, work, "straight")
+        run = work / "run"
         for number in range(count):
-            run = work / "killed"
-            command = (
-                ["train", "--resume", "-o", "killed"]
-                if run.exists()
-                else [*arguments, "-o", "killed"]
+            begins = (
+                ["train", "--resume", "-o", "run"] if run.exists() else [*arguments, "-o", "run"]
             )
-            kill_after(command, work, draw.uniform(0.0, 1.5))
-            if not run.exists():
-                report.add("kills", None, "")
-                continue
-            loads = run_command(["eval", "killed", "text.txt", "--perplexity"], work)
-            report.add("kills", fault_of(loads, {0}), f"number {number}\n{loads.output}")
-            if number % 20 == 19:
-                ended = run_command(["train", "--resume", "-o", "killed"], work, seconds=120)
-                finished = ended.status == 1 and "finished" in ended.output
-                fault = None if finished else fault_of(ended, {0})
-                same = (run / "model.safetensors").read_bytes() == expected
-                fault = fault or (None if same else "not the same bytes")
-                report.add("kills", fault, f"resumed after kill {number}\n{ended.output}")
+            child = start_command(begins, work)
+            time.sleep(draw.uniform(0.0, 1.5))
+            kill(child)
+            report.add("kills", *verdict(work, None))
+            if number % 20 == 19 and run.exists():
+                report.add("kills, then to the end", *verdict(work, expected))
                 shutil.rmtree(run)
+
+
+def attack_with_faults(examples: Path, report: Report) -> None:
+    """Let the n-th write, fsync, rename or new folder fail, for every n, once and lastingly."""
+    arguments = ["train", "text.txt", *SMALL, "--steps", "8", "--seed", "1", "-o", "run"]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        shutil.copy(examples / "text.txt", work)
+        expected = weights_of(arguments[:-2], work, "straight")
+        shutil.rmtree(work / "straight")
+
+        @contextmanager
+        def counted() -> Iterator[None]:
+            with faults.failing(at=None, within=work) as found:
+                try:
+                    yield
+                finally:
+                    (Path(name + ".count")).write_text(str(len(found.log)))
+
+        run_command(arguments, work, around=counted)
+        operations = int(Path(name + ".count").read_text())
+        Path(name + ".count").unlink()
+        shutil.rmtree(work / "run")
+        for at in range(1, operations + 1):
+            for lasting in (False, True):
+                outcome = run_command(
+                    arguments,
+                    work,
+                    around=partial(faults.failing, at, within=work, lasting=lasting),
+                )
+                example = f"operation {at} of {operations}, lasting: {lasting}\n{outcome.output}"
+                report.add("failing writes", fault_of(outcome, {0, 1}), example)
+                if not (work / "run").exists():
+                    again = run_command(arguments, work)
+                    report.add("failing writes", fault_of(again, {0}), example + again.output)
+                fault, said = verdict(work, expected)
+                report.add("failing writes, then to the end", fault, example + said)
+                left = [
+                    path.name for path in work.iterdir() if path.name not in ("run", "text.txt")
+                ]
+                report.add("failing writes", f"left {left}" if left else None, example)
+                shutil.rmtree(work / "run", ignore_errors=True)
+
+
+def attack_loads(examples: Path, count: int, report: Report) -> None:
+    """Load a model over and over while its run saves after every step."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        shutil.copy(examples / "text.txt", work)
+        settings = [*SMALL[:-1], "1", "--steps", "1000000"]
+        child = start_command(["train", "text.txt", *settings, "-o", "run"], work)
+        while not (work / "run").exists():
+            time.sleep(0.05)
+        for number in range(count):
+            outcome = run_command(["info", "run"], work)
+            report.add("loads during saves", fault_of(outcome, {0}), f"{number}\n{outcome.output}")
+        kill(child)
+
+
+def weights_of(arguments: list[str], work: Path, name: str) -> bytes:
+    """Train without any attack; return the weights."""
+    done = run_command([*arguments, "-o", name], work)
+    assert done.status == 0, done.output
+    return (work / name / "model.safetensors").read_bytes()
+
+
+def verdict(work: Path, expected: bytes | None) -> tuple[str | None, str]:
+    """Load the run, and resume it to its end if `expected` weights are given: fault and output."""
+    if not (work / "run").exists():
+        return None, ""
+    loads = run_command(["eval", "run", "text.txt", "--perplexity"], work)
+    if expected is None or (fault := fault_of(loads, {0})) is not None:
+        return fault_of(loads, {0}), loads.output
+    ended = run_command(["train", "--resume", "-o", "run"], work, seconds=120)
+    if "is finished" not in ended.output and (fault := fault_of(ended, {0})) is not None:
+        return fault, ended.output
+    same = (work / "run" / "model.safetensors").read_bytes() == expected
+    return None if same else "other bytes", ended.output
 
 
 def fault_of(outcome: Outcome, allowed: set[int]) -> str | None:
@@ -249,6 +320,8 @@ def main() -> None:
             "kills": lambda: attack_with_kills(
                 examples, options.kills, random.Random(options.seed), report
             ),
+            "failing writes": lambda: attack_with_faults(examples, report),
+            "loads during saves": lambda: attack_loads(examples, options.loads, report),
         }
         for attack, run in attacks.items():
             began = time.monotonic()

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from charlm.api import Classified, Confusion
 from charlm.display.console import data_console
+from charlm.display.fitting import print_table
 from charlm.display.tables import visible
 
 MOST_LABELS = 12  # columns of probabilities
@@ -20,12 +21,12 @@ def show_classified(found: Sequence[tuple[str, Classified]]) -> None:
     shown = names if len(names) <= MOST_LABELS else []
     table.add_column("label", style="bold")
     for name in shown or ["P"]:
-        table.add_column(name, justify="right")
-    table.add_column("text")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("text", overflow="fold")
     for text, each in found:
         values = [each.probabilities[name] for name in shown or [each.label]]
         table.add_row(each.label, *(f"{value:.2%}" for value in values), visible(text))
-    data_console().print(table)
+    print_table(data_console(), table)
 
 
 def show_confusion(confusion: Confusion, text: str) -> None:
@@ -34,7 +35,7 @@ def show_confusion(confusion: Confusion, text: str) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in confusion.labels:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(confusion.labels, confusion.counts, strict=True)):
         cells = (
             Text(f"{count:,}", style="bold" if column == index else "")
@@ -42,7 +43,7 @@ def show_confusion(confusion: Confusion, text: str) -> None:
         )
         table.add_row(name, *cells)
     console = data_console()
-    console.print(table)
+    print_table(console, table)
     console.print(
         f"accuracy {confusion.accuracy:.2%} of {confusion.num_frames:,} frames; the most frequent "
         f"label alone: {confusion.chance:.2%}"

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from charlm.api import Account, Comparison, Measured
 from charlm.display.console import data_console
+from charlm.display.fitting import print_table
 from charlm.display.tables import number
 from charlm.evaluation import MEASURES, Difference
 
@@ -29,6 +30,7 @@ EXPLAINED = {
     "other_rate": "num_other / num_tokens",
     "standard_error": "of nats per token",
 }
+WIDE = 60  # cells from which the meanings of the measures are shown
 CHIEF = {
     "perplexity": "perplexity",
     "bits_per_char": "bits per\nchar",
@@ -44,11 +46,13 @@ def show_evaluation(measured: Measured, model: str) -> None:
     table = titled(f"{model} on {called(measured)}")
     table.add_column("measure", no_wrap=True)
     table.add_column("value", justify="right", style="bold", no_wrap=True)
-    table.add_column("meaning", style="dim")
-    for name, value in measured.evaluation.to_dict().items():
-        table.add_row(name, number(value), Text(EXPLAINED[name]))
     console = data_console()
-    console.print(table)
+    wide = console.width >= WIDE
+    if wide:
+        table.add_column("meaning", style="dim")
+    for name, value in measured.evaluation.to_dict().items():
+        table.add_row(name, number(value), *([Text(EXPLAINED[name])] if wide else []))
+    print_table(console, table)
     console.print(f"fingerprint {measured.fingerprint}", style="dim")
 
 
@@ -63,7 +67,7 @@ def show_texts(measured: Sequence[Measured], model: str) -> None:
         if each is measured[-1]:
             table.add_section()
         table.add_row(Text(called(each)), *(number(values[name]) for name in CHIEF))
-    data_console().print(table)
+    print_table(data_console(), table)
 
 
 def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Comparison]) -> None:
@@ -71,13 +75,16 @@ def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Compariso
     together = [account.together for account in accounts]
     table = titled("on " + ", ".join(called(each) for each in accounts[0].measured))
     table.add_column("measure", no_wrap=True)
-    for account in accounts:
-        table.add_column(Text(account.name), justify="right", style="bold", overflow="fold")
+    columns = [each.evaluation.to_dict() for each in together]
+    for account, values in zip(accounts, columns, strict=True):
+        least = max(len(number(values[name])) for name in MEASURES)
+        table.add_column(
+            Text(account.name), justify="right", style="bold", overflow="fold", min_width=least
+        )
     for name in MEASURES:
-        values = [each.evaluation.to_dict()[name] for each in together]
-        table.add_row(name, *map(number, values))
+        table.add_row(name, *(number(values[name]) for values in columns))
     console = data_console()
-    console.print(table)
+    print_table(console, table)
     for account, comparison in zip(accounts[1:], comparisons, strict=True):
         console.print(f"{account.name}, compared with {accounts[0].name}:")
         for line in difference_lines(comparison):

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from charlm.api import Filling
 from charlm.display.console import data_console
+from charlm.display.fitting import print_table
 from charlm.display.tables import visible
 
 
@@ -30,7 +31,7 @@ def show_fillings(found: Sequence[Filling]) -> None:
             Text(filling.text.strip()),
         )
     console = data_console()
-    console.print(table)
+    print_table(console, table)
     if found:
         count = f"{found[0].num_candidates:,}"
         line = f"P: among all {count} fillings" if exact else f"share: of the {count} candidates"

@@ -13,7 +13,12 @@ Row = Mapping[str, str | int | float | None]
 BLOCK = 100  # rows whose widths are found together: the first are shown before the last are known
 GAP = "  "
 WRITTEN = ("token", "text", "file")  # columns that hold text, and may be cut
-HEADINGS = {"sentence_id": "sent", "token_id": "no", "line_id": "line", "num_tokens": "tokens"}
+HEADINGS: dict[str, str] = {
+    "sentence_id": "sent",
+    "token_id": "no",
+    "line_id": "line",
+    "num_tokens": "tokens",
+}
 HEADINGS |= {"surprisal": "bits", "char_start": "from", "char_end": "to"}
 # What is left out first where a terminal is too narrow; token, text and surprisal stay.
 SPARED: tuple[str, ...] = (

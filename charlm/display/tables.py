@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.display.console import data_console
+from charlm.display.fitting import print_table
 from charlm.display.printable import escaped
 
 
@@ -26,14 +27,15 @@ def show_vocabulary(
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("rank", "token", "count", "share", "together"):
-        table.add_column(heading, justify="left" if heading == "token" else "right")
+        left = heading == "token"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left)
     together = 0
     for rank, token, count in rows:
         together += count
         shares = (f"{count / max(total, 1):.2%}", f"{together / max(total, 1):.2%}")
         table.add_row(f"{rank:,}", visible(token), f"{count:,}", *shares)
     console = data_console()
-    console.print(table)
+    print_table(console, table)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("the first", justify="right")
     table.add_column("cover", justify="right")
@@ -88,10 +90,11 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     names = ("checkpoint", "tokens", "model", "step", "valid nats", "written")
     for name in names:
-        table.add_column(name, justify="right" if name in ("step", "valid nats") else "left")
+        figure = name in ("step", "valid nats")
+        table.add_column(name, justify="right" if figure else "left", no_wrap=figure)
     for folder, fields in rows:
         table.add_row(str(folder), *(str(fields.get(name, "")) for name in names[1:]))
-    data_console().print(table)
+    print_table(data_console(), table)
 
 
 def visible(token: str) -> str:

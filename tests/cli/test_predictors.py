@@ -18,6 +18,11 @@ from charlm.evaluation import CacheConfig, CachedPredictor, NetworkPredictor
 ADAPTATIONS = [["--dynamic"], ["--cache"], ["--dynamic", "--cache"]]
 
 
+def notes_apart(err):
+    """The lines of stderr but for the note on many unknown words, which models this small get."""
+    return [line for line in err.splitlines() if "are <other>" not in line]
+
+
 @pytest.fixture
 def words(models, tmp_path, monkeypatch):
     """Checkpoints: words, noise of the same vocabulary, and chars; the folder of the first."""
@@ -185,7 +190,7 @@ def test_dynamic_evaluation_without_the_training_text_is_one_clear_line(
 def test_what_was_tuned_is_told_used_and_remembered(charlm, words, nats, flags):
     tuned = charlm("eval", "words", *flags, "--tune", "--json")
 
-    lines = tuned.err.splitlines()
+    lines = notes_apart(tuned.err)
     trials = [float(line.split()[0]) for line in lines if all(flag in line for flag in flags)]
     told = lines[-1].split(" with ")[1].split()
     assert trials[-1] == min(trials) <= trials[0]
@@ -200,7 +205,7 @@ def test_a_setting_that_is_given_stays_when_others_are_tuned(charlm, words, nats
 
     tuned = charlm("eval", "words", "--cache", "--cache-size", 40, "--tune", "--json")
 
-    told = [line.split(" with ")[1] for line in tuned.err.splitlines()]
+    told = [line.split(" with ")[1] for line in notes_apart(tuned.err)]
     assert len(set(told)) > 5
     assert all("--cache-size 40 " in line for line in told)
     assert nats("--cache") == json.loads(tuned.out)["total_nats"] != default
@@ -238,8 +243,8 @@ def test_in_a_folder_of_someone_else_what_was_tuned_serves_once(charlm, words, n
     result = charlm("eval", "words", "--cache", "--tune", "--json")
 
     assert result.status == 0
-    assert "cannot write adaptation.json" in result.err.splitlines()[-1]
-    assert "not remembered" in result.err.splitlines()[-1]
+    assert "cannot write adaptation.json" in notes_apart(result.err)[-1]
+    assert "not remembered" in notes_apart(result.err)[-1]
     assert json.loads(result.out)["total_nats"] != default
     assert nats("--cache") == default
 
@@ -288,10 +293,9 @@ def test_what_weights_leave_is_the_checkpoints(nats):
 def test_without_weights_they_are_fitted_on_the_validation_part(charlm, words, nats):
     result = charlm("eval", "words", "--mix", "ngram:2", "--split", "valid", "--json")
 
-    line = result.err
+    (line,) = notes_apart(result.err)
     fitted = dict(re.findall(r"(\S+)=([\d.]+)", line))
     assert line.startswith("weights fitted on the validation part: ")
-    assert line.count("\n") == 1
     assert sum(map(float, fitted.values())) == pytest.approx(1, abs=1e-3)
     mixed = json.loads(result.out)["total_nats"]
     network = nats("--split", "valid")

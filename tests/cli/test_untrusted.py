@@ -61,6 +61,7 @@ def checkpoint(models, tmp_path):
     """A model of one's own to spoil."""
     folder = tmp_path / "stranger"
     shutil.copytree(models(), folder)
+    shutil.rmtree(folder / "heldout", ignore_errors=True)  # eval would read these texts instead
     return folder
 
 
@@ -223,7 +224,6 @@ def test_what_is_no_regular_file_in_a_checkpoint_is_refused(charlm, checkpoint, 
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("metrics.jsonl", ["info"]),
         ("metrics.jsonl", ["plot"]),
         ("adaptation.json", ["info"]),
         ("adaptation.json", ["eval", "--cache"]),

@@ -353,8 +353,8 @@ def test_a_missing_text_is_named_whatever_part_it_is(part, tale, tmp_path):
         read_corpus(CorpusConfig(**paths), CHARS)
 
 
-def test_a_folder_is_no_text(tmp_path):
-    with pytest.raises(TextError, match="is a folder"):
+def test_a_folder_without_texts_is_no_corpus(tmp_path):
+    with pytest.raises(TextError, match="holds no text files"):
         corpus_of(str(tmp_path))
 
 

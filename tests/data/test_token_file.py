@@ -27,6 +27,7 @@ from charlm.data.token_file import (
 )
 from charlm.errors import StorageError, TextError
 from charlm.text import TextConfig, build_tokenizer
+from charlm.untrusted import RefusedFileError
 
 TALE = "The fox ate\r\nthe moon.\n\n\nThe naïve owl,\n朝!\n"
 FRAMES = ("line", "paragraph", "document")
@@ -351,7 +352,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(path):
     path.unlink()
     os.mkfifo(path)
 
-    with pytest.raises(ValueError, match="not a regular file"):
+    with pytest.raises(RefusedFileError, match="not a regular file"):
         open_token_file(path, VOCAB_SIZE)
 
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.text.loading import parse_tokenizer
-from charlm.text.tokenizer import symbol_table
-from charlm.text.words import WordTokenizer, batches
+from charlm.text.words import WordTokenizer, batches, word_backend
 
 EVERYTHING = 10**6
 PROSE = [
@@ -134,11 +133,8 @@ def test_tokenizer_json_encodes_the_same_in_hugging_face_tokenizers():
 
 def test_older_tokenizer_files_keep_runs_of_han_as_words():
     text = "猫今天 跑得很，a 猫今天"  # noqa: RUF001
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel(symbol_table(["猫今天", "跑得很", "a"]), unk_token="<other>")
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split(
-        tokenizers.Regex(OLD_WORD), behavior="removed", invert=True
+    backend = word_backend(
+        ["猫今天", "跑得很", "a"], lowercase=False, pretokenized=False, pattern=OLD_WORD
     )
 
     old = parse_tokenizer(backend.to_str(), "tokenizer.json")
