@@ -24,7 +24,7 @@ class PromptFrames:
 
     def split(self, prompt: str) -> tuple[list[str], str]:
         """The frames that are context, in the order of reading, and the one that is continued."""
-        separator = self.framing.separator
+        separator = self.framing.frame_break
         if separator is None:
             return [], prompt
         frames = separator.split(prompt)
@@ -63,5 +63,7 @@ def prompt_frames(checkpoint: Checkpoint) -> PromptFrames:
     """How the model of a checkpoint takes prompts with breaks."""
     corpus, text = checkpoint.config.corpus, checkpoint.config.text
     assert corpus.frame is not None
-    framing = Framing(frame=corpus.frame, pretokenized=text.pretokenized)
+    framing = Framing(
+        frame=corpus.frame, pretokenized=text.pretokenized, line_endings=corpus.line_endings
+    )
     return PromptFrames(framing, corpus.reads, corpus.independent_frames)

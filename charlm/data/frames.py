@@ -16,7 +16,8 @@ MAX_WORD = 1 << 20  # characters; a longer run without white space is no word, a
 
 ENDING = r"(?>\r\n|\n|\r)"
 LINES = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})*")  # blank lines between lines hold no frame
-PARAGRAPHS = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})+|{ENDING}[ \t]*\Z")
+PARAGRAPH_BREAK = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})+")
+PARAGRAPHS = re.compile(rf"{PARAGRAPH_BREAK.pattern}|{ENDING}[ \t]*\Z")
 # As checkpoints of earlier versions of charlm read their texts.
 LF_LINES = re.compile(r"\r?\n(?:[ \t]*\r?\n)*")
 LF_PARAGRAPHS = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
@@ -77,6 +78,14 @@ class Framing:
                 return PARAGRAPHS if self.line_endings == "any" else LF_PARAGRAPHS
             case "document":
                 return None
+
+    @property
+    def frame_break(self) -> re.Pattern[str] | None:
+        """What lies between two frames of a text that may go on, as a prompt does.
+
+        A line ending at its end does not end a paragraph yet.
+        """
+        return PARAGRAPH_BREAK if self.separator is PARAGRAPHS else self.separator
 
     @property
     def version(self) -> int:
