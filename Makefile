@@ -11,8 +11,13 @@ check:
 # every x86-64 has.
 test-elsewhere: test-avx2 test-baseline
 
-ARITHMETIC = tests/api tests/cells tests/decoding tests/evaluation tests/examples tests/kernels \
-	tests/model tests/training tests/test_device.py tests/test_reproducibility.py
+ARITHMETIC = tests/cells tests/kernels tests/model tests/api/test_networks.py \
+	tests/api/test_writing.py tests/api/test_loaded.py tests/decoding/test_batch.py \
+	tests/decoding/test_cached.py tests/decoding/test_sampling.py tests/evaluation/test_evaluate.py \
+	tests/evaluation/test_dynamic.py tests/evaluation/test_network.py tests/training/test_learner.py \
+	tests/training/test_memory.py tests/training/test_optimizer.py tests/training/test_precision.py \
+	tests/training/test_prepare.py tests/training/test_run.py tests/test_device.py \
+	tests/test_reproducibility.py
 
 test-avx2:
 	CHARLM_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 
 import pexpect
@@ -63,6 +64,8 @@ class Terminal:
             ["-m", "charlm", "play", *map(str, arguments)],
             cwd=folder,
             env=environ,
+            # Tests that run in the background may be told to ignore Ctrl-C, and pass that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             encoding="utf-8",
             dimensions=(24, 500),
             timeout=600,
@@ -179,7 +182,7 @@ def replayed(model):
 
 @FORKING
 def test_ctrl_c_keeps_what_has_come_and_the_session_goes_on(terminal, models, tmp_path):
-    player = terminal(models("char", -100.0), "--seed", 5, "-n", 10**12)
+    player = terminal(models("char", -100.0), "--seed", 5, "-n", 10**7)
     player.wait()
 
     player.child.sendline("")
