@@ -8,6 +8,7 @@ checksums that belong to it up to date, and says what it did. The same seed make
     print(mutate_checkpoint(folder, random))
 """
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,9 +24,12 @@ from charlm.checkpoint.config_file import seal
 from charlm.checkpoint.weights import read_tensors, write_tensors
 from charlm.location import (
     ADAPTATION,
+    BACKWARD,
     CONFIG,
     FREQUENCIES,
     GRADIENTS,
+    HELDOUT,
+    LEVEL_STATE,
     METRICS,
     RECIPE,
     STATE,
@@ -49,6 +54,7 @@ JUNK = [
     ),
     *([], [None], ["a", "a"], [1] * 300, [[]], ["x"], [1, 2], {}, {"a": 1}, {"a": {"b": [1]}}),
 ]
+FRAMES = HELDOUT / "test.frames.gz"
 KINDS = [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int8, torch.bool]
 SPECIAL = ("nan", "inf", "-inf", "1e30", "-1e38", "1e-40")
 
@@ -63,11 +69,16 @@ def mutate_checkpoint(folder: Path, random: Random) -> str:
     Returns:
         What was changed, such as `config.json: model.num_layers = 1000000000`.
     """
+    half = folder / BACKWARD
+    if half.exists() and random.random() < 0.3:
+        return f"{BACKWARD}/{mutate_checkpoint(half, random)}"
     mutations: dict[Path, Callable[[Path, Random], str]] = {
         CONFIG: mutate_config,
         TOKENIZER: mutate_tokenizer,
         WEIGHTS: mutate_tensors,
         STATE: mutate_state,
+        LEVEL_STATE: mutate_state,
+        FRAMES: mutate_frames,
         METRICS: mutate_lines,
         FREQUENCIES: mutate_tensors,
         GRADIENTS: mutate_tensors,
@@ -163,6 +174,20 @@ def mutate_lines(path: Path, random: Random) -> str:
     lines[number] = json.dumps(content)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"line {number + 1}: {what}"
+
+
+def mutate_frames(path: Path, random: Random) -> str:
+    """Change how the test text is cut into pieces, and its checksum in config.json."""
+    with gzip.open(path) as file:
+        rows = np.frombuffer(file.read(), "<u4").copy()
+    at, value = random.randrange(len(rows)), random.choice([0, 1, 2, 3, 7, 2**31, 2**32 - 1])
+    rows[at] = value
+    with gzip.open(path, "wb") as file:
+        file.write(rows.tobytes())
+    config = json.loads((path.parents[1] / CONFIG).read_text(encoding="utf-8"))
+    config["heldout"]["test"]["frames_sha256"] = hashlib.sha256(rows.tobytes()).hexdigest()
+    write_config(path.parents[1] / CONFIG, config)
+    return f"number {at} = {value}"
 
 
 def mutate_adaptation(path: Path, random: Random) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 SECONDS = 30  # beyond which a command counts as a hang
+TEMPORARY = "tmp"  # the folder, within a command's own, of its temporary files
 CONNECTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 RUNS_CODE = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "os.spawn", "pty.spawn")
 CHANGES_FILES = ("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink")
@@ -22,10 +24,16 @@ class Outcome:
     """What became of one command."""
 
     status: int  # exit status; below 0: the signal that ended it
-    output: str  # of both streams
+    output: str  # of stdout
+    messages: str  # of stderr
     events: tuple[str, ...]  # connections, code, changes outside of the folder
     peak_bytes: int
     timed_out: bool
+
+    @property
+    def said(self) -> str:
+        """The end of what was printed, and what was seen."""
+        return "\n".join((*self.events, self.output[-500:], self.messages[-1500:]))
 
     @property
     def fault(self) -> str | None:
@@ -34,12 +42,14 @@ class Outcome:
             return "hang"
         for event in self.events:
             return event.split(":")[0]
-        if "Traceback" in self.output or "Error:" in self.output.split("\n", 1)[0]:
+        if "Traceback" in self.messages:
             return "traceback"
         if self.status < 0 or self.status not in (0, 1, 2, 130):
             return "crash"
-        error = next((x for x in self.output.splitlines() if x.startswith("error: ")), "")
-        return "long error" if len(error) > 300 else None
+        errors = [x for x in self.messages.splitlines() if x.startswith("error: ")]
+        if self.status == 1 and len(errors) != 1:
+            return "no line of error"
+        return "long error" if any(len(error) > 300 for error in errors) else None
 
 
 def run_command(
@@ -54,40 +64,63 @@ def run_command(
     is sound. `around` makes a context in which the command runs.
     """
     events_read, events_write = os.pipe()
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         child = os.fork()
         if child == 0:
             os.close(events_read)
-            run_child(arguments, folder, output.fileno(), events_write, around)
+            run_child(arguments, folder, (output.fileno(), messages.fileno(), events_write), around)
         os.close(events_write)
         timed_out = not wait_for_end(child, seconds)
         if timed_out:
             os.kill(child, signal.SIGKILL)
         _, status, usage = os.wait4(child, 0)
-        output.seek(0)
-        text = output.read(1 << 20).decode(errors="replace")
-    events = read_all(events_read).decode(errors="replace").splitlines()
+        printed, said = (read_start(file) for file in (output, messages))
+    with open(events_read, "rb") as pipe:
+        events = pipe.read(1 << 20).decode(errors="replace").splitlines()
     return Outcome(
-        os.waitstatus_to_exitcode(status), text, tuple(events), usage.ru_maxrss << 10, timed_out
+        status=os.waitstatus_to_exitcode(status),
+        output=printed,
+        messages=said,
+        events=tuple(events),
+        peak_bytes=usage.ru_maxrss << 10,
+        timed_out=timed_out,
     )
+
+
+def start_command(arguments: Sequence[str], folder: Path) -> int:
+    """Start a command as `run_command` does; return its process, to be killed."""
+    child = os.fork()
+    if child == 0:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        run_child(arguments, folder, (nowhere, nowhere, nowhere), nullcontext)
+    return child
+
+
+def kill(child: int) -> None:
+    """Send SIGKILL to a process, and reap it."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def run_child(
     arguments: Sequence[str],
     folder: Path,
-    output: int,
-    events: int,
-    around: Callable[[], AbstractContextManager[object]] = nullcontext,
+    streams: tuple[int, int, int],
+    around: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Be the command; never return."""
+    """Be the command, with files for its stdout, its stderr and its events; never return."""
+    output, messages, events = streams
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
-        os.dup2(output, 2)
+        os.dup2(messages, 2)
         os.chdir(folder)
+        tempfile.tempdir = str(folder / TEMPORARY)
+        os.environ["CHARLM_CACHE"] = str(folder / TEMPORARY / "cache")
+        os.makedirs(tempfile.tempdir, exist_ok=True)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         watch(folder, events)
-        from charlm.cli.app import main
+        from charlm.__main__ import main
 
         sys.argv = ["charlm", *arguments]
         with around():
@@ -109,7 +142,7 @@ def run_child(
 
 def watch(folder: Path, events: int) -> None:
     """Report connections, foreign code, and changes to files outside of `folder`."""
-    own = (str(folder.resolve()), os.environ["CHARLM_CACHE"], "/dev/null", "/dev/tty")
+    own = (f"{folder.resolve()}/", "/dev/null", "/dev/tty")
 
     def is_foreign(path: object) -> bool:
         if not isinstance(path, (str, bytes, os.PathLike)):
@@ -143,22 +176,7 @@ def wait_for_end(child: int, seconds: float) -> bool:
         os.close(handle)
 
 
-def read_all(descriptor: int) -> bytes:
-    """Read a pipe to its end and close it."""
-    with open(descriptor, "rb") as pipe:
-        return pipe.read(1 << 20)
-
-
-def start_command(arguments: Sequence[str], folder: Path) -> int:
-    """Start a command as `run_command` does; return its process, to be killed."""
-    child = os.fork()
-    if child == 0:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        run_child(arguments, folder, nowhere, nowhere)
-    return child
-
-
-def kill(child: int) -> None:
-    """Send SIGKILL to a process, and reap it."""
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+def read_start(file: IO[bytes]) -> str:
+    """Return the first mebibyte of a file as text."""
+    file.seek(0)
+    return file.read(1 << 20).decode(errors="replace")

@@ -1,11 +1,9 @@
 """Models side by side on the same texts."""
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.data import Part, Piece
 from charlm.errors import TextError
 from charlm.evaluation import BITS_PER_NAT, Difference, TokenScores, paired_bootstrap
+from charlm.temporary import temporary_folder
 from charlm.text import Tokenizer
 from charlm.training import find_text
 
@@ -175,8 +174,8 @@ def split_as_text(checkpoint: Checkpoint, part: Part) -> Iterator[NamedText]:
         TextError: it is gone, or has no such part.
     """
     pieces = find_text(checkpoint, part).parts[part].pieces()
-    with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
-        path = Path(folder) / "text"
+    with temporary_folder() as folder:
+        path = folder / "text"
         with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             for piece in pieces:
                 file.write(piece.text + piece.gap)

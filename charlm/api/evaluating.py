@@ -1,12 +1,10 @@
 """Texts measured as a model, or what is made of it, predicts them."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +37,7 @@ from charlm.evaluation import (
     sentence_nats,
 )
 from charlm.evaluation import read_text as read_tokens
+from charlm.temporary import temporary_folder
 from charlm.training import find_part, lengths_from
 
 Ids = Sequence[int] | NDArray[np.uint32]
@@ -312,9 +311,9 @@ class Evaluator:
     @contextmanager
     def encoded(self, text: TextPart) -> Iterator[TokenFile]:
         """The tokens of a text in the direction of the model, in a temporary file."""
-        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
-            path = Path(folder) / "text.tokens"
+        with temporary_folder() as folder:
+            path = folder / "text.tokens"
             tokens = write_token_file(path, text.pieces(), self.tokenizer)
             if self.direction == "backward":
-                tokens = write_turned(Path(folder) / "turned.tokens", tokens, self.tokenizer)
+                tokens = write_turned(folder / "turned.tokens", tokens, self.tokenizer)
             yield tokens

@@ -1,7 +1,6 @@
 """A trained model, loaded to write and to be evaluated."""
 
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from charlm.evaluation import CacheConfig, Context, Evaluation, Segment, TokenSu
 from charlm.location import BACKWARD, command_line, find_checkpoint
 from charlm.model import LanguageModel, StepModel, fastest_steps
 from charlm.settings import pick, setting_names
+from charlm.temporary import temporary_file
 from charlm.text import Tokenizer
 
 ContextName = Context | Literal["both"]
@@ -230,9 +230,7 @@ class LoadedModel:
 
     def evaluate(self, text: str) -> Evaluation:
         """Measure a text exactly, framed as the training text was."""
-        with tempfile.NamedTemporaryFile(prefix="charlm-") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
+        with temporary_file([text.encode("utf-8", "surrogateescape")]) as file:
             return self.evaluator().evaluate_file(file.name, name="the text").evaluation
 
     def evaluate_files(self, paths: Sequence[str]) -> Evaluation:

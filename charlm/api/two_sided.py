@@ -1,8 +1,6 @@
 """Texts scored with left and right context, by a model of both directions."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from charlm.evaluation import (
     TokenScores,
     read_both_ways,
 )
+from charlm.temporary import temporary_folder
 
 
 class TwoSidedEvaluator(Evaluator):
@@ -56,8 +55,8 @@ class TwoSidedEvaluator(Evaluator):
         )
 
     def read(self, tokens: TokenFile, reading: Reading) -> Iterator[TokenScores]:
-        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
-            turned = write_turned(Path(folder) / "turned.tokens", tokens, self.tokenizer)
+        with temporary_folder() as folder:
+            turned = write_turned(folder / "turned.tokens", tokens, self.tokenizer)
             yield from read_both_ways(self._models, tokens.array, turned.array, reading)
 
     def log_probs_of(self, sentences: Sequence[Ids]) -> NDArray[np.float64]:

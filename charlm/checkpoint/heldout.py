@@ -12,7 +12,6 @@ whatever version they are read. A backward half uses the texts of the checkpoint
 import gzip
 import hashlib
 import shutil
-import tempfile
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +29,7 @@ from charlm.data import MAX_PIECE, Corpus, Framing, LabelledPart, Part, Piece, T
 from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, HELDOUT
 from charlm.storage import make_folder, replacement, storage_errors
+from charlm.temporary import temporary_file
 from charlm.untrusted import open_regular
 
 COLUMNS = 4
@@ -246,13 +246,13 @@ def unpack(path: Path, num_bytes: int, sha256: str) -> IO[bytes]:
         raise CheckpointError(f"{path} is too small for {num_bytes:,} bytes of content; {restore}")
     digest, left = hashlib.sha256(), num_bytes
     with ExitStack() as stack:
-        unpacked = stack.enter_context(tempfile.TemporaryFile(prefix="charlm-"))
+        unpacked = stack.enter_context(temporary_file())
         try:
             with open_regular(path) as file, gzip.open(file, "rb") as packed:
                 while left >= 0 and (chunk := packed.read(min(CHUNK_BYTES, left + 1))):
                     left -= len(chunk)
                     digest.update(chunk)
-                    with storage_errors(Path(tempfile.gettempdir())):
+                    with storage_errors(Path(unpacked.name)):
                         unpacked.write(chunk)
         except (OSError, EOFError, zlib.error) as error:
             raise CheckpointError(f"{path} is damaged and cannot be unpacked; {restore}") from error
@@ -260,7 +260,7 @@ def unpack(path: Path, num_bytes: int, sha256: str) -> IO[bytes]:
             raise CheckpointError(
                 f"{path} is damaged: its content does not match its seal; {restore}"
             )
-        with storage_errors(Path(tempfile.gettempdir())):
+        with storage_errors(Path(unpacked.name)):
             unpacked.flush()
         stack.pop_all()
     return unpacked

@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -334,15 +333,13 @@ def at_rest(name: str) -> Iterator["NamedText"]:
     """A text that can be opened again and again: standard input and pipes are copied."""
     from charlm.api import NamedText
     from charlm.data import UserSource, comes_once
+    from charlm.temporary import temporary_file
 
     if not comes_once(name):
         yield NamedText(name=name, path=name)
         return
-    with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
-        path = Path(folder) / "text"
-        with path.open("wb") as file:
-            file.writelines(UserSource(name).chunks())
-        yield NamedText(name=name, path=str(path))
+    with temporary_file(UserSource(name).chunks()) as file:
+        yield NamedText(name=name, path=file.name)
 
 
 @contextmanager

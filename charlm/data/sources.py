@@ -10,19 +10,18 @@ import bz2
 import codecs
 import gzip
 import lzma
-import shutil
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import BufferedIOBase
 from pathlib import Path, PurePath
-from typing import IO, BinaryIO
+from typing import IO, AnyStr, BinaryIO
 
 import fsspec
 
 from charlm.errors import TextError
+from charlm.temporary import temporary_file
 from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
@@ -72,8 +71,7 @@ class Source:
             TextError: it cannot be opened, or breaks off while it is being unpacked.
         """
         with self._open() as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
+            yield from chunks_of(file)
 
     def texts(self) -> Iterator[str]:
         """The text, line ends and all characters as they stand.
@@ -162,14 +160,12 @@ class UserSource(Source):
 
     def _spooled(self) -> str:
         if self._spool is None:
-            self._spool = tempfile.NamedTemporaryFile(prefix="charlm-")  # noqa: SIM115
             with (
                 nullcontext(sys.stdin.buffer)
                 if self._path == STDIN
                 else open(self._path, "rb") as stream
             ):
-                shutil.copyfileobj(stream, self._spool)
-            self._spool.flush()
+                self._spool = temporary_file(chunks_of(stream))
         return self._spool.name
 
 
@@ -227,24 +223,28 @@ def whole_text(source: Source) -> str:
     Raises:
         TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES` characters.
     """
-    texts, size = [], 0
-    for text in source.texts():
-        texts.append(text)
-        size += len(text)
-        if size > MAX_WHOLE_BYTES:
-            raise too_large(source)
-    return "".join(texts)
+    return "".join(bounded(source, source.texts()))
 
 
 def whole_content(source: Source) -> bytes:
     """Return the bytes of a text that is held in memory as a whole; errors as of `whole_text`."""
-    chunks, size = [], 0
-    for chunk in source.chunks():
-        chunks.append(chunk)
-        size += len(chunk)
+    return b"".join(bounded(source, source.chunks()))
+
+
+def bounded(source: Source, parts: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    """Yield the parts of a text for as long as memory should hold them; errors as of the above."""
+    size = 0
+    for part in parts:
+        size += len(part)
         if size > MAX_WHOLE_BYTES:
             raise too_large(source)
-    return b"".join(chunks)
+        yield part
+
+
+def chunks_of(stream: IO[bytes] | BufferedIOBase) -> Iterator[bytes]:
+    """Yield the content of a stream in pieces of some size."""
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
 
 
 def lines_of(source: Source) -> Iterator[str]:
