@@ -22,9 +22,10 @@ from typing import Any
 MAX_CONFIG_BYTES = 8 << 20
 MAX_RECIPE_BYTES = 1 << 20
 MAX_ADAPTATION_BYTES = 1 << 20
-MAX_METRICS_BYTES = 64 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 
+MAX_VALUES = 1 << 18  # in a piece of JSON: as Python's objects they take 50 times their bytes
+MAX_TOKENIZER_VALUES = 1 << 22  # symbols, and two for each merge
 MAX_DEPTH = 100  # nested levels of JSON and TOML; charlm itself writes fewer than ten
 MAX_KEY_PARTS = 100  # dots in a line of TOML outside strings: tomllib takes quadratic time
 KINDS = {
@@ -33,6 +34,7 @@ KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 # Strings and comments of TOML. A multi-line string may end in up to five quotation marks.
 TOML_TEXT = re.compile(
     r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
@@ -98,18 +100,39 @@ def read_regular(path: Path | str, max_bytes: int) -> bytes:
     return content
 
 
-def parse_json(content: str | bytes) -> Any:
+def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
     """Return what JSON in UTF-8 says.
 
     Raises:
-        ValueError: it is not JSON, not UTF-8, or nested more than `MAX_DEPTH` levels deep.
+        ValueError: it is not JSON, not UTF-8, nested more than `MAX_DEPTH` levels deep, or has more
+            than `max_values` values.
     """
+    text = content if isinstance(content, str) else content.decode()
+    if has_more_values(text, max_values):
+        raise ValueError(f"it has more than {max_values:,} values")
     try:
-        value = json.loads(content if isinstance(content, str) else content.decode())
+        value = json.loads(text)
     except RecursionError:
         raise too_deep() from None
     check_depth(value)
     return value
+
+
+def has_more_values(text: str, most: int) -> bool:
+    """Return whether JSON has more values, by the commas, brackets and braces outside its texts."""
+
+    def count(begin: int, end: int) -> int:
+        return sum(text.count(mark, begin, end) for mark in ",[{")
+
+    if count(0, len(text)) <= most:
+        return False
+    found = end = 0
+    for each in JSON_TEXT.finditer(text):
+        found += count(end, each.start())
+        end = each.end()
+        if found > most:
+            return True
+    return found + count(end, len(text)) > most
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:

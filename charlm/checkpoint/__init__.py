@@ -8,8 +8,10 @@ from charlm.checkpoint.metrics import (
     Report,
     append_metrics,
     forget_metrics_after,
+    has_reports,
     read_history,
     read_metrics,
+    scan_history,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ __all__ = [
     "describe_heldout",
     "existing_folder",
     "forget_metrics_after",
+    "has_reports",
     "heldout_bytes",
     "kept_corpus",
     "load_checkpoint",
@@ -76,6 +79,7 @@ __all__ = [
     "save_recipe",
     "save_state",
     "save_weights",
+    "scan_history",
 ]
 
 NEED_TORCH = (

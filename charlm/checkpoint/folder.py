@@ -12,6 +12,7 @@ state/               training.safetensors: all that resuming needs; level.safete
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +39,14 @@ from charlm.storage import (
     sync_folder,
 )
 from charlm.text import Tokenizer, parse_tokenizer
-from charlm.untrusted import MAX_TOKENIZER_BYTES, read_regular
+from charlm.untrusted import (
+    MAX_TOKENIZER_BYTES,
+    MAX_TOKENIZER_VALUES,
+    open_regular,
+    read_regular,
+)
+
+SPARE_VALUES = 10_000  # of a tokenizer.json, besides its symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,7 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
         TokenizerError: tokenizer.json is not a tokenizer.
     """
     config = read_config(folder / CONFIG)
+    check_vocabulary_size(config.model, folder)
     path = folder / TOKENIZER
     try:
         content = read_regular(path, MAX_TOKENIZER_BYTES)
@@ -144,7 +153,9 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise TokenizerError(f"{path} cannot be read as a tokenizer: {error}.") from error
-    tokenizer = parse_tokenizer(text, str(path))
+    # A symbol and its merge are five values. The vocabulary is in turn no larger than the weights.
+    most = SPARE_VALUES + 5 * config.model.vocab_size
+    tokenizer = parse_tokenizer(text, str(path), min(most, MAX_TOKENIZER_VALUES))
     level = config.text.level, config.text.pretokenized
     if (tokenizer.level, tokenizer.pretokenized) != level:
         raise CheckpointError(
@@ -157,6 +168,27 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
             f"knows {config.model.vocab_size:,}; restore the pair."
         )
     return config, tokenizer
+
+
+def check_vocabulary_size(config: ModelConfig, folder: Path) -> None:
+    """Refuse a vocabulary that the weights are too few for, before it is read.
+
+    Raises:
+        CheckpointError: they have fewer bytes than there are symbols, or cannot be read.
+    """
+    path = folder / WEIGHTS
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    if size < config.vocab_size:
+        raise CheckpointError(
+            f"{path} has {size:,} bytes, too few for a vocabulary of {config.vocab_size:,}; "
+            "restore it."
+        )
 
 
 def build_model(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> LanguageModel:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from charlm.errors import CheckpointError
 from charlm.location import METRICS
-from charlm.storage import replace_file, storage_errors
-from charlm.untrusted import MAX_METRICS_BYTES, parse_json, read_regular
+from charlm.storage import replacement, storage_errors
+from charlm.untrusted import RefusedFileError, open_regular, parse_json
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class Report:
     valid_nats_averaged: float | None = None  # of their average
 
 
+MAX_REPORTS, MAX_REPORT_BYTES = 1 << 19, 1 << 16  # far more than charlm writes
 SMALLEST, LARGEST = 1e-250, 1e45
 COUNTS = ("step", "tokens")
 POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # or 0
@@ -91,23 +93,37 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     Raises:
         CheckpointError: it is not a regular file, or too large.
     """
-    reports = []
-    for line in metrics_lines(folder / METRICS):
+    return [content for _, content in readable_lines(folder / METRICS)]
+
+
+def has_reports(folder: Path) -> bool:
+    """Whether a run has reported anything; errors as of `read_metrics`."""
+    return any(readable_lines(folder / METRICS))
+
+
+def readable_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each line that is a report, and what it says; errors as of `read_metrics`."""
+    for line in metrics_lines(path):
         with suppress(CheckpointError):
-            reports.append(checked_report(line, METRICS.name))
-    return reports
+            yield line, checked_report(line, path.name)
 
 
-def metrics_lines(path: Path) -> list[bytes]:
-    """The lines of a metrics.jsonl, the last of which may be cut short; none where it is missing.
+def metrics_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a metrics.jsonl, none if it is missing; the last may be cut short.
+
+    A line is never longer than `MAX_REPORT_BYTES`: the pieces of a longer one are no reports.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: it cannot be read, or has more than `MAX_REPORTS` lines.
     """
     try:
-        return read_regular(path, MAX_METRICS_BYTES).split(b"\n")
+        with open_regular(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_REPORT_BYTES), b"")):
+                if number == MAX_REPORTS:
+                    raise RefusedFileError(f"it has more than {MAX_REPORTS:,} lines")
+                yield line
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -118,10 +134,27 @@ def read_history(folder: Path) -> History:
     Raises:
         CheckpointError: the file cannot be read, or a line of it is damaged.
     """
+    history, damage = scan_history(folder)
+    if damage is not None:
+        raise damage
+    return history
+
+
+def scan_history(folder: Path) -> tuple[History, CheckpointError | None]:
+    """As `read_history`, but without the lines that are damaged; the error for the first of them.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
     path = folder / METRICS
-    lines = metrics_lines(path)
-    whole = enumerate(lines[:-1], 1)
-    return History(folder, tuple(parse_report(line, f"{path}:{number}") for number, line in whole))
+    reports, damage = [], None
+    for number, line in enumerate(metrics_lines(path), 1):
+        if line.endswith(b"\n") or len(line) == MAX_REPORT_BYTES:
+            try:
+                reports.append(parse_report(line, f"{path}:{number}"))
+            except CheckpointError as error:
+                damage = damage or error
+    return History(folder, tuple(reports)), damage
 
 
 def parse_report(line: bytes, place: str) -> Report:
@@ -175,10 +208,8 @@ def forget_metrics_after(folder: Path, step: int, *, is_validated: bool = True) 
     Raises:
         StorageError: the file cannot be written.
     """
-    kept = [
-        report
-        for report in read_metrics(folder)
-        if report["step"] < step
-        or (report["step"] == step and (is_validated or "valid_nats" not in report))
-    ]
-    replace_file(folder / METRICS, "".join(json.dumps(report) + "\n" for report in kept))
+    with storage_errors(folder / METRICS), replacement(folder / METRICS) as file:
+        for line, report in readable_lines(folder / METRICS):
+            is_end = report["step"] == step and (is_validated or "valid_nats" not in report)
+            if report["step"] < step or is_end:
+                file.write(line.rstrip(b"\n") + b"\n")

@@ -16,6 +16,9 @@ from charlm.settings import reason
 from charlm.storage import replace_file
 from charlm.untrusted import open_regular
 
+MAX_HEADER_BYTES = 16 << 20  # with the text of a training state in it
+MAX_TENSORS = 100_000
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
     """Write named tensors and a text in one step; equal content gives equal bytes.
@@ -43,6 +46,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         # mapping of it could give the header of one for the tensors of the other.
         with open_regular(path) as file:
             content = file.read(os.fstat(file.fileno()).st_size)
+        check_header(content)
         views = load(content)
         metadata = read_metadata(content).get("charlm")
         del content
@@ -58,6 +62,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     if found != seal(tensors, text):
         raise CheckpointError(f"{path} is damaged: its content does not match its seal.")
     return tensors, text
+
+
+def check_header(content: bytes) -> None:
+    """Refuse a header that would take much memory to parse, as its names and numbers do.
+
+    Raises:
+        ValueError: it is too large, or names too many tensors.
+    """
+    length = int.from_bytes(content[:8], "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"its header is larger than {MAX_HEADER_BYTES:,} bytes")
+    if content.count(b'"dtype"', 8, 8 + length) > MAX_TENSORS:
+        raise ValueError(f"it has more than {MAX_TENSORS:,} tensors")
 
 
 def read_metadata(content: bytes) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from charlm.cli import options, settings
 from charlm.cli.predictors import describe
 from charlm.errors import CharlmError, ConfigError
 from charlm.location import BACKWARD, WEIGHTS, find_checkpoint, list_checkpoints
+
+if TYPE_CHECKING:
+    from charlm.checkpoint import Report
 
 USUAL_SIZE = 512  # units, where no width is given
 
@@ -173,15 +177,15 @@ def list_all(as_json: options.Json = False) -> None:
         try:
             config = read_config(folder / CONFIG)
             written = when((folder / WEIGHTS).stat().st_mtime)
-            metrics = read_reports(folder)
+            reports = read_reports(folder)
         except (CharlmError, OSError) as error:
             show_note(str(error))
             continue
-        best = best_validation(metrics)
+        best = best_validation(reports)
         fields = {
             "tokens": f"{config.text.level} {config.model.vocab_size:,}",
             "model": config.model.shape,
-            "step": metrics[-1]["step"] if metrics else 0,
+            "step": reports[-1].step if reports else 0,
             "valid nats": f"{best['valid_nats']:.4f}" if best else "",
             "written": written,
         }
@@ -194,30 +198,28 @@ def list_all(as_json: options.Json = False) -> None:
         show_note("there is no checkpoint in checkpoints/ yet; run `charlm train`.")
 
 
-def read_reports(folder: Path) -> list[dict[str, Any]]:
+def read_reports(folder: Path) -> "tuple[Report, ...]":
     """The reports of a run that can be read, with a note about the first that cannot.
 
     Raises:
         CheckpointError: none can: the file is none, or too large.
     """
-    from charlm.checkpoint import read_history, read_metrics
+    from charlm.checkpoint import scan_history
     from charlm.display.console import show_note
 
-    reports = read_metrics(folder)
-    try:
-        read_history(folder)
-    except CharlmError as error:
-        show_note(str(error))
-    return reports
+    history, damage = scan_history(folder)
+    if damage is not None:
+        show_note(str(damage))
+    return history.reports
 
 
-def best_validation(metrics: list[dict[str, Any]]) -> dict[str, Any] | None:
+def best_validation(reports: Sequence["Report"]) -> dict[str, Any] | None:
     """The report with the lowest validation loss, if there was any validation."""
-    from charlm.checkpoint.metrics import NAMES
-
-    tried = [report for report in metrics if is_finite(report.get("valid_nats"))]
-    best = min(tried, key=lambda report: float(report["valid_nats"]), default=None)
-    return best and {name: best[name] for name in NAMES if name in best}
+    tried = [report for report in reports if is_finite(report.valid_nats)]
+    if not tried:
+        return None
+    best = min(tried, key=lambda report: report.valid_nats or 0.0)
+    return {name: value for name, value in asdict(best).items() if value is not None}
 
 
 def is_finite(value: float | None) -> bool:

@@ -11,12 +11,17 @@ from charlm.cli import options
 from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import ConfigError
 from charlm.location import command_line, is_checkpoint_name
+from charlm.untrusted import (
+    MAX_TOKENIZER_BYTES,
+    MAX_TOKENIZER_VALUES,
+    parse_json,
+    read_regular,
+)
 
 if TYPE_CHECKING:
     from charlm.data import Corpus, Frame
     from charlm.text import Tokenizer
 
-MOST_TOKENIZER_BYTES = 1 << 28  # a larger JSON file is a text: it is not read whole to find out
 
 app = typer.Typer(
     cls=SuggestingGroup, help="Vocabularies: build, look, turn text into ids and back."
@@ -124,11 +129,9 @@ def tokenizer_as_text(names: list[str]) -> Path | None:
 
 def holds_tokenizer(path: Path) -> bool:
     """Whether a JSON file has the parts of a tokenizer.json, whichever program wrote it."""
-    if path.stat().st_size > MOST_TOKENIZER_BYTES:
-        return False
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(read_regular(path, MAX_TOKENIZER_BYTES), MAX_TOKENIZER_VALUES)
+    except (OSError, ValueError):  # a text: it is not read whole to find out
         return False
     return isinstance(content, dict) and {"model", "added_tokens"} <= content.keys()
 

@@ -13,7 +13,7 @@ from charlm.text.chars import CharTokenizer, char_backend
 from charlm.text.octets import ByteTokenizer, byte_level_backend, byte_symbols
 from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
 from charlm.text.words import WORD, WordTokenizer, word_backend
-from charlm.untrusted import MAX_TOKENIZER_BYTES, parse_json, read_regular
+from charlm.untrusted import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES, parse_json, read_regular
 
 # What has been a word; a model keeps the pattern that it was trained with.
 FIRST_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
@@ -35,18 +35,19 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return parse_tokenizer(content, str(path))
 
 
-def parse_tokenizer(content: str, name: str) -> Tokenizer:
+def parse_tokenizer(content: str, name: str, max_values: int = MAX_TOKENIZER_VALUES) -> Tokenizer:
     """The tokenizer that a tokenizer.json holds; `name` is what messages call it.
 
     Of the file only the symbols, the merges and the level are taken, and the tokenizer is built of
     them as charlm builds it. What else the file holds must be what charlm writes; it never reaches
-    the library, which takes a length of padding as it comes and runs out of memory.
+    the library, which takes a length of padding as it comes and runs out of memory. What has more
+    than `max_values` values is refused before it is parsed.
 
     Raises:
         TokenizerError: it is damaged, or another program wrote it.
     """
     try:
-        description = parse_json(content)
+        description = parse_json(content, max_values)
     except ValueError as error:
         why = reason(error)
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {why}.") from error

@@ -10,9 +10,9 @@ import torch
 
 from charlm.checkpoint import (
     forget_metrics_after,
+    has_reports,
     load_checkpoint,
     read_config,
-    read_metrics,
     remove_checkpoint,
     save_frequencies,
 )
@@ -211,7 +211,7 @@ def make_longer(
 def take_up_backward(folder: Path, device: torch.device) -> Prepared:
     """Do what `resume_backward` says, in a folder that is locked."""
     backward = folder / BACKWARD
-    if backward.exists() and not (backward / STATE).exists() and not read_metrics(backward):
+    if backward.exists() and not (backward / STATE).exists() and not has_reports(backward):
         remove_checkpoint(backward)  # an older charlm was killed before its first step
     if not backward.exists():
         return begin_backward(folder, device)
@@ -223,7 +223,7 @@ def take_up_backward(folder: Path, device: torch.device) -> Prepared:
 def is_backward_done(folder: Path) -> bool:
     """Return whether the backward half of a run is done, and as long as the forward half."""
     backward = folder / BACKWARD
-    if not backward.exists() or not read_metrics(backward):
+    if not backward.exists() or not has_reports(backward):
         return False
     half = load_saved(backward)
     if half.progress.stopped:
