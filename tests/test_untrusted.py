@@ -6,6 +6,8 @@ import socket
 import tomllib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charlm.untrusted import (
     MAX_DEPTH,
@@ -165,3 +167,33 @@ def test_the_largest_whole_numbers_in_toml_are_read():
         "a": 2**63 - 1,
         "b": -(2**63),
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" + "[]," * 10 + "1]", "[" + "1," * 10 + "1]", '{"a":{' + '"b":{},' * 5 + '"c":{}}}'],
+)
+def test_json_of_too_many_values_is_refused_before_it_is_parsed(text, monkeypatch):
+    monkeypatch.delattr("charlm.untrusted.json.loads")
+    with pytest.raises(ValueError, match="it has more than 9 values"):
+        parse_json(text, max_values=9)
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.integers() | st.text(',[{"\\a'),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(',[{"\\a'), inner),
+    )
+)
+def test_only_values_count_and_not_what_texts_hold(value):
+    def count(value):  # commas and openings
+        if not isinstance(value, (list, dict)):
+            return 0
+        members = list(value.values() if isinstance(value, dict) else value)
+        return 1 + max(0, len(members) - 1) + sum(map(count, members))
+
+    text, most = json.dumps(value), count(value)
+    assert parse_json(text, max_values=most) == value
+    if most:
+        with pytest.raises(ValueError, match="values"):
+            parse_json(text, max_values=most - 1)

@@ -12,7 +12,7 @@ from charlm.checkpoint import folder as folder_module
 from charlm.checkpoint import load_checkpoint, load_state, read_config
 from charlm.checkpoint.config_file import seal
 from charlm.checkpoint.weights import read_tensors, write_tensors
-from charlm.errors import CharlmError, CheckpointError, StorageError
+from charlm.errors import CharlmError, CheckpointError, StorageError, TokenizerError
 
 CPU = torch.device("cpu")
 
@@ -227,3 +227,22 @@ def test_commands_to_copy_are_quoted(prepare):
 
     command = str(error.value).split("`")[1]
     assert shlex.split(command) == ["charlm", "train", "--recipe", str(folder / "recipe.toml")]
+
+
+def test_a_vocabulary_beyond_what_the_weights_can_hold_is_refused_before_it_is_read(
+    folder, monkeypatch
+):
+    reseal(folder, model={"vocab_size": 10**9})
+    monkeypatch.delattr("charlm.checkpoint.folder.parse_tokenizer")
+    with pytest.raises(CheckpointError, match="too few for a vocabulary of 1,000,000,000"):
+        load_checkpoint(folder, CPU)
+
+
+def test_a_tokenizer_of_far_more_values_than_symbols_is_refused_before_it_is_parsed(folder):
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["more"] = [[]] * 20_000
+    octets = json.dumps(content).encode()
+    (folder / "tokenizer.json").write_bytes(octets)
+    reseal(folder, tokenizer_sha256=hashlib.sha256(octets).hexdigest())
+    with pytest.raises(TokenizerError, match=r"it has more than 10,\d+ values"):
+        load_checkpoint(folder, CPU)

@@ -7,8 +7,10 @@ from charlm.checkpoint import (
     Report,
     append_metrics,
     forget_metrics_after,
+    has_reports,
     read_history,
     read_metrics,
+    scan_history,
 )
 from charlm.errors import CheckpointError
 
@@ -192,3 +194,36 @@ def test_a_line_with_anything_but_numbers_is_left_out(tmp_path, line):
     append_metrics(tmp_path, {"step": 3, "mood": "good"})
 
     assert read_metrics(tmp_path) == [{"step": 1}, {"step": 3, "mood": "good"}]
+
+
+def test_a_line_that_is_longer_than_any_report_is_damaged_and_others_are_kept(tmp_path):
+    append_metrics(tmp_path, {"step": 1})
+    append_metrics(tmp_path, {"step": 2, "x": [0] * 100_000})
+    append_metrics(tmp_path, {"step": 3})
+
+    history, damage = scan_history(tmp_path)
+
+    assert [report.step for report in history.reports] == [1, 3]
+    assert str(damage).startswith(f"{tmp_path / 'metrics.jsonl'}:2 is damaged")
+    forget_metrics_after(tmp_path, 3)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 3}\n'
+
+
+def test_a_file_of_too_many_lines_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlm.checkpoint.metrics.MAX_REPORTS", 2)
+    for step in range(2):
+        append_metrics(tmp_path, {"step": step})
+    assert len(read_history(tmp_path).reports) == 2
+
+    append_metrics(tmp_path, {"step": 2})
+    with pytest.raises(CheckpointError, match="cannot be read: it has more than 2 lines"):
+        read_history(tmp_path)
+    assert has_reports(tmp_path)
+
+
+def test_reports_are_there_where_a_line_is_one(tmp_path):
+    assert not has_reports(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"loss": 1.0}\n')
+    assert not has_reports(tmp_path)
+    append_metrics(tmp_path, {"step": 0})
+    assert has_reports(tmp_path)

@@ -89,6 +89,20 @@ def test_a_header_that_claims_terabytes_allocates_nothing(tmp_path):
         read_tensors(tmp_path / "t")
 
 
+@pytest.mark.parametrize("limit", ["MAX_TENSORS", "MAX_HEADER_BYTES"])
+def test_a_header_that_takes_memory_to_parse_is_refused_before(tmp_path, monkeypatch, limit):
+    write_tensors(tmp_path / "x", {"a": torch.zeros(1), "b": torch.zeros(1)}, '"dtype"' * 9)
+    length = int.from_bytes((tmp_path / "x").read_bytes()[:8], "little")
+    fits = {"MAX_TENSORS": 2, "MAX_HEADER_BYTES": length}[limit]
+    monkeypatch.setattr(f"charlm.checkpoint.weights.{limit}", fits)
+    assert read_tensors(tmp_path / "x")[0].keys() == {"a", "b"}
+
+    monkeypatch.setattr(f"charlm.checkpoint.weights.{limit}", fits - 1)
+    monkeypatch.delattr("charlm.checkpoint.weights.load")
+    with pytest.raises(CheckpointError, match=f"{fits - 1:,} (tensors|bytes)"):
+        read_tensors(tmp_path / "x")
+
+
 def test_a_size_beyond_64_bits_is_one_clear_line(tmp_path):
     """torch says so in an error of another type, with a trace of many lines."""
     header = json.dumps({"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}})
