@@ -83,11 +83,23 @@ def free_memory(device: torch.device) -> float:
     """Bytes that the device has free; infinity where it does not say."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    if device.type != "cpu" or not MEMORY.exists():
+    return system_memory("MemAvailable") if device.type == "cpu" else math.inf
+
+
+def total_memory(device: torch.device) -> float:
+    """Return the bytes that the device has, swap included; infinity where it does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[1])
+    if device.type != "cpu":
         return math.inf
-    lines = MEMORY.read_text().splitlines()
-    available = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return math.inf if available is None else 1024.0 * int(available.split()[1])
+    return system_memory("MemTotal") + system_memory("SwapTotal")
+
+
+def system_memory(name: str) -> float:
+    """Return a figure of the system's memory in bytes; infinity where it does not say."""
+    lines = MEMORY.read_text().splitlines() if MEMORY.exists() else []
+    found = next((line for line in lines if line.startswith(f"{name}:")), None)
+    return math.inf if found is None else 1024.0 * int(found.split()[1])
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -32,7 +32,7 @@ from charlm.data import (
     find_frames,
     read_corpus,
 )
-from charlm.device import free_memory
+from charlm.device import free_memory, total_memory
 from charlm.errors import ConfigError
 from charlm.model import LanguageModel, LengthHead, ModelConfig, StopName
 from charlm.settings import pick
@@ -40,6 +40,7 @@ from charlm.text import TextConfig, Tokenizer, build_tokenizer, other_note, unsp
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 from charlm.training.measure import measure_step
+from charlm.training.memory import check_memory
 from charlm.training.pace import budget_seconds
 from charlm.training.plan import Plan, make_plan
 from charlm.training.precision import check_precision, gains_from_bfloat16
@@ -138,13 +139,14 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
         free_bytes=free_memory(device),
         spent_seconds=time.monotonic() - began,
     )
-    plan = make_plan(
-        given,
-        facts,
-        lambda model, training, seconds: measure_step(
-            model, training, epochs(training), device, seconds
-        ),
-    )
+    total_bytes = total_memory(device)
+
+    def measure(model: ModelConfig, training: TrainingConfig, seconds: float) -> float:
+        check_memory(model, training, total_bytes)
+        return measure_step(model, training, epochs(training), device, seconds)
+
+    plan = make_plan(given, facts, measure)
+    check_memory(plan.model, plan.training, total_bytes)
     notes = corpus.notes + vocabulary_notes(text, tokenizer, valid)
     notes += unknown_notes(corpus, tokenizer, train, valid)
     if vectors is not None:

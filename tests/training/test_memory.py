@@ -7,9 +7,10 @@ import torch
 from charlm.cells import trains_in_bfloat16
 from charlm.data import make_epochs
 from charlm.device import autocast
+from charlm.errors import ConfigError
 from charlm.model import LanguageModel, ModelConfig
-from charlm.training import Learner, TrainingConfig
-from charlm.training.memory import memory_bytes, num_parameters
+from charlm.training import Learner, TrainingConfig, prepare_run
+from charlm.training.memory import check_memory, memory_bytes, num_parameters
 
 SHAPES = [
     {},
@@ -155,3 +156,30 @@ def test_a_window_twice_as_long_or_of_twice_the_streams_takes_the_same():
     long, wide = training(bptt=64), training(batch_size=32)
 
     assert memory_bytes(shape(), long) == memory_bytes(shape(), wide)
+
+
+@pytest.mark.parametrize("length", [{"steps": 3}, {"time": "2m"}])
+def test_a_model_beyond_the_machines_memory_is_refused_before_it_is_built(
+    tmp_path, monkeypatch, tale, length
+):
+    (tmp_path / "text.txt").write_text(tale[:3000])
+    monkeypatch.delattr("charlm.model.language_model.LanguageModel.__init__")
+    monkeypatch.setattr("charlm.training.prepare.total_memory", lambda device: 2**34)
+    text = {"paths": (str(tmp_path / "text.txt"),)}
+    given = {**text, "cell": "lstm", "hidden_size": 30_000, **length}
+    with pytest.raises(ConfigError, match=r"least 107\.3 GiB to train, and this machine has 16\.0"):
+        prepare_run(given, tmp_path / "run", torch.device("cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+@pytest.mark.parametrize("averaging", ["none", "ema"])
+def test_what_is_refused_needs_more_than_there_is(optimizer, averaging):
+    config, given = shape(), training(optimizer=optimizer, averaging=averaging)
+    numbers = {"adamw": 4, "sgd": 2, "muon": 3}[optimizer] + (averaging == "ema")
+    least = num_parameters(config) * 4 * numbers
+
+    check_memory(config, given, least)
+    with pytest.raises(ConfigError, match="to train"):
+        check_memory(config, given, least - 1)
+    assert least < memory_bytes(config, given)
