@@ -9,6 +9,7 @@ from rich.text import Text
 
 from charlm.api import Choice, Generation
 from charlm.display.console import data_console
+from charlm.display.fitting import width_of
 from charlm.display.tables import visible
 
 # From dark blue to yellow through grey, each shade lighter than the one before: the same to all
@@ -22,7 +23,10 @@ SHADES = (
     (0.50, "#000000 on #d7d75f"),
     (0.80, "#000000 on #ffff5f"),
 )
-BAR = 10  # characters that stand for probability 1
+BAR, SHORT_BAR = 10, 4  # characters that stand for probability 1
+WIDE = 60  # cells, below which bars are short
+BESIDE = 3  # cells that a column takes beyond its content
+GAP = "   "  # between rivals
 
 
 def show_alternatives(generations: Iterable[Generation]) -> None:
@@ -39,36 +43,51 @@ def show_alternatives(generations: Iterable[Generation]) -> None:
         console.print(line, soft_wrap=False)
         if console.color_system is not None and not console.no_color:
             console.print(legend())
-        console.print(table(generation.choices))
+        console.print(table(generation.choices, console.width))
         ended = f"{counted(generation.choices)}, ended by {generation.end}"
         console.print(f"log P {total:.3f} nats, {ended}\n", markup=False)
 
 
-def table(choices: Iterable[Choice]) -> Table:
-    """A line a token; the one that was written is underlined among its rivals."""
-    lines = Table(box=box.SIMPLE_HEAD)
-    for heading, justify in (
-        ("token", "left"),
-        ("P", "right"),
-        ("", "left"),
-        ("likeliest", "left"),
-    ):
-        # On a narrow terminal, the last column gives way.
-        no_wrap = heading != "likeliest"
-        lines.add_column(heading, justify=justify, no_wrap=no_wrap)  # type: ignore[arg-type]
-    for choice in choices:
-        rivals = Text(no_wrap=True, overflow="ellipsis")
-        for token, log_prob in choice.alternatives:
-            written = token == choice.token
-            rivals.append(visible(token), style="bold underline" if written else "")
-            rivals.append(f" {percent(log_prob)}   ", style="dim")
-        lines.add_row(
+def table(choices: Iterable[Choice], width: int) -> Table:
+    """A line a token; the one that was written is underlined among its rivals.
+
+    Where `width` is too small for all rivals in a row, they go on below.
+    """
+    choices, longest = list(choices), BAR if width >= WIDE else SHORT_BAR
+    headings = ("token", "P", "")
+    rows = [
+        (
             Text(visible(choice.token), style=shade(choice.log_prob)),
             percent(choice.log_prob),
-            "█" * round(BAR * math.exp(choice.log_prob)),
-            rivals,
+            "█" * round(longest * math.exp(choice.log_prob)),
         )
+        for choice in choices
+    ]
+    taken = sum(map(width_of, zip(headings, *rows, strict=True)))
+    taken += BESIDE * (len(headings) + 1) + 1
+    lines = Table(box=box.SIMPLE_HEAD)
+    for heading in headings:
+        lines.add_column(heading, justify="right" if heading == "P" else "left", no_wrap=True)
+    lines.add_column("likeliest", overflow="fold")
+    for row, choice in zip(rows, choices, strict=True):
+        lines.add_row(*row, rivals(choice, width - taken))
     return lines
+
+
+def rivals(choice: Choice, width: int) -> Text:
+    """The most probable tokens at a place, in lines of up to `width` cells."""
+    text, used = Text(), 0
+    for token, log_prob in choice.alternatives:
+        rival = Text()
+        rival.append(visible(token), style="bold underline" if token == choice.token else "")
+        rival.append(f" {percent(log_prob)}", style="dim")
+        if used:
+            fits = used + len(GAP) + rival.cell_len <= width
+            text.append(GAP if fits else "\n")
+            used = used + len(GAP) if fits else 0
+        text.append_text(rival)
+        used += rival.cell_len
+    return text
 
 
 def counted(choices: Sequence[Choice]) -> str:

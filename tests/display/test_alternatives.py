@@ -1,11 +1,14 @@
 """Texts with what else might have been written, painted."""
 
+import io
 import math
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from charlm.api import Choice, Generation
 from charlm.display.alternatives import (
@@ -17,6 +20,7 @@ from charlm.display.alternatives import (
     show_alternatives,
     table,
 )
+from charlm.display.tables import visible
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 PAINTED = re.compile(r"\x1b\[([0-9;]*)m([^\x1b]*)\x1b\[0m")
@@ -132,18 +136,30 @@ def test_the_table_has_a_line_a_token_with_its_rivals(capsys):
 
 @pytest.mark.parametrize("probability", [0.04, 0.06, 0.34, 0.5, 0.96, 1.0])
 def test_a_bar_is_as_long_as_the_probability(probability):
-    lines = table([choice("x", probability)])
+    lines = table([choice("x", probability)], 80)
 
     (bar,) = lines.columns[2].cells
     assert bar == "█" * round(BAR * probability)
 
 
 def test_the_token_that_was_written_is_underlined_among_its_rivals_alone():
-    lines = table([choice("f", 0.25, [("t", 0.5), ("f", 0.25), ("ff", 0.1)])])
+    lines = table([choice("f", 0.25, [("t", 0.5), ("f", 0.25), ("ff", 0.1)])], 80)
 
     (rivals,) = lines.columns[3].cells
     marked = [rivals.plain[s.start : s.end] for s in rivals.spans if "underline" in str(s.style)]
     assert marked == ["f"]
+
+
+@pytest.mark.parametrize("width", range(40, 100))
+def test_no_rival_is_cut_on_a_narrow_terminal(width):
+    rivals = [("t", 0.5), ("日本", 0.25), ("\n", 0.1), ("ü", 0.05), ("ox", 0.01)]
+    console = Console(width=width, file=io.StringIO())
+    console.print(table([choice("f", 0.25, rivals), choice("日本", 0.99, rivals)], width))
+
+    printed = console.file.getvalue()
+    for token, probability in rivals:
+        assert printed.count(f"{visible(token)} {100 * probability:.1f}%") == 2, printed
+    assert max(cell_len(line) for line in printed.splitlines()) <= width
 
 
 def test_the_sum_of_log_p_and_the_end_are_told(capsys):
