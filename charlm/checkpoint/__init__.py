@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     )
     from charlm.checkpoint.frequencies import read_frequencies, save_frequencies
     from charlm.checkpoint.heldout import describe_heldout, heldout_bytes, kept_corpus
-    from charlm.checkpoint.leftovers import remove_checkpoint, remove_leftovers
+    from charlm.checkpoint.leftovers import (
+        refuse_linked_folders,
+        remove_checkpoint,
+        remove_leftovers,
+    )
     from charlm.checkpoint.tensor_checks import check_tensor, check_tensors
 
 __all__ = [
@@ -70,6 +74,7 @@ __all__ = [
     "read_gradients",
     "read_history",
     "read_metrics",
+    "refuse_linked_folders",
     "remove_checkpoint",
     "remove_leftovers",
     "save_adaptation",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from charlm.checkpoint.config_file import read_config
 from charlm.errors import CheckpointError, StorageError
-from charlm.location import CONFIG, EVENTS, FILES
+from charlm.location import BACKWARD, CONFIG, EVENTS, FILES
 from charlm.storage import FolderLock, is_regular, is_temporary, process_of, storage_errors
 
 
@@ -29,6 +29,21 @@ def remove_leftovers(folder: Path) -> None:
                 with suppress(OSError):
                     path.unlink()
     sweep_nurseries(folder)  # of a backward half
+
+
+def refuse_linked_folders(folder: Path) -> None:
+    """Refuse a checkpoint whose folders are links: what is written into them would be elsewhere.
+
+    Raises:
+        CheckpointError: one is.
+    """
+    for inside in (*own_names(), EVENTS, BACKWARD):
+        place = folder / inside
+        if place != folder and place.is_symlink():
+            raise CheckpointError(
+                f"{place} is a link, and training would write where it leads; put the folder "
+                "itself in its place."
+            )
 
 
 def sweep_nurseries(parent: Path) -> None:

@@ -13,6 +13,7 @@ from charlm.checkpoint import (
     has_reports,
     load_checkpoint,
     read_config,
+    refuse_linked_folders,
     remove_checkpoint,
     save_frequencies,
 )
@@ -136,6 +137,8 @@ def locked(folder: Path, prepare: Callable[[], Prepared]) -> Prepared:
     """Prepare a run while its folder is locked, and hand the lock on to the run."""
     lock = FolderLock(folder)
     try:
+        refuse_linked_folders(folder)
+        refuse_linked_folders(folder / BACKWARD)
         prepared = prepare()
     except BaseException:
         lock.release()

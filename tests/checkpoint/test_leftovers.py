@@ -6,10 +6,17 @@ import sys
 import pytest
 import torch
 
-from charlm.checkpoint import load_checkpoint, remove_checkpoint, remove_leftovers
-from charlm.errors import StorageError
+from charlm.checkpoint import (
+    load_checkpoint,
+    refuse_linked_folders,
+    remove_checkpoint,
+    remove_leftovers,
+)
+from charlm.errors import CheckpointError, StorageError
 from charlm.location import FILES
 from charlm.storage import FolderLock
+from charlm.training import resume_run
+from charlm.training.recipe import Length
 
 CPU = torch.device("cpu")
 ENDED = 999_999_999  # above any process id
@@ -261,3 +268,23 @@ def test_a_checkpoint_killed_while_its_heldout_texts_are_written_is_removed(nurs
     prepare("next")
 
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["state", "heldout", "tensorboard", "backward", "backward/state"])
+def test_a_checkpoint_with_a_link_for_a_folder_is_not_trained_on(train, tmp_path, name):
+    """A stranger's link would lead what training writes into another folder."""
+    folder = train(steps=2)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "training.safetensors").write_text("precious")
+    if (folder / name).exists():
+        shutil.rmtree(folder / name)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(elsewhere)
+
+    with pytest.raises(CheckpointError, match=f"{name} is a link"):
+        resume_run(folder, torch.device("cpu"), Length(steps=9))
+
+    assert (elsewhere / "training.safetensors").read_text() == "precious"
+    (folder / name).unlink()
+    refuse_linked_folders(folder)
