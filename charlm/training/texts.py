@@ -20,7 +20,9 @@ from charlm.data import (
     read_corpus,
 )
 from charlm.errors import CheckpointError, TextError
+from charlm.location import CONFIG
 from charlm.model import StopName
+from charlm.settings import shown
 from charlm.text import Tokenizer
 from charlm.training.config import TrainingConfig
 
@@ -143,7 +145,7 @@ def find_corpus(config: CheckpointConfig) -> Corpus:
     """The corpus that a checkpoint was trained on.
 
     Raises:
-        CheckpointError: it has changed, or was standard input.
+        CheckpointError: it has changed, has other labels, or was standard input.
         TextError: it is gone.
     """
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
@@ -159,5 +161,10 @@ def find_corpus(config: CheckpointConfig) -> Corpus:
         raise CheckpointError(
             f"{', '.join(names)} has changed since the model was trained on it; put the old text "
             "back, or name the text to use."
+        )
+    if corpus.labels != config.labels:
+        raise CheckpointError(
+            f"the labels of {', '.join(names)} are {shown(list(corpus.labels))}, but {CONFIG} of "
+            f"the checkpoint has {shown(list(config.labels))}; restore it."
         )
     return corpus

@@ -1,5 +1,6 @@
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from charlm.training import (
     resume_run,
     same_texts,
 )
+from charlm.training.texts import find_corpus
 
 CPU = torch.device("cpu")
 SHORT = {"hidden_size": 8, "batch_size": 2, "bptt": 8, "valid_every": 2}
@@ -254,3 +256,17 @@ def test_a_longer_run_in_both_directions_has_two_halves_of_that_length(prepare):
         ours, theirs = (run / half / "state" / "training.safetensors" for run in (folder, straight))
         assert load_tensors(ours) == load_tensors(theirs)
     assert load_state(folder)
+
+
+@pytest.mark.parametrize("labels", [("cat", "cow"), ("dog", "cat")])
+def test_a_run_whose_labels_are_not_those_of_its_corpus_is_one_clear_line(tmp_path, labels):
+    """A stranger's config.json may name any labels that fit the weights."""
+    rows = [f"{label}\tThe {label} is {n}.\n" for n in range(60) for label in ("cat", "dog")]
+    (tmp_path / "pets.tsv").write_text("".join(rows))
+    given = {"paths": (str(tmp_path / "pets.tsv"),), "label": "both", "steps": 6, **SHORT}
+    run = prepare_run(given, tmp_path / "run", CPU).run
+    changed = replace(run.config, labels=labels)
+
+    assert find_corpus(run.config).labels == ("cat", "dog")
+    with pytest.raises(CheckpointError, match=r"labels of .*pets\.tsv are \['cat', 'dog'\], but"):
+        find_corpus(changed)
