@@ -2,7 +2,7 @@
 
 from charlm.training.averaging import tail_steps
 from charlm.training.config import TrainingConfig
-from charlm.training.schedule import DECAY_SHARE, level_then_down
+from charlm.training.schedule import decay_share, level_then_down
 
 
 def last_common_step(config: TrainingConfig) -> int | None:
@@ -19,7 +19,7 @@ def last_common_step(config: TrainingConfig) -> int | None:
         case "cosine":
             return None
         case "constant":
-            share = DECAY_SHARE if config.decay_share is None else config.decay_share
+            share = decay_share(config)
             common = int((1 - share) * steps) + 1
             while common > 0 and level_then_down(common - 1, steps, share) < 1:
                 common -= 1

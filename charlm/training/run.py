@@ -27,7 +27,7 @@ from charlm.evaluation import estimate_nats
 from charlm.location import LEVEL_STATE
 from charlm.storage import FolderLock
 from charlm.training.arithmetic import describe_arithmetic
-from charlm.training.budget import ROUNDING, Budget, fitting_steps, level_share
+from charlm.training.budget import Budget, fitting_steps, is_settled, level_share
 from charlm.training.common import last_common_step, needs_level_state
 from charlm.training.learner import Learner, Step
 from charlm.training.recipe import Recipe
@@ -194,11 +194,12 @@ class TrainingRun:
                 is_due = step.step % config.valid_every == 0
                 if is_due:
                     tried += self._validate()
+                    self.progress.setbacks = 0
                 self._save_level_state()
                 if is_due or self.is_finished:
                     if not is_due:
                         tried += self._validate()
-                    self.progress.setbacks = 0
+                        self.progress.setbacks = 0
                     good = self._copy()
                     self.save()
                     saved = time.monotonic()
@@ -256,12 +257,12 @@ class TrainingRun:
     def _fit_to_budget(self) -> list[Event]:
         """As many steps as the time holds at the pace so far, until the learning rate falls."""
         progress, config = self.progress, self.learner.config
-        budget, level = progress.budget, level_share(config)
-        if budget is None or level is None:
+        budget = progress.budget
+        if budget is None or level_share(config) is None:
             return []
         steps = fitting_steps(config, progress.step, progress.seconds, budget)
         self.learner.plan_steps(steps)
-        if progress.step / level + ROUNDING < steps:
+        if not is_settled(config, progress.step, steps):
             return []
         progress.budget_seconds = None
         self.save_recipe()
@@ -294,8 +295,8 @@ class TrainingRun:
             self.save()
             raise TrainingError(
                 f"the loss was not finite {MAX_SETBACKS} times in a row, last at step "
-                f"{step.step}; train anew with a lower --learning-rate. The best weights so far "
-                f"are in {self.folder}."
+                f"{step.step}; start a new run with a lower --learning-rate. The best weights so "
+                f"far are in {self.folder}."
             )
         forget_metrics_after(self.folder, progress.step)
         return WentBack(step.step, progress.step, progress.rate_scale)

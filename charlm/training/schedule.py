@@ -8,6 +8,11 @@ DECAY_SHARE = 0.3  # Hägele et al. 2024: from a fifth on it is as good as a who
 PLATEAU_FACTOR = 4.0
 
 
+def decay_share(config: TrainingConfig) -> float:
+    """Return the share of the steps, the last ones, over which "constant" falls to 0."""
+    return DECAY_SHARE if config.decay_share is None else config.decay_share
+
+
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """The rate for step 0 .. steps-1; that of "plateau" is divided by `plateau_factor` besides."""
     warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
@@ -15,8 +20,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
         case "cosine":
             height = cosine(step, config.steps)
         case "constant":
-            share = DECAY_SHARE if config.decay_share is None else config.decay_share
-            height = level_then_down(step, config.steps, share)
+            height = level_then_down(step, config.steps, decay_share(config))
         case "plateau":
             height = 1.0
     return config.learning_rate * warm * height

@@ -1,11 +1,14 @@
 """Steps that are fitted to a time as a run goes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.training import Settled, Step, TrainingConfig, learner, read_given, run
-from charlm.training.budget import Budget, fitting_steps, level_share
+from charlm.training.budget import Budget, fewest_steps, fitting_steps, is_settled, level_share
+from charlm.training.common import last_common_step
 from charlm.training.schedule import learning_rate
 
 CONSTANT = {"schedule": "constant", "decay_share": 0.25}
@@ -44,7 +47,7 @@ def test_only_what_comes_before_the_rate_falls_is_the_same_for_any_number_of_ste
 def test_steps_fit_the_time_the_text_and_what_has_been_done(step, seconds, budget, most):
     steps = fitting_steps(config(), step, seconds, Budget(budget, most))
 
-    done = int(step / 0.75)
+    done = fewest_steps(config(), step)
     assert steps >= done
     assert steps == done or steps <= most
     assert steps == done or steps * seconds / step <= budget * (1 + 1e-9)
@@ -52,6 +55,31 @@ def test_steps_fit_the_time_the_text_and_what_has_been_done(step, seconds, budge
         assert (steps + 1) * seconds / step > budget * (1 - 1e-9)
     rates = [learning_rate(config(steps=steps, warmup_steps=0), at) for at in (0, step - 1)]
     assert rates == [config().learning_rate] * 2  # as they were before it was known
+
+
+@given(
+    st.integers(1, 300),
+    st.floats(0.01, 0.99),
+    st.floats(0.01, 0.99),
+    st.sampled_from(["none", "tail"]),
+)
+def test_the_fewest_steps_have_what_was_done_in_common_with_any_longer_run(
+    step, share, average_share, averaging
+):
+    given = {"decay_share": share, "average_share": average_share, "averaging": averaging}
+    if averaging == "none":
+        del given["average_share"]
+    settings = config(**given)
+
+    steps = fewest_steps(settings, step)
+
+    def common(steps):
+        return last_common_step(replace(settings, steps=steps)) or 0
+
+    assert common(steps) >= step
+    assert steps == step or common(steps - 1) < step
+    assert is_settled(settings, common(steps), steps)
+    assert common(steps) == step or not is_settled(settings, step, steps)
 
 
 @pytest.fixture
@@ -89,7 +117,7 @@ def test_a_slower_machine_takes_fewer_steps_and_ends_in_time(prepare, clock):
     events = list(made.events())
 
     (settled,) = (event for event in events if isinstance(event, Settled))
-    assert (settled.step, settled.steps) == (28, 40)
+    assert (settled.step, settled.steps) == (29, 40)  # 30 has the first lower rate
     assert sum(isinstance(event, Step) for event in events) == 40
     assert clock.now == pytest.approx(8.0)
 
@@ -114,9 +142,17 @@ def test_no_text_is_read_more_often_than_it_is_worth(prepare, clock):
     assert made.progress.step == 60
 
 
-@pytest.mark.parametrize("averaging", ["none", "ema", "tail"])
-def test_the_recipe_has_the_steps_that_were_taken_and_makes_the_same_run(prepare, clock, averaging):
-    made = budgeted(prepare, "first", seconds=6.0, averaging=averaging)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"averaging": averaging} for averaging in ("none", "ema", "tail")),
+        *({"averaging": "tail", "decay_share": share} for share in (0.1, 0.17, 0.4)),
+        {"averaging": "tail", "average_share": 0.33, "decay_share": 0.1},
+    ],
+    ids=str,
+)
+def test_the_recipe_has_the_steps_that_were_taken_and_makes_the_same_run(prepare, clock, settings):
+    made = budgeted(prepare, "first", seconds=6.0, **settings)
     rates = [event.learning_rate for event in made.events() if isinstance(event, Step)]
 
     recipe = read_given(made.folder / "recipe.toml", {})
