@@ -1,6 +1,7 @@
 """Where checkpoints are: finding one, and naming a new one. Needs no torch."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,8 +37,13 @@ TEXTS = (  # endings of files of text
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:
     """The checkpoints in a folder, the one written to last first."""
-    found = [path.parent for path in folder.glob(f"[!.]*/{WEIGHTS}")]
-    return sorted(found, key=lambda path: (path / WEIGHTS).stat().st_mtime_ns, reverse=True)
+    written: dict[Path, int] = {}
+    for path in (*folder.glob(f"[!.]*/{WEIGHTS}"), *folder.glob(f"[!.]*/{STATE}")):
+        checkpoint = folder / path.relative_to(folder).parts[0]
+        with suppress(OSError):  # a link to nothing; or it has just been deleted
+            written[checkpoint] = max(path.stat().st_mtime_ns, written.get(checkpoint, 0))
+    found = [path for path in written if (path / WEIGHTS).exists()]
+    return sorted(found, key=lambda path: written[path], reverse=True)
 
 
 def find_checkpoint(name: Path | None = None) -> Path:

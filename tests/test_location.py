@@ -114,3 +114,26 @@ def test_a_command_to_copy_is_what_the_shell_reads(name):
     command = command_line("train", "--resume", "-o", Path("checkpoints", name))
 
     assert shlex.split(command) == ["charlm", "train", "--resume", "-o", f"checkpoints/{name}"]
+
+
+def test_a_checkpoint_is_as_new_as_its_weights_or_its_training_state():
+    """A run made longer has not found better weights yet, and is the one that was last trained."""
+    longer, other = make_checkpoint("longer", age=20), make_checkpoint("other", age=10)
+    (longer / "state").mkdir()
+    state = longer / "state" / "training.safetensors"
+    state.write_text("")
+    os.utime(state, (1_000_000, 1_000_000))
+
+    assert list_checkpoints() == [longer, other]
+    state.unlink()
+    assert list_checkpoints() == [other, longer]
+
+
+def test_a_checkpoint_that_is_being_deleted_does_not_hide_others():
+    kept = make_checkpoint("kept", age=10)
+    gone = Path("checkpoints", "gone")
+    (gone / "state").mkdir(parents=True)
+    (gone / "model.safetensors").symlink_to("nothing")
+    (gone / "state" / "training.safetensors").symlink_to("nothing")
+
+    assert list_checkpoints() == [kept]

@@ -1,18 +1,22 @@
 """What the last digits of a training step depend on, besides settings, data and seed."""
 
+import os
 from collections.abc import Mapping
 
 import torch
 
 from charlm.device import processor_name
 from charlm.kernels import lstm_speed
+from charlm.reproducibility import products_are_reproducible
 from charlm.settings import quote
 
 LABELS = {
     "processor": "the processor",
     "num_threads": "the number of threads",
     "torch": "torch's version",
+    "products": "how matrices are multiplied",
 }
+MODES = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 
 
 def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
@@ -30,7 +34,16 @@ def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
         "processor": processor,
         "num_threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "products": describe_products(),
     }
+
+
+def describe_products() -> str:
+    """Return what the environment asks of the matrix libraries, and whether MKL does it."""
+    modes = [f"{name}={value}" for name in MODES if (value := os.environ.get(name))]
+    if products_are_reproducible() is False:
+        modes.append("not reproducible")
+    return ", ".join(modes)
 
 
 def arithmetic_notes(

@@ -30,7 +30,7 @@ from charlm.training.recipe import LENGTHS, Length
 from charlm.training.rules import Facts
 from charlm.training.run import Progress
 from charlm.training.saved_state import Saved
-from charlm.training.schedule import DECAY_SHARE, learning_rate
+from charlm.training.schedule import decay_share, learning_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Extension:
     tensors: Mapping[str, Tensor]
     training: TrainingConfig
     progress: Progress
+    arithmetic: Mapping[str, str | int]  # that the state was saved with
     note: str
 
 
@@ -75,7 +76,7 @@ def extend(
     is_common = base is not saved or is_independent(saved)
     budget = None
     if length.time is not None:
-        check_time(saved, length.time, size)
+        check_time(saved, base, length.time, size)
         budget, steps = steps_in_time(base, length.time, size)
     elif length.epochs is not None:
         steps = math.ceil(length.epochs * size.steps_per_epoch)
@@ -98,7 +99,8 @@ def extend(
         max_steps=None if budget is None else budget.max_steps,
     )
     note = describe_exact if is_exact else describe_inexact
-    return Extension(tensors, training, progress, note(saved, base, training, budget))
+    said = note(saved, base, training, budget)
+    return Extension(tensors, training, progress, base.arithmetic, said)
 
 
 def check_one(length: Length) -> None:
@@ -119,17 +121,24 @@ def continuation(folder: Path, saved: Saved, level: Saved | None) -> Saved:
     Raises:
         CheckpointError: the run stopped early, as a longer one would have.
     """
-    if is_independent(saved) and not saved.progress.stopped:
+    if is_independent(saved):
+        if saved.progress.stopped:
+            raise stopped_early(folder, saved)
         return saved
     if level is not None and same_settings(level, saved) and not level.progress.stopped:
         return level
     if saved.progress.stopped:
-        raise CheckpointError(
-            f"{folder} stopped early, at step {saved.progress.step:,}: validation did not improve "
-            f"{saved.training.patience} times in a row, and would not in a longer run; train anew "
-            f"with `{command_line('train', '--recipe', folder / RECIPE)}` and a higher --patience."
-        )
+        raise stopped_early(folder, saved)
     return saved
+
+
+def stopped_early(folder: Path, saved: Saved) -> CheckpointError:
+    """The error for a run that a longer one would end as early as."""
+    return CheckpointError(
+        f"{folder} stopped early, at step {saved.progress.step:,}: validation did not improve "
+        f"{saved.training.patience} times in a row, and would not in a longer run; start a new run "
+        f"with `{command_line('train', '--recipe', folder / RECIPE)}` and a higher --patience."
+    )
 
 
 def is_independent(saved: Saved) -> bool:
@@ -156,16 +165,21 @@ def seconds_of_half(time: str, size: RunSize) -> float:
     return parse_time(time) / size.num_halves * MARGIN
 
 
-def check_time(saved: Saved, time: str, size: RunSize) -> None:
-    """Check that a time holds more than the run has taken.
+def check_time(saved: Saved, base: Saved, time: str, size: RunSize) -> None:
+    """Check that a time holds more than the run has taken, and no less than it was given.
 
     Raises:
         ConfigError: it does not, or there is no pace to go by.
     """
-    step, spent = saved.progress.step, saved.progress.seconds
-    if not (step and spent):
+    spent, given = saved.progress.seconds, saved.progress.budget_seconds
+    if not (base.progress.step and base.progress.seconds):
         raise ConfigError(
             "--time has no effect before the first step of a run; use --steps or --epochs."
+        )
+    if given is not None and seconds_of_half(time, size) < given:
+        raise ConfigError(
+            f"--time {time} is for the whole run, which has "
+            f"{given / MARGIN * size.num_halves:,.0f} s; give more, or leave it out."
         )
     if seconds_of_half(time, size) <= spent:
         raise ConfigError(
@@ -185,7 +199,7 @@ def steps_in_time(base: Saved, time: str, size: RunSize) -> tuple[Budget | None,
     budget = Budget(seconds, most)
     if level_share(base.training) is not None:
         return budget, fitting_steps(base.training, step, spent, budget)
-    return None, min(most, step + int(max(0.0, seconds - spent) * step / spent))
+    return None, int(min(most, step + max(0.0, seconds - spent) * step / spent))  # not infinite
 
 
 def check_longer(saved: Saved, length: Length, steps: int) -> None:
@@ -195,13 +209,13 @@ def check_longer(saved: Saved, length: Length, steps: int) -> None:
         ConfigError: it does not.
     """
     least = saved.training.steps
-    if saved.progress.budget is not None:  # an estimate
+    if saved.progress.budget is not None and length.time is not None:  # see `check_time`
         least = saved.progress.step
     if steps > least:
         return
     (asked,) = (f"--{name}" for name in LENGTHS if getattr(length, name) is not None)
     value = f"{getattr(length, asked[2:])}"
-    epochs = " (the text is not worth more epochs)" if length.time is not None else ""
+    epochs = " (more passes over a text of this size overfit)" if length.time is not None else ""
     raise ConfigError(
         f"{asked} {value} makes {steps:,} steps{epochs}, and the run has {least:,}; give a greater "
         f"length for the whole run, or leave {asked} out."
@@ -213,7 +227,8 @@ def earlier_weights(saved: Saved, base: Saved) -> dict[str, Any]:
     if base is saved:
         return {}
     if saved.progress.kept is None:  # without validation the newest are kept
-        return {"earlier_nats": None, "earlier_step": saved.progress.step}
+        newest = max(saved.progress.step, saved.progress.earlier_step)
+        return {"earlier_nats": None, "earlier_step": newest}
     nats, step = saved.progress.kept
     if (nats, step) == base.progress.kept:
         return {"earlier_nats": base.progress.earlier_nats, "earlier_step": step}
@@ -225,14 +240,17 @@ def describe_exact(
 ) -> str:
     """Return a note for a run that goes on as if it had been longer from the start."""
     rate = "the learning rate stays level"
-    share = DECAY_SHARE if training.decay_share is None else training.decay_share
+    share = decay_share(training)
     if training.schedule == "plateau":
         rate = "the learning rate goes by validations as before"
     elif share:
         rate += f" to step {about(int((1 - share) * training.steps), budget)}, then falls to 0"
+    as_long = "as if the run had been that long from the start"
+    if base.training.precision != training.precision:
+        as_long += f", but in {training.precision} after {base.training.precision}"
     return (
-        f"{change(saved, training, budget)}, going on from step {base.progress.step:,}, as if the "
-        f"run had been that long from the start: {rate}."
+        f"{change(saved, training, budget)}, going on from step {base.progress.step:,}, {as_long}: "
+        f"{rate}."
     )
 
 
@@ -247,7 +265,8 @@ def describe_inexact(
     if f"{last:.2g}" != f"{following:.2g}":
         rate = f"{'rises' if following > last else 'falls'} from {last:.2g} to {following:.2g}"
     if learning_rate(training, training.steps - 1) < learning_rate(training, step):
-        rate += f" and falls to 0 at step {about(training.steps, budget)}"
+        then = "then to 0" if rate.startswith("falls") else "falls to 0"
+        rate += f" and {then} at step {about(training.steps, budget)}"
     return (
         f"{change(saved, training, budget)}, going on from step {step:,}: the learning rate "
         f"{rate}, so this is not what a run of that length from the start would have been."

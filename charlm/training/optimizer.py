@@ -97,7 +97,7 @@ def check_shapes(entry: Mapping[str, Tensor], weight: Tensor) -> None:
         if tensor.shape != (() if name == "step" else weight.shape):
             raise CheckpointError(
                 f"the saved state of the optimiser does not fit the model: {name} is "
-                f"{tuple(tensor.shape)} for a weight of {tuple(weight.shape)}; train anew."
+                f"{tuple(tensor.shape)} for a weight of {tuple(weight.shape)}; start a new run."
             )
 
 

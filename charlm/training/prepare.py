@@ -221,6 +221,9 @@ def assemble(
     valid: TokenFile,
 ) -> TrainingRun:
     """A run at its beginning, of parts that are all there."""
+    # MKL may choose fewer threads for a product until their number is set; a sample shown while
+    # training sets it, and a run that is resumed must multiply as the one that has shown some.
+    torch.set_num_threads(torch.get_num_threads())
     stop_by = config.model.stop_by
     windows = train_windows(train, tokenizer, config.corpus, training, stop_by)
     return TrainingRun(

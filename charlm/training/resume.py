@@ -23,6 +23,7 @@ from charlm.location import (
     BACKWARD,
     CHECKPOINTS,
     CONFIG,
+    LEVEL_STATE,
     RECIPE,
     STATE,
     command_line,
@@ -31,7 +32,7 @@ from charlm.location import (
 from charlm.storage import FolderLock
 from charlm.text import Tokenizer
 from charlm.training.arithmetic import arithmetic_notes, describe_arithmetic
-from charlm.training.extension import RunSize, extend
+from charlm.training.extension import Extension, RunSize, extend, is_independent, stopped_early
 from charlm.training.precision import fit_resumed
 from charlm.training.prepare import (
     Prepared,
@@ -163,21 +164,20 @@ def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepar
     check_state(checkpoint.model, saved.training, saved.tensors, folder / STATE)
     training, notes = fit_resumed(saved.training, config.model.cell, device)
     saved = replace(saved, training=training)
-    notes += arithmetic_notes(saved.arithmetic, describe_arithmetic(device))
     train, valid = find_part(checkpoint, "train"), find_part(checkpoint, "valid")
     run = assemble(folder, config, tokenizer, checkpoint.model, training, train, valid)
-    if length is None:
-        run.restore(saved.tensors, saved.progress)
+    before = saved.arithmetic
+    extension = None if length is None else make_longer(run, saved, length, train, tokenizer)
+    if extension is not None:
+        before, notes = extension.arithmetic, (*notes, extension.note)
+    elif saved.is_finished:
+        if not is_both or is_backward_done(folder):
+            raise finished(folder, saved)
+        return take_up_backward(folder, device)
     else:
-        note = make_longer(run, saved, length, train, tokenizer)
-        if note is None and saved.is_finished:
-            if not is_both or is_backward_done(folder):
-                raise finished(folder, saved)
-            return take_up_backward(folder, device)
-        if note is None:
-            run.restore(saved.tensors, saved.progress)
-        else:
-            notes += (note,)
+        run.restore(saved.tensors, saved.progress)
+    run.save_recipe()  # its length was not, if the process that changed it was killed
+    notes += arithmetic_notes(before, describe_arithmetic(device))
     step = run.progress.step
     is_validated = run.is_finished or step % run.learner.config.valid_every == 0
     forget_metrics_after(folder, step, is_validated=is_validated)
@@ -186,8 +186,8 @@ def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepar
 
 def make_longer(
     run: TrainingRun, saved: Saved, length: Length, train: TokenFile, tokenizer: Tokenizer
-) -> str | None:
-    """Put a run where a longer one goes on, keep that, and return what to say of it.
+) -> Extension | None:
+    """Put a run where a longer one goes on, save that, and return where it is.
 
     None: it has that length already, and nothing was done.
     """
@@ -207,8 +207,7 @@ def make_longer(
     run.learner.plan_steps(extension.training.steps)
     run.restore(dict(extension.tensors), extension.progress)
     run.save()  # before the reports are cut: a run killed in between has lost none
-    run.save_recipe()
-    return extension.note
+    return extension
 
 
 def take_up_backward(folder: Path, device: torch.device) -> Prepared:
@@ -236,9 +235,12 @@ def is_backward_done(folder: Path) -> bool:
 
 def finished(folder: Path, saved: Saved) -> CheckpointError:
     """The error for a run that has no step left to take."""
+    has_level = (folder / LEVEL_STATE).exists()
+    if saved.progress.stopped and (is_independent(saved) or not has_level):
+        return stopped_early(folder, saved)
     return CheckpointError(
         f"{folder} is finished, at step {saved.progress.step:,} of {saved.training.steps:,}; to "
-        "train longer, resume with more --steps, --epochs or --time, or train anew with "
+        "train longer, resume with more --steps, --epochs or --time, or start a new run with "
         f"`{command_line('train', '--recipe', folder / RECIPE)}`."
     )
 

@@ -1,6 +1,7 @@
 """What a run has saved of itself, read back and checked whole before a run goes on from it."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -72,13 +73,21 @@ def load_saved(folder: Path, file: Path = LAST_STATE) -> Saved:
 def load_level_state(folder: Path, model: LanguageModel) -> Saved | None:
     """Read the state from which a longer run of a model can go on.
 
-    None: none is kept, it is damaged, or it is not of the last step that a longer run has too.
+    None: none is kept, or it is not of the last step that a longer run has too.
+
+    Raises:
+        CheckpointError: it is damaged.
     """
+    path = folder / LEVEL_STATE
+    if not os.path.lexists(path):
+        return None
     try:
         saved = load_saved(folder, LEVEL_STATE)
-        check_state(model, saved.training, saved.tensors, folder / LEVEL_STATE)
-    except CheckpointError:
-        return None
+        check_state(model, saved.training, saved.tensors, path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{reason(error)}; or delete that file to go on from the last step."
+        ) from error
     return saved if saved.progress.step == last_common_step(saved.training) else None
 
 

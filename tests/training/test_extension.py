@@ -3,7 +3,13 @@ import json
 import pytest
 import torch
 
-from charlm.checkpoint import load_checkpoint, load_state, model_weights, read_metrics
+from charlm.checkpoint import (
+    load_checkpoint,
+    load_state,
+    model_weights,
+    read_metrics,
+    save_state,
+)
 from charlm.errors import CheckpointError, ConfigError
 from charlm.location import LEVEL_STATE
 from charlm.training import Length, Step, Validated, extension, resume_run
@@ -283,6 +289,75 @@ def test_a_run_that_stopped_early_in_its_decay_goes_on_from_before_it(train, mon
     assert resume_run(folder, CPU, Length(steps=60)).run.progress.step == 15
 
 
+def test_a_run_that_stopped_early_after_it_was_made_longer_is_not_made_longer_again(
+    train, monkeypatch
+):
+    """The state kept from before it was made longer comes before the end, too."""
+    nats = iter([3.0, 2.9, 2.8, *([2.8] * 9)])
+    monkeypatch.setattr(run_module, "estimate_nats", lambda *_: next(nats))
+    folder = train(steps=30, valid_every=10, patience=2, **CONSTANT)
+    run = resume_run(folder, CPU, Length(steps=200)).run
+    finish(run)
+    assert run.progress.stopped and run.progress.step == 50
+    del run
+
+    for length in (Length(steps=400), None):
+        with pytest.raises(CheckpointError, match=r"stopped early, at step 50: .*--patience"):
+            resume_run(folder, CPU, length)
+
+
+def test_without_validation_newer_weights_are_never_replaced_by_older_ones(train):
+    folder = train(steps=20, split=(100.0, 0.0, 0.0), valid_every=10, **CONSTANT)
+    before = (folder / "model.safetensors").read_bytes()
+
+    for steps in (23, 60):
+        run = resume_run(folder, CPU, Length(steps=steps)).run
+        assert run.progress.step < 19
+        for event in run.events():
+            if isinstance(event, Step) and event.step == 19:
+                break
+        run.save()
+        assert run.progress.earlier_step == 20
+        assert (folder / "model.safetensors").read_bytes() == before
+        del run, event
+
+
+def test_a_run_killed_while_it_is_made_longer_has_the_recipe_of_its_length(train, monkeypatch):
+    folder = train(steps=20, valid_every=10, **CONSTANT)
+
+    def kill(run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run_module.TrainingRun, "save_recipe", kill)
+        resume_run(folder, CPU, Length(steps=40))
+    resume_run(folder, CPU, Length(steps=40))
+
+    assert "steps = 40\n" in (folder / "recipe.toml").read_text()
+
+
+def test_a_state_of_another_precision_is_said_to_be_one(train):
+    folder = train(steps=20, valid_every=10, **CONSTANT)
+    tensors, text = load_state(folder, LEVEL_STATE)
+    kept = json.loads(text)
+    kept["training"]["precision"] = "bfloat16"
+    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+
+    note = resume_run(folder, CPU, Length(steps=40)).notes[-1]
+
+    assert "from the start, but in float32 after bfloat16:" in note
+
+
+def test_a_longer_run_compares_the_arithmetic_of_the_state_that_it_goes_on_from(train):
+    folder = train(steps=20, valid_every=10, **CONSTANT)
+    tensors, text = load_state(folder, LEVEL_STATE)
+    kept = json.loads(text)
+    kept["arithmetic"]["torch"] = "0.4"
+    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+
+    assert "torch's version changed from 0.4" in resume_run(folder, CPU, Length(steps=40)).notes[-1]
+
+
 class TestTime:
     """A time is that of the whole run, at the pace of the steps so far."""
 
@@ -291,9 +366,10 @@ class TestTime:
         """Have saved runs say that a step took a second."""
 
         def at_pace(original):
-            def with_seconds(saved, time, size):
-                saved.progress.seconds = float(saved.progress.step)
-                return original(saved, time, size)
+            def with_seconds(*given):
+                for state in given[:-2]:
+                    state.progress.seconds = float(state.progress.step)
+                return original(*given)
 
             return with_seconds
 
@@ -322,6 +398,49 @@ class TestTime:
 
         with pytest.raises(ConfigError, match="whole run, which has taken 20 s already"):
             resume_run(folder, CPU, Length(time="10s"))
+
+    @pytest.mark.parametrize("share", [None, 0.0])
+    def test_a_pace_beyond_all_numbers_is_as_many_epochs_as_a_text_is_worth(
+        self, train, monkeypatch, share
+    ):
+        folder = train(steps=20, valid_every=10, **CONSTANT, decay_share=share)
+        monkeypatch.setattr(extension.rules, "max_epochs", lambda facts: 2)
+        original = extension.steps_in_time
+
+        def at_once(base, time, size):
+            base.progress.seconds = 5e-324
+            return original(base, time, size)
+
+        monkeypatch.setattr(extension, "steps_in_time", at_once)
+        run = resume_run(folder, CPU, Length(time="100s")).run
+
+        assert run.learner.config.steps == -(-2 * len(run.learner.windows) // 1)
+
+    def test_a_level_state_without_a_pace_is_one_clear_line(self, train):
+        folder = train(steps=20, valid_every=10, **CONSTANT)
+        tensors, text = load_state(folder, LEVEL_STATE)
+        kept = json.loads(text)
+        kept["progress"]["seconds"] = 0.0
+        save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+
+        with pytest.raises(ConfigError, match="--time has no effect before the first step"):
+            resume_run(folder, CPU, Length(time="100s"))
+
+    def test_a_timed_run_is_not_made_shorter(self, prepare):
+        run = prepare(steps=1000, valid_every=10, **CONSTANT).run
+        run.progress.budget_seconds, run.progress.max_steps = 500.0, 10_000
+        for event in run.events():
+            if isinstance(event, Step) and event.step == 20:
+                break
+        run.save()
+        folder = run.folder
+        del run
+
+        with pytest.raises(ConfigError, match=r"--steps 25 makes 25 steps, and the run has 10,000"):
+            resume_run(folder, CPU, Length(steps=25))
+        with pytest.raises(ConfigError, match="--time 60s is for the whole run, which has 515 s"):
+            resume_run(folder, CPU, Length(time="60s"))
+        assert resume_run(folder, CPU, Length(time="600s")).run.progress.budget.seconds == 582.0
 
     def test_a_run_without_steps_has_no_pace(self, prepare):
         folder = prepare(steps=20, **CONSTANT).run.folder

@@ -197,6 +197,7 @@ def unsettle(tensors, kept):
 
 @pytest.mark.parametrize("damage", [restep, misshape, spoil, unsettle])
 def test_a_level_state_with_anything_wrong_is_not_gone_on_from(train, damage):
+    """One of another step is passed over; damage is named before anything changes."""
     folder = train(steps=20, valid_every=10, schedule="constant", warmup_steps=2)
     model = load_checkpoint(folder, CPU).model
     assert load_level_state(folder, model) is not None
@@ -204,6 +205,13 @@ def test_a_level_state_with_anything_wrong_is_not_gone_on_from(train, damage):
     kept = json.loads(text)
     damage(tensors, kept)
     save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
+    if damage is not restep:
+        with pytest.raises(CheckpointError, match=r"delete that file to go on") as error:
+            resume_run(folder, CPU, Length(steps=40))
+        assert len(str(error.value)) < 400  # a path in a temporary folder is long
+        assert {path: path.read_bytes() for path in before} == before
+        (folder / LEVEL_STATE).unlink()
     assert load_level_state(folder, model) is None
     assert resume_run(folder, CPU, Length(steps=40)).run.progress.step == 20
