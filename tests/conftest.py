@@ -18,7 +18,8 @@ from charlm.training import prepare_run
 settings.register_profile(
     "charlm", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("charlm")
+settings.register_profile("search", settings.get_profile("charlm"), derandomize=False)
+settings.load_profile("charlm")  # `--hypothesis-profile search` looks for new counterexamples
 
 TALES = Path(__file__).parents[1] / "corpora" / "tales.txt"
 SMALL = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 40, "valid_every": 10}
