@@ -33,11 +33,13 @@ class Report:
     valid_nats: float | None = None  # nats per token
     valid_nats_raw: float | None = None  # of the weights as they are
     valid_nats_averaged: float | None = None  # of their average
+    earlier_nats: float | None = None  # of weights that are kept from before a run was made longer
+    earlier_step: int | None = None  # of them
 
 
 MAX_REPORTS, MAX_REPORT_BYTES = 1 << 19, 1 << 16  # far more than charlm writes
 SMALLEST, LARGEST = 1e-250, 1e45
-COUNTS = ("step", "tokens")
+COUNTS = ("step", "tokens", "earlier_step")
 POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # or 0
 NAMES = tuple(field.name for field in fields(Report))
 

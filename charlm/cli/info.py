@@ -214,8 +214,16 @@ def read_reports(folder: Path) -> "tuple[Report, ...]":
 
 
 def best_validation(reports: Sequence["Report"]) -> dict[str, Any] | None:
-    """The report with the lowest validation loss, if there was any validation."""
-    tried = [report for report in reports if is_finite(report.valid_nats)]
+    """The report with the lowest validation loss, if there was any validation.
+
+    Better weights that were kept when the run was made longer count, too.
+    """
+    earlier = [
+        type(report)(step=report.earlier_step or 0, valid_nats=report.earlier_nats)
+        for report in reports
+        if report.earlier_nats is not None
+    ]
+    tried = [report for report in (*reports, *earlier) if is_finite(report.valid_nats)]
     if not tried:
         return None
     best = min(tried, key=lambda report: report.valid_nats or 0.0)

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 
 from charlm.checkpoint import (
+    append_metrics,
     forget_metrics_after,
     has_reports,
     load_checkpoint,
     read_config,
+    read_metrics,
     refuse_linked_folders,
     remove_checkpoint,
     save_frequencies,
@@ -44,7 +46,7 @@ from charlm.training.prepare import (
 from charlm.training.pretrained import find_vectors
 from charlm.training.recipe import Length
 from charlm.training.rules import Facts
-from charlm.training.run import TrainingRun
+from charlm.training.run import Progress, TrainingRun
 from charlm.training.saved_state import Saved, check_state, load_level_state, load_saved
 from charlm.training.texts import find_part
 
@@ -181,7 +183,17 @@ def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepar
     step = run.progress.step
     is_validated = run.is_finished or step % run.learner.config.valid_every == 0
     forget_metrics_after(folder, step, is_validated=is_validated)
+    report_earlier_weights(folder, run.progress)
     return Prepared(run, tokenizer, None, notes)
+
+
+def report_earlier_weights(folder: Path, progress: Progress) -> None:
+    """Report once the weights that are kept from before a run was made longer."""
+    if progress.earlier_nats is None:
+        return
+    kept = {"earlier_nats": progress.earlier_nats, "earlier_step": progress.earlier_step}
+    if not any(kept.items() <= report.items() for report in read_metrics(folder)):
+        append_metrics(folder, {"step": progress.step, **kept})
 
 
 def make_longer(

@@ -7,9 +7,11 @@ from charlm.checkpoint import (
     load_checkpoint,
     load_state,
     model_weights,
+    read_history,
     read_metrics,
     save_state,
 )
+from charlm.cli.info import best_validation
 from charlm.errors import CheckpointError, ConfigError
 from charlm.location import LEVEL_STATE
 from charlm.training import Length, Step, Validated, extension, resume_run
@@ -128,6 +130,7 @@ def test_better_weights_of_the_shorter_run_are_kept(prepare, train, monkeypatch)
     assert (folder / "model.safetensors").read_bytes() == before
     assert run.progress.kept == (2.5, 20)
     assert "2.5000 nats per token at step 20 of 30" in (folder / "README.md").read_text()
+    assert best_validation(read_history(folder).reports) == {"step": 20, "valid_nats": 2.5}
 
 
 def test_better_weights_are_kept_also_before_the_first_validation(prepare, train):
