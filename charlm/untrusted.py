@@ -26,7 +26,7 @@ MAX_ADAPTATION_BYTES = 1 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 
 MAX_VALUES = 1 << 18  # in a piece of JSON: as Python's objects they take 50 times their bytes
-MAX_TOKENIZER_VALUES = 1 << 22  # symbols, and two for each merge
+MAX_TOKENIZER_VALUES = 1_010_000  # a million symbols, or a quarter with merges, and the rest
 MAX_DEPTH = 100  # nested levels of JSON and TOML; charlm itself writes fewer than ten
 MAX_KEY_PARTS = 100  # dots in a line of TOML outside strings: tomllib takes quadratic time
 MAX_KEYS = 1 << 14  # in TOML with their parts, a kilobyte each: far more than there are settings
