@@ -9,6 +9,7 @@ a Python caller is a `UserPath` and may also be standard input, a named pipe or 
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import sys
 import zlib
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import BufferedIOBase
 from pathlib import Path, PurePath
-from typing import IO, AnyStr, BinaryIO
+from typing import IO, Any, AnyStr, BinaryIO
 
 import fsspec
 
@@ -26,13 +27,14 @@ from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_WHOLE_BYTES = 1 << 30  # of a text that is held in memory as a whole, unpacked
+MAX_XZ_BYTES = 72 << 20  # of memory to unpack .xz; what `xz -9` packs takes 65 MB
 MAX_LINE_CHARS = 1 << 24  # of a line in a file that is read line by line
 STDIN = "-"
 REMOTE_PROTOCOLS = ("http", "https", "s3", "gs", "gcs", "hf")
 COMPRESSIONS: dict[str, Callable[[BinaryIO], IO[bytes] | BufferedIOBase]] = {  # .zst is below
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
     ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".xz": lambda file: io.BufferedReader(XzReader(file), CHUNK_BYTES),
 }
 
 
@@ -286,6 +288,51 @@ def unpack(file: BinaryIO, suffix: str) -> Iterator[IO[bytes] | BufferedIOBase]:
             yield opened
     else:
         yield file
+
+
+class XzReader(io.RawIOBase):
+    """A file in .xz or .lzma, unpacked as `lzma.LZMAFile` does, but in bounded memory.
+
+    Raises:
+        EOFError: it is cut off.
+        lzma.LZMAError: it is damaged.
+        OSError: unpacking would take more than `MAX_XZ_BYTES`, as its header says.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Take the packed file; it stays open when this is closed."""
+        self._file = file
+        self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            packed = b""
+            if is_next := self._stream.eof:  # streams may follow each other, after padding
+                packed = self._stream.unused_data.lstrip(b"\0")
+                while not packed:
+                    if not (more := self._file.read(CHUNK_BYTES)):
+                        return 0
+                    packed = more.lstrip(b"\0")
+                self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
+            elif self._stream.needs_input and not (packed := self._file.read(CHUNK_BYTES)):
+                raise EOFError("it ends before its end mark")
+            try:
+                unpacked = self._stream.decompress(packed, len(buffer))
+            except lzma.LZMAError as error:
+                if "limit" in str(error):  # there is no narrower error
+                    raise OSError(
+                        f"it takes more than {MAX_XZ_BYTES:,} bytes of memory to unpack; "
+                        "pack it with `xz -9`"
+                    ) from error
+                if is_next:
+                    return 0  # what follows is no stream
+                raise
+            if unpacked:
+                buffer[: len(unpacked)] = unpacked
+                return len(unpacked)
 
 
 @contextmanager

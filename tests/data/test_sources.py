@@ -390,3 +390,24 @@ def test_a_pipe_is_read_again_like_a_file(tmp_path):
     writer.join()
 
     assert first == second == "a tale"
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0\0\0\0", b"something else"])
+@pytest.mark.parametrize("format", [lzma.FORMAT_XZ, lzma.FORMAT_ALONE])
+def test_streams_of_xz_in_a_row_are_read_whatever_follows(folder, rest, format):
+    text = random.Random(3).randbytes(3 * CHUNK_BYTES)
+    streams = [lzma.compress(part, format, preset=9) for part in (text[:99], b"", text[99:])]
+
+    source = file_source(folder, bytes(8).join(streams) + rest, "tale.xz", any_bytes=True)
+
+    assert b"".join(source.chunks()) == text
+
+
+def test_xz_that_takes_much_memory_to_unpack_is_refused(folder):
+    """Its dictionary is as large as its header says, whatever its size."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 128 << 20}]
+    large = lzma.compress(b"a tale", filters=filters)
+
+    for content in (large, lzma.compress(b"a tale") + large):
+        with pytest.raises(TextError, match=r"takes more than 75,497,472 bytes .* `xz -9`"):
+            list(file_source(folder, content, "tale.xz").chunks())
