@@ -303,12 +303,13 @@ class XzReader(io.RawIOBase):
         """Take the packed file; it stays open when this is closed."""
         self._file = file
         self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
+        self._is_read = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while True:
+        while not self._is_read:
             packed = b""
             if is_next := self._stream.eof:  # streams may follow each other, after padding
                 packed = self._stream.unused_data.lstrip(b"\0")
@@ -327,12 +328,14 @@ class XzReader(io.RawIOBase):
                         f"it takes more than {MAX_XZ_BYTES:,} bytes of memory to unpack; "
                         "pack it with `xz -9`"
                     ) from error
-                if is_next:
-                    return 0  # what follows is no stream
-                raise
+                if not is_next:
+                    raise
+                break  # what follows is no stream
             if unpacked:
                 buffer[: len(unpacked)] = unpacked
                 return len(unpacked)
+        self._is_read = True
+        return 0
 
 
 @contextmanager
