@@ -11,6 +11,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_WHOLE_BYTES = 1 << 30  # of a text that is held in memory as a whole, unpacked
+MAX_RATIO, SMALL_BYTES = 32, 1 << 24  # of such a text: so often its packed size, or 16 MB
 MAX_XZ_BYTES = 72 << 20  # of memory to unpack .xz; what `xz -9` packs takes 65 MB
 MAX_LINE_CHARS = 1 << 24  # of a line in a file that is read line by line
 STDIN = "-"
@@ -65,6 +67,7 @@ class Source:
         self._path = str(path)
         self._any_bytes = any_bytes
         self.has_byte_order_mark = False
+        self.max_whole_bytes = MAX_WHOLE_BYTES  # fewer once a packed file is open
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes of the text, unpacked.
@@ -131,7 +134,13 @@ class Source:
                 "on the command line."
             )
         with open_regular(self._path) as file:
+            self._bound(file)
             yield file
+
+    def _bound(self, file: BinaryIO) -> None:
+        if PurePath(self._path).suffix in (*COMPRESSIONS, ".zst"):
+            size = os.fstat(file.fileno()).st_size
+            self.max_whole_bytes = min(MAX_WHOLE_BYTES, max(SMALL_BYTES, MAX_RATIO * size))
 
 
 class UserSource(Source):
@@ -152,6 +161,7 @@ class UserSource(Source):
     def _open_packed(self) -> Iterator[BinaryIO]:
         if comes_once(self._path):
             with open_regular(self._spooled()) as file:
+                self._bound(file)
                 yield file
         elif "://" in self._path:
             with open_remote(self._path) as file:
@@ -223,7 +233,8 @@ def whole_text(source: Source) -> str:
     """Return a text that is held in memory as a whole.
 
     Raises:
-        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES` characters.
+        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES`, or is packed
+            and unpacks to more than `MAX_RATIO` times its size.
     """
     return "".join(bounded(source, source.texts()))
 
@@ -237,8 +248,9 @@ def bounded(source: Source, parts: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """Yield the parts of a text for as long as memory should hold them; errors as of the above."""
     size = 0
     for part in parts:
-        size += len(part)
-        if size > MAX_WHOLE_BYTES:
+        octets = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        size += len(octets)
+        if size > source.max_whole_bytes:
             raise too_large(source)
         yield part
 
@@ -271,6 +283,11 @@ def lines_of(source: Source) -> Iterator[str]:
 
 def too_large(source: Source) -> TextError:
     """The error for a text that memory should not hold as a whole."""
+    if source.max_whole_bytes < MAX_WHOLE_BYTES:
+        return TextError(
+            f"{source.name} unpacks to more than {source.max_whole_bytes:,} bytes, which is much "
+            "for its size; unpack it and name the unpacked file."
+        )
     return TextError(
         f"{source.name} is larger than {MAX_WHOLE_BYTES:,} bytes, the maximum for a text that is "
         "held in memory; split it."

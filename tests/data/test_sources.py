@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from charlm.data.sources import (
     CHUNK_BYTES,
     REMOTE_PROTOCOLS,
+    SMALL_BYTES,
     STDIN,
     Source,
     UserSource,
@@ -411,3 +412,26 @@ def test_xz_that_takes_much_memory_to_unpack_is_refused(folder):
     for content in (large, lzma.compress(b"a tale") + large):
         with pytest.raises(TextError, match=r"takes more than 75,497,472 bytes .* `xz -9`"):
             list(file_source(folder, content, "tale.xz").chunks())
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_small_packed_file_of_a_large_text_is_not_held_in_memory(folder, suffix):
+    text = b"the cat sat on the mat\n" * (SMALL_BYTES // 23 + 1)
+    packed = file_source(folder, COMPRESS[suffix](text), f"tale{suffix}")
+    unpacked = file_source(folder, text)
+
+    for read in (whole_text, whole_content):
+        assert len(read(unpacked)) == len(text)
+        with pytest.raises(TextError, match=r"more than 16,777,216 bytes, .* unpack it"):
+            read(packed)
+    assert sum(map(len, packed.chunks())) == len(text)
+
+
+def test_the_size_of_a_text_is_that_of_its_bytes(folder):
+    source = file_source(folder, "船".encode() * 10)
+    source.max_whole_bytes = 30
+    assert whole_text(source) == "船" * 10
+
+    source.max_whole_bytes = 29
+    with pytest.raises(TextError, match="more than 29 bytes"):
+        whole_text(source)
