@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,28 @@ MAX_ADAPTATION_BYTES = 1 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 
 MAX_VALUES = 1 << 18  # in a piece of JSON: as Python's objects they take 50 times their bytes
-MAX_TOKENIZER_VALUES = 1 << 22  # symbols, and two for each merge
+MAX_TOKENIZER_VALUES = 1_010_000  # a million symbols, or a quarter with merges, and the rest
 MAX_DEPTH = 100  # nested levels of JSON and TOML; charlm itself writes fewer than ten
 MAX_KEY_PARTS = 100  # dots in a line of TOML outside strings: tomllib takes quadratic time
+MAX_KEYS = 1 << 14  # in TOML with their parts, a kilobyte each: far more than there are settings
 KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+# All repeats are possessive, so that no text takes quadratic time or memory for backtracking; a
+# string that does not end reaches to the end of its line or of the file.
+JSON_MARK = re.compile(  # what comes before a comma, bracket or brace outside strings, and it
+    r'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+(?:([,\[{])|\Z)', re.DOTALL
+)
 # Strings and comments of TOML. A multi-line string may end in up to five quotation marks.
 TOML_TEXT = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
-    r"|'''.*?'''(?:'{0,2})"
-    r'|"(?:[^"\\\n]|\\.)*"'
-    r"|'[^'\n]*'"
-    r"|#[^\n]*",
+    r'"""[^"\\]*+(?:(?:\\.|(?!""")")[^"\\]*+)*+(?:"{3,5}+)?+'
+    r"|'''[^']*+(?:(?!''')'[^']*+)*+(?:'{3,5}+)?+"
+    r'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?+'
+    r"|'[^'\n]*+'?+"
+    r"|#[^\n]*+",
     re.DOTALL,
 )
 
@@ -121,29 +127,23 @@ def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
 def has_more_values(text: str, most: int) -> bool:
     """Return whether JSON has more values, by the commas, brackets and braces outside its texts."""
 
-    def count(begin: int, end: int) -> int:
-        return sum(text.count(mark, begin, end) for mark in ",[{")
-
-    if count(0, len(text)) <= most:
-        return False
-    found = end = 0
-    for each in JSON_TEXT.finditer(text):
-        found += count(end, each.start())
-        end = each.end()
-        if found > most:
-            return True
-    return found + count(end, len(text)) > most
+    marks = islice(JSON_MARK.finditer(text), most + 1)  # the last ones may be the end of the text
+    return sum(mark[1] is not None for mark in marks) > most
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:
     """Return what TOML in UTF-8 says; whole numbers have at most 64 bits, as TOML demands.
 
     Raises:
-        ValueError: it is not TOML, not UTF-8, or nested more than `MAX_DEPTH` levels deep.
+        ValueError: it is not TOML, not UTF-8, nested more than `MAX_DEPTH` levels deep, or has more
+            than `MAX_KEYS` keys.
     """
     text = content.decode()
-    if any(line.count(".") > MAX_KEY_PARTS for line in TOML_TEXT.sub("", text).split("\n")):
+    bare = TOML_TEXT.sub("", text)
+    if any(line.count(".") > MAX_KEY_PARTS for line in bare.split("\n")):
         raise too_deep()
+    if sum(bare.count(mark) for mark in ".=[{") > MAX_KEYS:  # headers and inline tables, too
+        raise ValueError(f"it has more than {MAX_KEYS:,} keys and tables")
     try:
         value = tomllib.loads(text)
     except RecursionError:

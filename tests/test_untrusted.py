@@ -4,13 +4,18 @@ import json
 import os
 import socket
 import tomllib
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.untrusted import (
+    JSON_MARK,
     MAX_DEPTH,
+    MAX_KEYS,
+    MAX_VALUES,
+    TOML_TEXT,
     RefusedFileError,
     open_regular,
     parse_json,
@@ -197,3 +202,70 @@ def test_only_values_count_and_not_what_texts_hold(value):
     if most:
         with pytest.raises(ValueError, match="values"):
             parse_json(text, max_values=most - 1)
+
+
+MANY = 1 << 20
+ENDLESS = {
+    "of JSON": (JSON_MARK, '"' + '\\"' * MANY),
+    "of TOML": (TOML_TEXT, '"' + '\\"' * MANY),
+    "of TOML in lines": (TOML_TEXT, '"""' + '\\"x' * MANY),
+    "of TOML with quotes": (TOML_TEXT, '"""' + '"\\"' * MANY),
+    "of TOML with two quotes": (TOML_TEXT, "'''" + "''x" * MANY),
+}
+
+
+@pytest.mark.parametrize(("pattern", "text"), ENDLESS.values(), ids=ENDLESS)
+def test_a_string_without_an_end_is_looked_at_once(pattern, text):
+    """Were it tried at each of its quotation marks, this would take hours."""
+    assert pattern.match(text).end() == len(text)
+    assert len(pattern.findall(text)) <= 2  # at its end there may be an empty match
+
+
+def test_a_long_string_of_json_takes_no_memory_but_its_own():
+    text = '"' + "," * (MAX_VALUES + 1) + '\\"' * (1 << 17) + '"'
+    tracemalloc.start()
+    try:
+        parse_json(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4 * len(text)
+
+
+@given(
+    quote=st.sampled_from(['"', "'", '"""', "'''"]),
+    inner=st.lists(st.sampled_from(['"', "'", '\\"', "\\\\", "\n", "#", "."])).map("".join),
+)
+def test_of_a_toml_string_nothing_counts_as_a_key(quote, inner):
+    content = f"a = {quote}{inner}{quote}"
+    try:
+        value = tomllib.loads(content)["a"]
+    except tomllib.TOMLDecodeError:
+        return
+
+    assert isinstance(value, str)
+    assert TOML_TEXT.sub("", content).strip() == "a ="
+
+
+KEYS = {
+    "dotted headers": f"[k%d{'.a' * 90}]\n",
+    "headers": "[k%d]\n",
+    "arrays of tables": "[[k%d]]\n",
+    "keys": "k%d=1\n",
+    "inline tables": "k%d={}\n",
+}
+
+
+@pytest.mark.parametrize("line", KEYS.values(), ids=KEYS)
+def test_more_keys_than_there_are_settings_never_reach_tomllib(line, monkeypatch):
+    monkeypatch.delattr("charlm.untrusted.tomllib.loads")
+
+    with pytest.raises(ValueError, match="more than 16,384 keys"):
+        parse_toml("".join(line % number for number in range(MAX_KEYS + 1)).encode())
+
+
+def test_a_list_of_many_texts_is_read():
+    content = f"paths = {json.dumps([f'letters/{number}.txt' for number in range(20_000)])}"
+
+    assert len(parse_toml(content.encode())["paths"]) == 20_000

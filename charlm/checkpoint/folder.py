@@ -39,14 +39,9 @@ from charlm.storage import (
     sync_folder,
 )
 from charlm.text import Tokenizer, parse_tokenizer
-from charlm.untrusted import (
-    MAX_TOKENIZER_BYTES,
-    MAX_TOKENIZER_VALUES,
-    open_regular,
-    read_regular,
-)
+from charlm.untrusted import MAX_TOKENIZER_BYTES, open_regular, read_regular
 
-SPARE_VALUES = 10_000  # of a tokenizer.json, besides its symbols
+BYTES_PER_SYMBOL = 4  # of weights at least: it has one in the output layer, in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +138,18 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
     config = read_config(folder / CONFIG)
     check_vocabulary_size(config.model, folder)
     path = folder / TOKENIZER
+    tokenizer = parse_tokenizer(tokenizer_text(path, config), str(path), config.model.vocab_size)
+    level = config.text.level, config.text.pretokenized
+    if (tokenizer.level, tokenizer.pretokenized) != level:
+        raise CheckpointError(
+            f"{path} is a tokenizer of level {tokenizer.level}, but {folder / CONFIG} names level "
+            f"{config.text.level}, or another --pretokenized; restore the pair."
+        )
+    return config, tokenizer
+
+
+def tokenizer_text(path: Path, config: CheckpointConfig) -> str:
+    """The content of a tokenizer.json; errors as of `load_tokenizer_of`."""
     try:
         content = read_regular(path, MAX_TOKENIZER_BYTES)
     except OSError as error:
@@ -150,31 +157,16 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
     if hashlib.sha256(content).hexdigest() != config.tokenizer_sha256:
         raise CheckpointError(f"{path} is damaged or not the one this model was trained with.")
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError as error:
         raise TokenizerError(f"{path} cannot be read as a tokenizer: {error}.") from error
-    # A symbol and its merge are five values. The vocabulary is in turn no larger than the weights.
-    most = SPARE_VALUES + 5 * config.model.vocab_size
-    tokenizer = parse_tokenizer(text, str(path), min(most, MAX_TOKENIZER_VALUES))
-    level = config.text.level, config.text.pretokenized
-    if (tokenizer.level, tokenizer.pretokenized) != level:
-        raise CheckpointError(
-            f"{path} is a tokenizer of level {tokenizer.level}, but {folder / CONFIG} names level "
-            f"{config.text.level}, or another --pretokenized; restore the pair."
-        )
-    if tokenizer.vocab_size != config.model.vocab_size:
-        raise CheckpointError(
-            f"{path} has {tokenizer.vocab_size:,} tokens, but the model of {folder / CONFIG} "
-            f"knows {config.model.vocab_size:,}; restore the pair."
-        )
-    return config, tokenizer
 
 
 def check_vocabulary_size(config: ModelConfig, folder: Path) -> None:
     """Refuse a vocabulary that the weights are too few for, before it is read.
 
     Raises:
-        CheckpointError: they have fewer bytes than there are symbols, or cannot be read.
+        CheckpointError: they have fewer bytes than its symbols take, or cannot be read.
     """
     path = folder / WEIGHTS
     try:
@@ -184,7 +176,7 @@ def check_vocabulary_size(config: ModelConfig, folder: Path) -> None:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    if size < config.vocab_size:
+    if size < BYTES_PER_SYMBOL * config.vocab_size:
         raise CheckpointError(
             f"{path} has {size:,} bytes, too few for a vocabulary of {config.vocab_size:,}; "
             "restore it."

@@ -9,6 +9,7 @@ are recorded as they were cut, so that the tokens are those of the original corp
 whatever version they are read. A backward half uses the texts of the checkpoint it lies in.
 """
 
+import codecs
 import gzip
 import hashlib
 import shutil
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.checkpoint.config_file import CheckpointConfig, Heldout, HeldoutPart
-from charlm.data import MAX_PIECE, Corpus, Framing, LabelledPart, Part, Piece, TextPart
+from charlm.data import MAX_WORD, Corpus, Framing, LabelledPart, Part, Piece, TextPart
 from charlm.errors import CheckpointError
 from charlm.location import BACKWARD, HELDOUT
 from charlm.storage import make_folder, replacement, storage_errors
@@ -170,20 +171,18 @@ class KeptPart:
         """
         if not self._recorded.num_pieces:
             return
-        text, rows = self._text, self._rows
-        first, end = np.searchsorted(rows[:, 2], [label, label + 1]).tolist()
-        offset = int(rows[:first, :2].sum(dtype=np.int64))
-        for begin in range(first, end, BLOCK_ROWS):
-            for num_text, num_gap, _, flags in rows[begin : min(end, begin + BLOCK_ROWS)].tolist():
+        text, (frames, totals) = self._text, self._frames
+        first, offset = totals[:label].sum(axis=0).tolist()
+        for rows in row_blocks(frames, first, first + int(totals[label, 0])):
+            for num_text, num_gap, _, flags in rows.tolist():
                 text.seek(offset)  # another label may have been read in between
-                octets = text.read(num_text + num_gap)
-                offset += len(octets)
-                yield Piece(
-                    self._decode(octets[:num_text]),
-                    self._decode(octets[num_text:]),
-                    bool(flags & OPENS),
-                    bool(flags & CLOSES),
-                )
+                content, is_long = self._decode(text.read(num_text)), num_gap > CHUNK_BYTES
+                gap = "" if is_long else self._decode(text.read(num_gap))
+                yield Piece(content, gap, bool(flags & OPENS), bool(flags & CLOSES))
+                offset += num_text
+                for part in self._texts(offset, num_gap) if is_long else ():
+                    yield Piece("", part, False, False)  # memory stays flat
+                offset += num_gap
 
     @cached_property
     def _text(self) -> IO[bytes]:
@@ -192,16 +191,27 @@ class KeptPart:
         return text
 
     @cached_property
-    def _rows(self) -> NDArray[np.uint32]:
-        recorded = self._recorded
-        size = recorded.num_pieces * ROW.itemsize
-        with unpack(self._frames_path, size, recorded.frames_sha256) as unpacked:
-            rows = np.memmap(unpacked, "<u4", mode="r", shape=(recorded.num_pieces, COLUMNS))
-        if not fits_text(rows, recorded.num_bytes, self._num_labels):
+    def _frames(self) -> tuple[IO[bytes], NDArray[np.int64]]:
+        """The rows, checked, and their totals by label."""
+        num_pieces = self._recorded.num_pieces
+        size = num_pieces * ROW.itemsize
+        frames = unpack(self._frames_path, size, self._recorded.frames_sha256)
+        weakref.finalize(self, frames.close)
+        totals = totals_by_label(row_blocks(frames, 0, num_pieces), self._num_labels)
+        if totals is None or totals[:, 1].sum() != self._recorded.num_bytes:
             raise CheckpointError(
                 f"{self._frames_path} does not fit {self._text_path.name} beside it; restore both."
             )
-        return rows
+        return frames, totals
+
+    def _texts(self, offset: int, size: int) -> Iterator[str]:
+        """A long stretch of the text, in parts."""
+        rest, end = b"", offset + size
+        for begin in range(offset, end, CHUNK_BYTES):
+            self._text.seek(begin)  # something else may have been read in between
+            octets = rest + self._text.read(min(CHUNK_BYTES, end - begin))
+            rest = b"" if begin + CHUNK_BYTES >= end else begun_character(octets)
+            yield self._decode(octets[: len(octets) - len(rest)])
 
     def _decode(self, octets: bytes) -> str:
         try:
@@ -210,25 +220,62 @@ class KeptPart:
             raise CheckpointError(f"{self._text_path} is not UTF-8; restore it.") from error
 
 
-def fits_text(rows: NDArray[np.uint32], num_bytes: int, num_labels: int) -> bool:
-    """Whether pieces cover a text, label by label, in frames that each open and close once."""
-    sizes, labels, flags = rows[:, :2], rows[:, 2], rows[:, 3]
+def begun_character(octets: bytes) -> bytes:
+    """The bytes at the end of a text that are the beginning of a character in UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(octets[-3:])  # a character has at most four
+    return decoder.getstate()[0]
+
+
+def row_blocks(frames: IO[bytes], first: int, end: int) -> Iterator[NDArray[np.uint32]]:
+    """The rows from `first` to before `end`, a few at a time, each block of shape (rows, 4)."""
+    for begin in range(first, end, BLOCK_ROWS):
+        frames.seek(begin * ROW.itemsize)
+        octets = frames.read(min(BLOCK_ROWS, end - begin) * ROW.itemsize)
+        yield np.frombuffer(octets, "<u4").reshape(-1, COLUMNS)
+
+
+def totals_by_label(
+    blocks: Iterable[NDArray[np.uint32]], num_labels: int
+) -> NDArray[np.int64] | None:
+    """Pieces and bytes of each label, shape (num_labels, 2).
+
+    None: the pieces do not come label by label, in frames that each open and close once.
+    """
+    totals = np.zeros((num_labels, 2), np.int64)
+    depth = last_label = 0
+    for rows in blocks:
+        if not is_in_order(rows, depth, last_label, num_labels):
+            return None
+        labels, flags = rows[:, 2], rows[:, 3]
+        depth += int(np.sum(flags & OPENS) - np.sum(flags & CLOSES) // CLOSES)
+        last_label = int(labels[-1])
+        first = int(labels[0])  # there are few labels in a block, and may be many in all
+        num_pieces = np.bincount(labels - first)
+        num_bytes = np.bincount(labels - first, rows[:, :2].sum(axis=1, dtype=np.int64))
+        totals[first : last_label + 1] += np.stack([num_pieces, num_bytes], 1).astype(np.int64)
+    return totals if depth == 0 else None
+
+
+def is_in_order(
+    rows: NDArray[np.uint32], depth: int, last_label: int, num_labels: int
+) -> np.bool_ | bool:
+    """Whether pieces may follow others, after which so many frames were open, 0 or 1."""
+    labels, flags = rows[:, 2], rows[:, 3]
     opens, closes = (flags & OPENS).astype(np.int8), (flags & CLOSES != 0).astype(np.int8)
-    depth = np.cumsum(opens - closes, dtype=np.int32)  # after each piece
-    inside = depth + closes
-    new_label = np.diff(labels.astype(np.int64))
-    return bool(
-        sizes.sum(dtype=np.int64) == num_bytes
-        and sizes[:, 0].max() <= 4 * MAX_PIECE  # bytes of a code point
+    after = depth + np.cumsum(opens - closes, dtype=np.int32)
+    before, inside = after - opens + closes, after + closes
+    new_label = np.diff(labels.astype(np.int64), prepend=last_label)
+    return (
+        rows[:, 0].max() <= 4 * MAX_WORD  # bytes of a code point
         and (new_label >= 0).all()
         and labels[-1] < num_labels
         and flags.max() <= OPENS + CLOSES
         and inside.min() >= 0
         and inside.max() <= 1
         and (closes <= inside).all()
-        and (inside[sizes[:, 0] > 0] == 1).all()
-        and (depth[:-1][new_label > 0] == 0).all()
-        and depth[-1] == 0
+        and (inside[rows[:, 0] > 0] == 1).all()
+        and (before[new_label > 0] == 0).all()
     )
 
 

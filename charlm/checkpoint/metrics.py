@@ -1,7 +1,9 @@
 """metrics.jsonl: a line a report, from which everything about a run can be drawn."""
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -77,14 +79,20 @@ class History:
 
 
 def append_metrics(folder: Path, report: dict[str, Any]) -> None:
-    """Add a line.
+    """Add a line: all of it, or nothing. After a line that was cut short it begins a new one.
 
     Raises:
         StorageError: it cannot be written.
     """
     path = folder / METRICS
-    with storage_errors(path), path.open("ab", buffering=0) as file:
-        file.write((json.dumps(report) + "\n").encode())
+    line = (json.dumps(report) + "\n").encode()
+    with storage_errors(path), path.open("a+b", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+            line = b"\n" + line
+        if file.write(line) != len(line):  # the disk took the beginning only
+            file.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -210,7 +218,7 @@ def forget_metrics_after(folder: Path, step: int, *, is_validated: bool = True) 
     Raises:
         StorageError: the file cannot be written.
     """
-    with storage_errors(folder / METRICS), replacement(folder / METRICS) as file:
+    with replacement(folder / METRICS) as file:
         for line, report in readable_lines(folder / METRICS):
             is_end = report["step"] == step and (is_validated or "valid_nats" not in report)
             if report["step"] < step or is_end:

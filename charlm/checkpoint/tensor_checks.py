@@ -30,7 +30,9 @@ def check_tensors(
     if missing := expected.keys() - tensors.keys():
         raise CheckpointError(f"{place} does not fit the model: {name_of(missing)} is missing.")
     if extra := tensors.keys() - expected.keys():
-        raise CheckpointError(f"{place} does not fit the model: it has no {name_of(extra)}.")
+        raise CheckpointError(
+            f"{place} does not fit the model: it has {name_of(extra)}, which the model does not."
+        )
     for name, shape in expected.items():
         check_tensor(name, tensors[name], shape, place, dtype)
 

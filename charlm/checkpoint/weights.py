@@ -1,10 +1,10 @@
 """Tensors to and from safetensors files, sealed against damage."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,12 +12,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from charlm.errors import CheckpointError
-from charlm.settings import reason
+from charlm.settings import quote, reason
 from charlm.storage import replace_file
-from charlm.untrusted import open_regular
+from charlm.untrusted import open_regular, parse_json
 
 MAX_HEADER_BYTES = 16 << 20  # with the text of a training state in it
-MAX_TENSORS = 100_000
+MAX_TENSORS = 1 << 15  # of a kilobyte each before they hold a number
+MAX_DIMENSIONS = 8
+HEADER_VALUES = 7 + MAX_DIMENSIONS  # for a tensor
+FIELDS = {"dtype", "shape", "data_offsets"}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
@@ -46,9 +49,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         # mapping of it could give the header of one for the tensors of the other.
         with open_regular(path) as file:
             content = file.read(os.fstat(file.fileno()).st_size)
-        check_header(content)
+        metadata = read_header(content).get("charlm")
         views = load(content)
-        metadata = read_metadata(content).get("charlm")
         del content
         tensors = {name: views.pop(name).clone() for name in sorted(views)}
     except FileNotFoundError:
@@ -64,24 +66,37 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     return tensors, text
 
 
-def check_header(content: bytes) -> None:
-    """Refuse a header that would take much memory to parse, as its names and numbers do.
+def read_header(content: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file, which is known to be small and plain by then.
+
+    Names, numbers and fields that nobody reads take much more memory than they have bytes.
 
     Raises:
-        ValueError: it is too large, or names too many tensors.
+        ValueError: it is too large, names too many tensors, or one is not described as charlm does.
     """
     length = int.from_bytes(content[:8], "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(f"its header is larger than {MAX_HEADER_BYTES:,} bytes")
-    if content.count(b'"dtype"', 8, 8 + length) > MAX_TENSORS:
+    header = parse_json(content[8 : 8 + length], HEADER_VALUES * (MAX_TENSORS + 1))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no table")
+    texts = header.pop("__metadata__", None) or {}
+    if not isinstance(texts, dict) or not all(isinstance(each, str) for each in texts.values()):
+        raise ValueError("its header holds something else than texts")
+    if len(header) > MAX_TENSORS:
         raise ValueError(f"it has more than {MAX_TENSORS:,} tensors")
+    for name, described in header.items():
+        if not is_tensor(described):
+            raise ValueError(f"{quote(name)} in its header is no tensor of charlm")
+    return texts
 
 
-def read_metadata(content: bytes) -> dict[str, str]:
-    """Return the texts in the header of a safetensors file that has been parsed before."""
-    length = int.from_bytes(content[:8], "little")
-    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-    return found
+def is_tensor(described: Any) -> bool:
+    """Whether a part of the header is a tensor of few dimensions, and says nothing else."""
+    if not isinstance(described, dict) or described.keys() != FIELDS:
+        return False
+    shape = described["shape"]
+    return isinstance(shape, list) and len(shape) <= MAX_DIMENSIONS
 
 
 def seal(tensors: Mapping[str, Tensor], metadata: str) -> str:

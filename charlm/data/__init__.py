@@ -6,7 +6,7 @@ from charlm.data.corpus_config import PARTS, CorpusConfig, Direction, Part, pars
 from charlm.data.epochs import Epochs, make_epochs
 from charlm.data.folders import TextFiles, expand_folders
 from charlm.data.frame_windows import find_frames
-from charlm.data.frames import MAX_PIECE, Frame, Framing, Piece, frame_pieces
+from charlm.data.frames import MAX_PIECE, MAX_WORD, Frame, Framing, Piece, frame_pieces
 from charlm.data.joined import JoinedTokens, Tokens
 from charlm.data.labelled import Columns, LabelledText, is_labelled, read_labelled
 from charlm.data.made import MADE_CORPORA, made_corpus
@@ -51,6 +51,7 @@ from charlm.data.windows import Windows, make_windows
 __all__ = [
     "MADE_CORPORA",
     "MAX_PIECE",
+    "MAX_WORD",
     "NOT_PREDICTED",
     "PARTS",
     "STDIN",

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from charlm.data.sources import COMPRESSIONS, read_errors
 from charlm.errors import TextError
+from charlm.untrusted import open_regular
 
 HEAD_BYTES = 8192  # are looked at for NUL, which no text has
 MAX_NAMED = 3  # files in a note
@@ -46,7 +47,8 @@ def list_folder(folder: Path) -> TextFiles:
         visible = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
         files = [each for each in visible if each.is_file()]
         folders = [each for each in visible if each.is_dir()]
-        texts = [file for file in files if is_text(file)]
+        kinds = {file: is_text(file) for file in files}
+    texts = [file for file in files if kinds[file]]
     if not texts and folders:
         raise TextError(
             f"{folder} holds no text files, but folders; name one of them, or train with "
@@ -55,7 +57,7 @@ def list_folder(folder: Path) -> TextFiles:
     if not texts:
         raise TextError(f"{folder} holds no text files; name a file, or a folder with texts in it.")
     notes = []
-    if others := [file.name for file in files if file not in texts]:
+    if others := [file.name for file in files if not kinds[file]]:
         notes.append(f"{folder}: left out what is not text (NUL bytes): {some(others)}.")
     if folders:
         notes.append(
@@ -68,7 +70,7 @@ def is_text(file: Path) -> bool:
     """Whether a file may be a text: a packed one, or one without NUL at its beginning."""
     if PurePath(file).suffix in (*COMPRESSIONS, ".zst"):
         return True
-    with file.open("rb") as content:
+    with open_regular(file) as content:
         return b"\0" not in content.read(HEAD_BYTES)
 
 

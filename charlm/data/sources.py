@@ -9,14 +9,16 @@ a Python caller is a `UserPath` and may also be standard input, a named pipe or 
 import bz2
 import codecs
 import gzip
+import io
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import BufferedIOBase
 from pathlib import Path, PurePath
-from typing import IO, AnyStr, BinaryIO
+from typing import IO, Any, AnyStr, BinaryIO
 
 import fsspec
 
@@ -26,13 +28,15 @@ from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_WHOLE_BYTES = 1 << 30  # of a text that is held in memory as a whole, unpacked
+MAX_RATIO, SMALL_BYTES = 32, 1 << 24  # of such a text: so often its packed size, or 16 MB
+MAX_XZ_BYTES = 72 << 20  # of memory to unpack .xz; what `xz -9` packs takes 65 MB
 MAX_LINE_CHARS = 1 << 24  # of a line in a file that is read line by line
 STDIN = "-"
 REMOTE_PROTOCOLS = ("http", "https", "s3", "gs", "gcs", "hf")
 COMPRESSIONS: dict[str, Callable[[BinaryIO], IO[bytes] | BufferedIOBase]] = {  # .zst is below
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
     ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".xz": lambda file: io.BufferedReader(XzReader(file), CHUNK_BYTES),
 }
 
 
@@ -63,6 +67,7 @@ class Source:
         self._path = str(path)
         self._any_bytes = any_bytes
         self.has_byte_order_mark = False
+        self.max_whole_bytes = MAX_WHOLE_BYTES  # fewer once a packed file is open
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes of the text, unpacked.
@@ -129,7 +134,13 @@ class Source:
                 "on the command line."
             )
         with open_regular(self._path) as file:
+            self._bound(file)
             yield file
+
+    def _bound(self, file: BinaryIO) -> None:
+        if PurePath(self._path).suffix in (*COMPRESSIONS, ".zst"):
+            size = os.fstat(file.fileno()).st_size
+            self.max_whole_bytes = min(MAX_WHOLE_BYTES, max(SMALL_BYTES, MAX_RATIO * size))
 
 
 class UserSource(Source):
@@ -150,6 +161,7 @@ class UserSource(Source):
     def _open_packed(self) -> Iterator[BinaryIO]:
         if comes_once(self._path):
             with open_regular(self._spooled()) as file:
+                self._bound(file)
                 yield file
         elif "://" in self._path:
             with open_remote(self._path) as file:
@@ -221,7 +233,8 @@ def whole_text(source: Source) -> str:
     """Return a text that is held in memory as a whole.
 
     Raises:
-        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES` characters.
+        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES`, or is packed
+            and unpacks to more than `MAX_RATIO` times its size.
     """
     return "".join(bounded(source, source.texts()))
 
@@ -235,8 +248,9 @@ def bounded(source: Source, parts: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """Yield the parts of a text for as long as memory should hold them; errors as of the above."""
     size = 0
     for part in parts:
-        size += len(part)
-        if size > MAX_WHOLE_BYTES:
+        octets = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        size += len(octets)
+        if size > source.max_whole_bytes:
             raise too_large(source)
         yield part
 
@@ -269,6 +283,11 @@ def lines_of(source: Source) -> Iterator[str]:
 
 def too_large(source: Source) -> TextError:
     """The error for a text that memory should not hold as a whole."""
+    if source.max_whole_bytes < MAX_WHOLE_BYTES:
+        return TextError(
+            f"{source.name} unpacks to more than {source.max_whole_bytes:,} bytes, which is much "
+            "for its size; unpack it and name the unpacked file."
+        )
     return TextError(
         f"{source.name} is larger than {MAX_WHOLE_BYTES:,} bytes, the maximum for a text that is "
         "held in memory; split it."
@@ -286,6 +305,54 @@ def unpack(file: BinaryIO, suffix: str) -> Iterator[IO[bytes] | BufferedIOBase]:
             yield opened
     else:
         yield file
+
+
+class XzReader(io.RawIOBase):
+    """A file in .xz or .lzma, unpacked as `lzma.LZMAFile` does, but in bounded memory.
+
+    Raises:
+        EOFError: it is cut off.
+        lzma.LZMAError: it is damaged.
+        OSError: unpacking would take more than `MAX_XZ_BYTES`, as its header says.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Take the packed file; it stays open when this is closed."""
+        self._file = file
+        self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
+        self._is_read = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._is_read:
+            packed = b""
+            if is_next := self._stream.eof:  # streams may follow each other, after padding
+                packed = self._stream.unused_data.lstrip(b"\0")
+                while not packed:
+                    if not (more := self._file.read(CHUNK_BYTES)):
+                        return 0
+                    packed = more.lstrip(b"\0")
+                self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
+            elif self._stream.needs_input and not (packed := self._file.read(CHUNK_BYTES)):
+                raise EOFError("it ends before its end mark")
+            try:
+                unpacked = self._stream.decompress(packed, len(buffer))
+            except lzma.LZMAError as error:
+                if "limit" in str(error):  # there is no narrower error
+                    raise OSError(
+                        f"it takes more than {MAX_XZ_BYTES:,} bytes of memory to unpack; "
+                        "pack it with `xz -9`"
+                    ) from error
+                if not is_next:
+                    raise
+                break  # what follows is no stream
+            if unpacked:
+                buffer[: len(unpacked)] = unpacked
+                return len(unpacked)
+        self._is_read = True
+        return 0
 
 
 @contextmanager

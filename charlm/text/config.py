@@ -11,6 +11,9 @@ from charlm.text.octets import ByteTokenizer
 from charlm.text.tokenizer import Level, Tokenizer
 from charlm.text.words import WordTokenizer
 
+MAX_SYMBOLS = 1_000_000  # of a vocabulary; more are not read from a tokenizer.json
+MAX_MERGED_SYMBOLS = 250_000  # each has a merge, too
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextConfig:
@@ -33,6 +36,12 @@ class TextConfig:
             raise ConfigError(
                 f"vocab_size must be above 256 at --level bpe, not {self.vocab_size}: "
                 "the 256 bytes come first."
+            )
+        most = MAX_MERGED_SYMBOLS if self.level == "bpe" else MAX_SYMBOLS
+        if self.vocab_size is not None and self.vocab_size > most:
+            raise ConfigError(
+                f"vocab_size must be at most {most:,} at --level {self.level}, "
+                f"not {self.vocab_size:,}."
             )
         for name in ("lowercase", "pretokenized"):
             if getattr(self, name) and self.level != "word":

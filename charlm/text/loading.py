@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
+from tokenizers import models
 
 from charlm.errors import TokenizerError
 from charlm.settings import quote, reason, shown
@@ -18,6 +19,7 @@ from charlm.untrusted import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES, parse_js
 # What has been a word; a model keeps the pattern that it was trained with.
 FIRST_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
 WORD_PATTERNS = (WORD, FIRST_WORD)
+SPARE_VALUES = 10_000  # of a tokenizer.json, besides its symbols
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -35,35 +37,48 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return parse_tokenizer(content, str(path))
 
 
-def parse_tokenizer(content: str, name: str, max_values: int = MAX_TOKENIZER_VALUES) -> Tokenizer:
+def parse_tokenizer(content: str, name: str, vocab_size: int | None = None) -> Tokenizer:
     """The tokenizer that a tokenizer.json holds; `name` is what messages call it.
 
     Of the file only the symbols, the merges and the level are taken, and the tokenizer is built of
     them as charlm builds it. What else the file holds must be what charlm writes; it never reaches
     the library, which takes a length of padding as it comes and runs out of memory. What has more
-    than `max_values` values is refused before it is parsed.
+    values than any tokenizer, or than one of the `vocab_size` of a model, is refused before it is
+    parsed, and one of another size before it is built.
 
     Raises:
-        TokenizerError: it is damaged, or another program wrote it.
+        TokenizerError: it is damaged, or another program wrote it, or it is of another size.
     """
+    most = MAX_TOKENIZER_VALUES
+    if vocab_size is not None:
+        most = min(most, SPARE_VALUES + 5 * vocab_size)  # a symbol and its merge are five values
     try:
-        description = parse_json(content, max_values)
+        description = parse_json(content, most)
     except ValueError as error:
         why = reason(error)
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: {why}.") from error
     model = description.get("model") if isinstance(description, dict) else None
     if not isinstance(model, dict) or "type" not in model or "vocab" not in model:
         raise TokenizerError(f"{name} is damaged or not a tokenizer.json: it has no vocabulary.")
+    vocab = model.pop("vocab")
+    if vocab_size is not None and isinstance(vocab, dict) and len(vocab) != vocab_size:
+        raise TokenizerError(
+            f"{name} has {len(vocab):,} tokens, but the model beside it knows {vocab_size:,}; "
+            "restore the pair."
+        )
+    symbols = read_symbols(vocab, name)
+    del content, vocab  # a large one takes more memory than the tokenizer
     kind = level_of(description)
-    symbols = read_symbols(model["vocab"], name)
     try:
         backend = rebuild(kind, symbols, description)
         tokenizer = kind(backend)
     except KeyError as error:
-        raise TokenizerError(f"{name} is damaged: {error} stands for no byte.") from error
+        raise TokenizerError(
+            f"{name} is damaged: the symbol {error} of a byte is missing or not in its place."
+        ) from error
     except Exception as error:  # the library raises nothing narrower
         raise TokenizerError(f"{name} is damaged: {reason(error)}.") from error
-    if (part := difference(description, json.loads(backend.to_str()))) is not None:
+    if (part := difference(description, describe(backend))) is not None:
         raise TokenizerError(
             f"{name} was not written by charlm: {part} differs from what charlm writes."
         )
@@ -124,7 +139,7 @@ def rebuild(
         raise KeyError(min(missing))
     if kind is ByteTokenizer and len(symbols) > 256:
         raise ValueError("it has more symbols than there are bytes")
-    merges = read_merges(description["model"].get("merges"))
+    merges = read_merges(description["model"].pop("merges", None))
     if kind is ByteTokenizer and merges:
         raise ValueError("single bytes are never merged")
     return byte_level_backend(symbols, merges, words=kind is BpeTokenizer)
@@ -145,6 +160,16 @@ def read_merges(merges: Any) -> list[tuple[str, str]]:
             raise ValueError(f"a merge must be a pair of texts, not {shown(merge)}")
         pairs.append((pair[0], pair[1]))
     return pairs
+
+
+def describe(backend: tokenizers.Tokenizer) -> dict[str, Any]:
+    """What tokenizer.json says of a backend besides its symbols and merges."""
+    model = backend.model
+    is_bpe = isinstance(model, models.BPE)
+    backend.model = models.BPE() if is_bpe else models.WordLevel(unk_token=model.unk_token)
+    described: dict[str, Any] = json.loads(backend.to_str())
+    backend.model = model
+    return described
 
 
 def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:

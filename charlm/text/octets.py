@@ -44,7 +44,7 @@ class ByteTokenizer(Tokenizer):
         super().__init__(backend)
         for byte, symbol in enumerate(byte_symbols()):
             if backend.id_to_token(byte) != symbol:
-                raise KeyError(backend.id_to_token(byte))
+                raise KeyError(symbol)
 
     @classmethod
     def build(cls) -> "ByteTokenizer":

@@ -157,7 +157,9 @@ def check_state(
     }
     known = {p + name for p, own in parts.items() for name in own} | {COUNT, VALIDATIONS}
     if unknown := sorted(tensors.keys() - known):
-        raise CheckpointError(f"{place} does not fit the model: it has no {quote(unknown[0])}.")
+        raise CheckpointError(
+            f"{place} does not fit the model: it has {quote(unknown[0])}, which the model does not."
+        )
     check_tensors(parts[MODEL], weights, str(place))
     if parts[WEIGHTS]:
         check_tensors(parts[WEIGHTS], weights, str(place))
@@ -220,7 +222,7 @@ def check_random(device: torch.device, tensors: Mapping[str, Tensor], place: str
     if "cpu" not in tensors:
         raise CheckpointError(f"{place} is damaged: {RANDOM}cpu is missing.")
     if unknown := sorted(tensors.keys() - {"cpu", "cuda", "mps"}):
-        raise CheckpointError(f"{place} is damaged: it has no {quote(RANDOM + unknown[0])}.")
+        raise CheckpointError(f"{place} is damaged: nobody reads its {quote(RANDOM + unknown[0])}.")
     for kind, tensor in tensors.items():
         name = RANDOM + kind
         if kind in ("cpu", device.type):

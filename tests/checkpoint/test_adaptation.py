@@ -197,7 +197,7 @@ def test_gradients_that_fit_the_weights_are_taken(folder):
     ("sizes", "said"),
     [
         ({"head.bias": SIZES["head.bias"]}, r"head\.weight is missing"),
-        ({**SIZES, "x": torch.ones(1)}, "it has no x"),
+        ({**SIZES, "x": torch.ones(1)}, "it has x, which the model does not"),
         ({**SIZES, "head.bias": torch.ones(4)}, r"head\.bias has shape"),
         ({**SIZES, "head.bias": torch.ones(3).half()}, r"head\.bias is of float16"),
         ({**SIZES, "head.bias": torch.tensor([1, float("nan"), 1])}, r"head\.bias holds NaN"),

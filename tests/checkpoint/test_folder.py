@@ -97,13 +97,14 @@ def test_weights_that_do_not_fit_are_refused_before_memory_is_taken(folder, chan
         load_checkpoint(folder, CPU)
 
 
-def test_a_tokenizer_of_another_size_is_refused(folder):
+def test_a_tokenizer_of_another_size_is_refused_before_it_is_built(folder, monkeypatch):
     content = json.loads((folder / "config.json").read_text())
     content["model"]["vocab_size"] += 1
     content.pop("sha256")
     (folder / "config.json").write_text(json.dumps({**content, "sha256": seal(content)}))
 
-    with pytest.raises(CheckpointError, match="tokens, but the model"):
+    monkeypatch.delattr("charlm.text.loading.rebuild")
+    with pytest.raises(TokenizerError, match="54 tokens, but the model beside it knows 55"):
         load_checkpoint(folder, CPU)
 
 
@@ -235,6 +236,16 @@ def test_a_vocabulary_beyond_what_the_weights_can_hold_is_refused_before_it_is_r
     reseal(folder, model={"vocab_size": 10**9})
     monkeypatch.delattr("charlm.checkpoint.folder.parse_tokenizer")
     with pytest.raises(CheckpointError, match="too few for a vocabulary of 1,000,000,000"):
+        load_checkpoint(folder, CPU)
+
+
+def test_weights_of_fewer_bytes_than_an_output_layer_are_refused_before_the_vocabulary_is_read(
+    folder, monkeypatch
+):
+    size = (folder / "model.safetensors").stat().st_size
+    reseal(folder, model={"vocab_size": size // 4 + 1})
+    monkeypatch.delattr("charlm.checkpoint.folder.parse_tokenizer")
+    with pytest.raises(CheckpointError, match="too few for a vocabulary of"):
         load_checkpoint(folder, CPU)
 
 

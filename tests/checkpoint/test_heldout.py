@@ -4,15 +4,28 @@ import gzip
 import json
 import os
 import random
+import tracemalloc
 from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charlm.checkpoint import CheckpointConfig, heldout_bytes, kept_corpus
-from charlm.checkpoint.heldout import CLOSES, OPENS, SMALL_BYTES, part_paths, save_heldout
-from charlm.data import MAX_PIECE, CorpusConfig, read_corpus
+from charlm.checkpoint.heldout import (
+    CHUNK_BYTES,
+    CLOSES,
+    OPENS,
+    ROW,
+    SMALL_BYTES,
+    part_paths,
+    row_blocks,
+    save_heldout,
+    totals_by_label,
+)
+from charlm.data import MAX_PIECE, MAX_WORD, CorpusConfig, read_corpus
 from charlm.data import encode_part as encode
 from charlm.data.cache import token_folder
 from charlm.errors import CheckpointError
@@ -241,11 +254,11 @@ def test_damage_is_one_clear_line(kept, which, damage):
     assert "\n" not in str(error.value)
 
 
-def forge(folder, config, text, rows):
+def forge(folder, config, text, rows, level=9):
     """Put in a test part with a seal that fits."""
     packed = text, np.array(rows, "<u4").tobytes()
     for path, content in zip(part_paths(folder, "test"), packed, strict=True):
-        path.write_bytes(gzip.compress(content))
+        path.write_bytes(gzip.compress(content, level))
     part = replace(
         config.heldout.test,
         num_bytes=len(text),
@@ -300,10 +313,83 @@ def test_text_that_is_not_utf8_is_refused(kept, text):
 
 
 def test_a_piece_longer_than_any_is_refused(kept):
-    text = b"a" * (4 * MAX_PIECE + 1)
+    text = b"a" * (4 * MAX_WORD + 1)
 
     with pytest.raises(CheckpointError, match="does not fit"):
-        pieces_of(forge(*kept, text, [[len(text), 0, 0, BOTH]]))
+        pieces_of(forge(*kept, text, [[len(text), 0, 0, BOTH]], level=0))
+
+
+def test_the_longest_piece_is_read(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("船" * MAX_WORD + " fog" * 9)
+    text = TextConfig(level="word", pretokenized=True)
+    config = CorpusConfig(paths=(str(path),), test=(str(path),))
+    corpus = read_corpus(config, text)
+    kept_config = keep(tmp_path / "kept", corpus, text)
+
+    found = pieces_of((tmp_path / "kept", kept_config))
+
+    assert max(len(piece.text) for piece in found) == MAX_WORD
+
+
+def test_a_long_gap_is_read_in_parts(kept):
+    text = "a" + "\u2003" * CHUNK_BYTES + "b"
+    sizes = [1, 3 * CHUNK_BYTES]
+
+    rows = [[*sizes, 0, BOTH], [1, 0, 0, BOTH]]
+
+    found = pieces_of(forge(*kept, text.encode(), rows, level=0))
+
+    assert "".join(piece.text + piece.gap for piece in found) == text
+    assert [piece.text for piece in found if piece.opens] == ["a", "b"]
+    assert max(len(piece.gap) for piece in found) < CHUNK_BYTES
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 3, 100])
+@given(
+    rows=st.lists(st.tuples(*map(st.integers, [0] * 4, [2, 1, 2, 4]))),
+    num_labels=st.integers(1, 3),
+)
+def test_pieces_fit_a_text_however_many_are_checked_at_once(block_rows, rows, num_labels):
+    """Compared with reading them one by one."""
+    expected, depth, last = [[0, 0] for _ in range(num_labels)], 0, 0
+    for num_text, num_gap, label, flags in rows:
+        opens, closes = flags & OPENS, flags // CLOSES
+        within = depth + opens
+        fits = (
+            flags <= BOTH
+            and (label == last or (label > last and depth == 0))
+            and label < num_labels
+            and closes <= within <= 1
+            and (within or not num_text)
+        )
+        if not fits:
+            expected = None
+            break
+        expected[label][0] += 1
+        expected[label][1] += num_text + num_gap
+        depth, last = within - closes, label
+    blocks = np.array(rows, "<u4").reshape(-1, 4)
+    found = totals_by_label(
+        (blocks[i : i + block_rows] for i in range(0, len(rows), block_rows)), num_labels
+    )
+
+    assert (found.tolist() if found is not None else None) == (None if depth else expected)
+
+
+def test_many_pieces_are_checked_in_little_memory(tmp_path):
+    """Those of a small file take much more as a whole."""
+    num_rows = 1 << 20
+    with open(tmp_path / "frames", "w+b") as frames:
+        frames.truncate(num_rows * ROW.itemsize)
+        tracemalloc.start()
+        try:
+            assert totals_by_label(row_blocks(frames, 0, num_rows), 1).tolist() == [[num_rows, 0]]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak < num_rows
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(kept, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import resource
 
 import pytest
 
@@ -12,7 +13,7 @@ from charlm.checkpoint import (
     read_metrics,
     scan_history,
 )
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, StorageError
 
 
 def test_reports_come_back_in_order(tmp_path):
@@ -28,6 +29,29 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path):
         file.write('{"step": 2, "lo')
 
     assert read_metrics(tmp_path) == [{"step": 1}]
+
+
+def test_a_report_after_a_line_that_was_cut_off_has_a_line_of_its_own(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2, "lo')
+
+    append_metrics(tmp_path, {"step": 3})
+
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 3}]
+
+
+def test_a_report_that_is_written_in_part_is_taken_back_and_told(tmp_path):
+    """As on a full disk; here the size of the file is limited."""
+    append_metrics(tmp_path, {"step": 1})
+    content = (tmp_path / "metrics.jsonl").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 7, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="disk is full"):
+            append_metrics(tmp_path, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (tmp_path / "metrics.jsonl").read_bytes() == content
 
 
 def test_a_resumed_run_forgets_the_reports_it_will_make_again(tmp_path):

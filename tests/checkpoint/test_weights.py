@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from charlm.checkpoint.weights import read_tensors, write_tensors
+from charlm.checkpoint.weights import MAX_DIMENSIONS, MAX_TENSORS, read_tensors, write_tensors
 from charlm.errors import CheckpointError
 
 TENSORS = {
@@ -101,6 +101,42 @@ def test_a_header_that_takes_memory_to_parse_is_refused_before(tmp_path, monkeyp
     monkeypatch.delattr("charlm.checkpoint.weights.load")
     with pytest.raises(CheckpointError, match=f"{fits - 1:,} (tensors|bytes)"):
         read_tensors(tmp_path / "x")
+
+
+PLAIN = '{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+HEADERS = {
+    "a field that nobody reads": '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":[]}}',
+    "many values": '{"a":{"x":[' + "{}," * 500_000 + "{}]}}",
+    "many tensors": "{" + ",".join(f'"{n}":{PLAIN}' for n in range(MAX_TENSORS + 1)) + "}",
+    "many tensors, their fields escaped": "{"
+    + ",".join(f'"{n}":{PLAIN}'.replace("d", "\\u0064") for n in range(MAX_TENSORS + 1))
+    + "}",
+    "many dimensions": PLAIN.join(['{"a":', "}"]).replace("[0]", f"[{'1,' * 8}0]"),
+    "a list": "[]",
+    "a list for a tensor": '{"a":[]}',
+    "a shape that is no list": PLAIN.join(['{"a":', "}"]).replace("[0]", "0"),
+    "a number for a text": '{"__metadata__":{"charlm":1}}',
+    "too deep": '{"a":' + "[" * 1000 + "]" * 1000 + "}",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_charlm_does_not_write_never_reaches_the_library(
+    tmp_path, monkeypatch, header
+):
+    monkeypatch.delattr("charlm.checkpoint.weights.load")
+    (tmp_path / "t").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+
+    with pytest.raises(CheckpointError, match="damaged and cannot be read"):
+        read_tensors(tmp_path / "t")
+
+
+def test_the_most_tensors_and_dimensions_are_read(tmp_path):
+    shape = (1,) * MAX_DIMENSIONS
+    tensors = {str(number): torch.zeros(shape, dtype=torch.uint8) for number in range(MAX_TENSORS)}
+    write_tensors(tmp_path / "t", tensors)
+
+    assert read_tensors(tmp_path / "t")[0].keys() == tensors.keys()
 
 
 def test_a_size_beyond_64_bits_is_one_clear_line(tmp_path):

@@ -83,3 +83,17 @@ def test_many_left_out_are_counted(tmp_path):
     (tmp_path / "a.txt").write_text("a", encoding="utf-8")
 
     assert "0.png, 1.png, 2.png and 6 more" in expand_folders([str(tmp_path)]).notes[0]
+
+
+def test_a_folder_of_very_many_files_is_listed(tmp_path, monkeypatch):
+    """Were each looked for among all texts, a comparison of paths each, it would not end."""
+    for number in range(200):
+        (tmp_path / f"{number:03}.txt").write_text("a")
+    compared = []
+    equal = type(tmp_path).__eq__
+    monkeypatch.setattr(
+        type(tmp_path), "__eq__", lambda a, b: compared.append(a) or equal(a, b), raising=False
+    )
+
+    assert len(expand_folders([str(tmp_path)]).paths) == 200
+    assert len(compared) < 1000

@@ -1,6 +1,7 @@
 """Frames: all text is kept, and where frames begin and end does not depend on the chunks."""
 
 import re
+import tracemalloc
 from itertools import islice, pairwise, repeat
 
 import pytest
@@ -363,3 +364,45 @@ def test_a_piece_is_cut_into_two_of_the_same_frame():
 )
 def test_a_blank_line_is_one_between_two_paragraphs(text, blank_line):
     assert has_blank_line(text) is blank_line
+
+
+ENDING = r"(?>\r\n|\n|\r)"
+PLAIN = {
+    "lines": (LINES, rf"{ENDING}(?:[ \t]*{ENDING})*"),
+    "paragraphs": (PARAGRAPHS, rf"{ENDING}(?:[ \t]*{ENDING})+|{ENDING}[ \t]*\Z"),
+    "lf lines": (LF_LINES, r"\r?\n(?:[ \t]*\r?\n)*"),
+    "lf paragraphs": (LF_PARAGRAPHS, r"\r?\n(?:[ \t]*\r?\n)+"),
+    "pretokenized": (
+        PRETOKENIZED_LINES,
+        r"[ \t]*(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*(?:\r?\n)?|[ \t]*\r?\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("framing", "plain"), PLAIN.values(), ids=PLAIN)
+@given(
+    st.lists(st.sampled_from(["\r", "\n", " ", "\t", "\v", "x", "<eos>", "</s>"]), max_size=40).map(
+        "".join
+    )
+)
+@settings(max_examples=400)
+def test_separators_are_those_of_plain_patterns(framing, plain, text):
+    found = [match.span() for match in framing.separator.finditer(text)]
+
+    assert found == [match.span() for match in re.finditer(plain, text)]
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r\n", " \n"])
+def test_a_text_of_much_white_space_takes_little_time_and_memory(framing, blank):
+    """Looked at from each of its characters, it would take minutes."""
+    text = "a" + blank * (1 << 17) + "b\n"
+    pieces = frame_pieces([text], framing)
+    tracemalloc.start()
+    try:
+        assert sum(piece.num_chars for piece in pieces) == len(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 16 * len(text)

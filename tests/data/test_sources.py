@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from charlm.data.sources import (
     CHUNK_BYTES,
     REMOTE_PROTOCOLS,
+    SMALL_BYTES,
     STDIN,
     Source,
     UserSource,
@@ -390,3 +391,47 @@ def test_a_pipe_is_read_again_like_a_file(tmp_path):
     writer.join()
 
     assert first == second == "a tale"
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0\0\0\0", b"something else"])
+@pytest.mark.parametrize("format", [lzma.FORMAT_XZ, lzma.FORMAT_ALONE])
+def test_streams_of_xz_in_a_row_are_read_whatever_follows(folder, rest, format):
+    text = random.Random(3).randbytes(99) * 30_000
+    streams = [lzma.compress(part, format, preset=9) for part in (text[:99], b"", text[99:])]
+
+    source = file_source(folder, bytes(8).join(streams) + rest, "tale.xz", any_bytes=True)
+
+    assert b"".join(source.chunks()) == text
+
+
+def test_xz_that_takes_much_memory_to_unpack_is_refused(folder):
+    """Its dictionary is as large as its header says, whatever its size."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 128 << 20}]
+    large = lzma.compress(b"a tale", filters=filters)
+
+    for content in (large, lzma.compress(b"a tale") + large):
+        with pytest.raises(TextError, match=r"takes more than 75,497,472 bytes .* `xz -9`"):
+            list(file_source(folder, content, "tale.xz").chunks())
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_small_packed_file_of_a_large_text_is_not_held_in_memory(folder, suffix):
+    text = b"the cat sat on the mat\n" * (SMALL_BYTES // 23 + 1)
+    packed = file_source(folder, COMPRESS[suffix](text), f"tale{suffix}")
+    unpacked = file_source(folder, text)
+
+    for read in (whole_text, whole_content):
+        assert len(read(unpacked)) == len(text)
+        with pytest.raises(TextError, match=r"more than 16,777,216 bytes, .* unpack it"):
+            read(packed)
+    assert sum(map(len, packed.chunks())) == len(text)
+
+
+def test_the_size_of_a_text_is_that_of_its_bytes(folder):
+    source = file_source(folder, "船".encode() * 10)
+    source.max_whole_bytes = 30
+    assert whole_text(source) == "船" * 10
+
+    source.max_whole_bytes = 29
+    with pytest.raises(TextError, match="more than 29 bytes"):
+        whole_text(source)

@@ -16,6 +16,8 @@ TALE = "The fox ate the moon, and the moon ate the fox."
         ({"level": "char", "vocab_size": -1}, "at least 1"),
         ({"level": "byte", "vocab_size": 256}, "256 bytes"),
         ({"level": "bpe", "vocab_size": 256}, "above 256"),
+        ({"level": "bpe", "vocab_size": 250_001}, "at most 250,000 at --level bpe"),
+        ({"level": "word", "vocab_size": 1_000_001}, "at most 1,000,000 at --level word"),
         ({"level": "char", "lowercase": True}, "--lowercase has no effect"),
         ({"level": "byte", "lowercase": True}, "--lowercase has no effect"),
         ({"level": "bpe", "pretokenized": True}, "--pretokenized has no effect"),

@@ -1,6 +1,7 @@
 """tokenizer.json comes back as it went; what is damaged or foreign is refused."""
 
 import json
+from itertools import count
 
 import pytest
 import tokenizers
@@ -10,7 +11,8 @@ from tokenizers import models
 
 from charlm.errors import TokenizerError
 from charlm.text import TextConfig, build_tokenizer, load_tokenizer, parse_tokenizer
-from charlm.text.loading import FIRST_WORD
+from charlm.text.loading import FIRST_WORD, describe
+from charlm.untrusted import MAX_TOKENIZER_VALUES, has_more_values
 
 TALE = 'The fox said: "Don\'t eat the <unk> moon!" <eos>\nThe naïve owl agreed, the fox not.\n'
 CONFIGS = {
@@ -95,7 +97,7 @@ def test_a_vocabulary_with_a_byte_replaced_is_refused(level):
     vocab = description["model"]["vocab"]
     vocab["☃"] = vocab.pop("Z")  # a byte that is part of no merge
 
-    with pytest.raises(TokenizerError):
+    with pytest.raises(TokenizerError, match="symbol 'Z' of a byte is missing"):
         parse_tokenizer(json.dumps(description), "tokenizer.json")
 
 
@@ -227,3 +229,33 @@ def test_words_are_split_as_they_were_when_the_tokenizer_was_made():
     tokenizer = parse_tokenizer(changed("word", change), "tokenizer.json")
 
     assert json.loads(tokenizer.to_json())["pre_tokenizer"]["pattern"] == {"Regex": FIRST_WORD}
+
+
+GROWING = {"word": (1, 4), "bpe": (257, 263)}
+
+
+@pytest.mark.parametrize(("level", "most"), [("word", 1_000_000), ("bpe", 250_000)])
+def test_the_largest_vocabulary_that_can_be_asked_for_can_be_read(level, most):
+    """Told from a small one: how many values a symbol takes, and how many the rest."""
+    TextConfig(level=level, vocab_size=most)
+    small, large = (
+        build_tokenizer(TextConfig(level=level, vocab_size=size), [TALE]) for size in GROWING[level]
+    )
+    counts = [count_values(tokenizer.to_json()) for tokenizer in (small, large)]
+    each = (counts[1] - counts[0]) / (large.num_symbols - small.num_symbols)
+
+    assert counts[0] + each * most <= MAX_TOKENIZER_VALUES
+
+
+def count_values(text):
+    return next(most for most in count() if not has_more_values(text, most))
+
+
+def test_other_parts_are_compared_without_the_symbols():
+    backend = build_tokenizer(CONFIGS["bpe"], [TALE]).backend
+    whole = json.loads(backend.to_str())
+
+    described = describe(backend)
+
+    assert described["model"] == whole["model"] | {"vocab": {}, "merges": []}
+    assert described | {"model": whole["model"]} == whole == json.loads(backend.to_str())

@@ -88,7 +88,7 @@ BIAS = "model.head.projection.bias"
 MEAN = "average.weights.head.projection.bias"
 DAMAGE = [
     (rename(BIAS, "model.x"), r"head\.projection\.bias is missing"),
-    (rename(BIAS, "x"), "it has no x"),
+    (rename(BIAS, "x"), "it has x, which the model does not"),
     (replace(BIAS, lambda tensor: tensor[1:]), r"head\.projection\.bias has shape"),
     (replace(BIAS, torch.Tensor.double), r"head\.projection\.bias is of float64, not float32"),
     (replace(BIAS, fill(math.nan)), r"head\.projection\.bias holds NaN"),
@@ -96,7 +96,7 @@ DAMAGE = [
     (rename(MEAN, "average.weights.x"), r"head\.projection\.bias is missing"),
     (replace("average.count", fill(0)), r"average\.count does not fit"),
     (replace("average.count", torch.Tensor.float), r"average\.count is of float32, not int64"),
-    (rename("average.count", "average.counts"), r"it has no average\.counts"),
+    (rename("average.count", "average.counts"), r"it has average\.counts, which"),
     (rename("optimizer.0.step", "optimizer.0.steps"), r"optimizer\.0\.step is missing"),
     (rename("optimizer.0.step", "optimizer.99.step"), r"optimizer\.0\.step is missing"),
     (rename("optimizer.0.step", "optimizer.x.y.z"), r"optimizer\.0\.step is missing"),
