@@ -97,3 +97,13 @@ def command_line(*arguments: str | Path) -> str:
 def is_checkpoint_name(name: str) -> bool:
     """Whether a checkpoint of that name exists."""
     return any((folder / CONFIG).exists() for folder in (Path(name), CHECKPOINTS / name))
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
+    return Path(name).exists() and not (Path(name) / CONFIG).exists()
+
+
+def is_whole_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds what makes a checkpoint, so that it is none of texts."""
+    return (folder / CONFIG).exists() and (folder / WEIGHTS).exists()

@@ -10,7 +10,7 @@ import typer
 from charlm.cli import options
 from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import ConfigError
-from charlm.location import command_line, is_checkpoint_name
+from charlm.location import command_line, is_checkpoint_name, is_text_name
 from charlm.untrusted import (
     MAX_TOKENIZER_BYTES,
     MAX_TOKENIZER_VALUES,
@@ -87,8 +87,13 @@ def show(
     settings = (level, vocab_size, lowercase, pretokenized)
     if (named := tokenizer_as_text(corpus)) is not None:
         if len(corpus) > 1 or tokenizer is not None or any(s is not None for s in settings):
-            command = command_line("vocab", "show", named)
-            raise ConfigError(f"{named} is a vocabulary and not a text; show it with `{command}`.")
+            texts = [name for name in corpus if Path(name) != named] or ["TEXT"]
+            alone = command_line("vocab", "show", named)
+            counted = command_line("vocab", "show", *texts, "--tokenizer", named)
+            raise ConfigError(
+                f"{named} is a vocabulary and not a text: `{alone}` shows its tokens, `{counted}` "
+                "counts them in a text."
+            )
         show_tokenizer(find_tokenizer(named), top, as_json)
         return
     if tokenizer is None:
@@ -120,7 +125,7 @@ def tokenizer_as_text(names: list[str]) -> Path | None:
     """Return the first of some names that is a tokenizer.json or a checkpoint, and not a text."""
     for name in names:
         path = Path(name)
-        if is_checkpoint_name(name) and not path.is_file():
+        if is_checkpoint_name(name) and not is_text_name(name):
             return path
         if path.suffix == ".json" and path.is_file() and holds_tokenizer(path):
             return path

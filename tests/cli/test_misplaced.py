@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import shutil
 import sys
 
 import pytest
@@ -79,3 +80,40 @@ def test_texts_of_a_folder_are_measured_and_scored(trained, tmp_path):
         "letters/a.txt",
         "letters/b.txt",
     ]
+
+
+def test_a_folder_of_texts_goes_before_the_checkpoint_that_it_made(trained, tmp_path, tale):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text(tale[:2000], encoding="utf-8")
+    small = ("--hidden-size", 8, "--batch-size", 2, "--bptt", 8, "--steps", 2)
+    assert trained("train", "letters", *small).status == 0
+
+    measured = trained("eval", "letters")
+    scored = trained("score", "letters", "--by", "sentence")
+    shown = trained("vocab", "show", "letters")
+
+    assert "checkpoints/letters on letters/a.txt" in measured.out
+    assert "the checkpoint is checkpoints/letters" in measured.err
+    assert scored.status == 0 and "share" in shown.out
+    assert "checkpoints/letters on" in trained("eval", "checkpoints/letters").out
+
+    shutil.rmtree("letters")
+    assert "letters on its test split" in trained("eval", "letters").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("eval", "corpus.txt", "tale"),
+        ("score", "tale", "checkpoints/tale"),
+        ("vocab", "build", "checkpoints/tale", "-o", "t.json"),
+        ("train", "corpus.txt", "checkpoints/tale"),
+    ],
+)
+def test_a_checkpoint_is_not_read_as_a_folder_of_texts(trained, tmp_path, tale, arguments):
+    (tmp_path / "corpus.txt").write_text(tale, encoding="utf-8")
+
+    result = trained(*arguments)
+
+    assert (result.status, result.out) == (1, "")
+    assert "tale is a checkpoint" in result.err or "tale does not exist" in result.err
