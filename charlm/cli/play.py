@@ -42,6 +42,7 @@ any text       is added as it stands, and the model goes on from there; // begin
 
 
 def play(
+    context: typer.Context,
     checkpoint: options.Checkpoint = None,
     label: options.Label = None,
     prompt: Annotated[
@@ -59,7 +60,7 @@ def play(
     device: options.Device = "auto",
 ) -> None:
     """Write a text by turns with a model: continue, undo, try again, pick, save."""
-    check_prompt(checkpoint, prompted=bool(prompt))
+    check_prompt(checkpoint, context.args, prompted=bool(prompt))
 
     from charlm.api import Session, draw_seed
     from charlm.decoding import DecodingConfig
