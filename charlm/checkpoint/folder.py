@@ -266,7 +266,7 @@ def load_state(folder: Path, file: Path = STATE) -> tuple[dict[str, Tensor], str
     """
     if not (folder / file).exists():
         raise CheckpointError(
-            f"{folder} has no {file}, so it cannot be resumed; train anew with "
+            f"{folder} has no {file}, so it cannot be resumed; start a new run with "
             f"`{command_line('train', '--recipe', folder / RECIPE)}`."
         )
     return read_tensors(folder / file)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,6 +34,20 @@ TokenizerPath = Annotated[
         "--tokenizer",
         "-t",
         help="A tokenizer.json or a checkpoint. Default: the newest checkpoint's.",
+    ),
+]
+CountingTokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="A tokenizer.json or a checkpoint. Default: one built from the texts.",
+    ),
+]
+EncodedFrame = Annotated[
+    Literal["line", "paragraph", "document"] | None,
+    typer.Option(
+        help="What <start> and <stop> enclose. Default: lines for words, else documents.",
     ),
 ]
 
@@ -67,7 +81,7 @@ def build(
 @app.command()
 def show(
     corpus: Corpora,
-    tokenizer: TokenizerPath = None,
+    tokenizer: CountingTokenizer = None,
     level: options.Level = None,
     vocab_size: options.VocabSize = None,
     lowercase: options.Lowercase = None,
@@ -161,7 +175,7 @@ def encode(
         typer.Argument(help="Text itself, each argument by itself. Default: read stdin."),
     ] = None,
     tokenizer: TokenizerPath = None,
-    frame: options.FrameName = None,
+    frame: EncodedFrame = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Show the token beside its id.")] = False,
     as_json: options.Json = False,
 ) -> None:

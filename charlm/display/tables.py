@@ -12,7 +12,7 @@ from rich.text import Text
 
 from charlm.display.console import data_console
 from charlm.display.fitting import print_table
-from charlm.display.printable import escaped
+from charlm.display.printable import JOINERS, escaped
 
 
 def show_vocabulary(
@@ -98,9 +98,13 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
 
 
 def visible(token: str) -> str:
-    """A token with its white space and control characters made visible."""
+    """A token with its white space and control characters made visible; joiners within it stay."""
     shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else escaped(c) for c in shown)
+    inner = range(1, len(shown) - 1)
+    return "".join(
+        c if c.isprintable() or (c in JOINERS and at in inner) else escaped(c)
+        for at, c in enumerate(shown)
+    )
 
 
 def number(value: float) -> str:
