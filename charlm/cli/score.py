@@ -224,7 +224,7 @@ def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator
     before = 0  # sentences of the texts before
     for name, tokens in score_files(evaluator, texts, by):
         sentence = 0
-        for each in segments(tokens, evaluator.tokenizer, by):
+        for each in segments(tokens, evaluator.tokenizer, by, evaluator.framing):
             sentence = each.sentence
             row = row_of[by](each, before + sentence)
             if isinstance(each, TokenSurprisal) and each.spells_bytes:
