@@ -1,5 +1,6 @@
 """Where checkpoints are: finding one, and naming a new one. Needs no torch."""
 
+import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -102,4 +103,15 @@ def command_line(*arguments: str | Path) -> str:
 
 def is_checkpoint_name(name: str) -> bool:
     """Whether a checkpoint of that name exists."""
-    return any((folder / CONFIG).exists() for folder in (Path(name), CHECKPOINTS / name))
+    # os.path answers for names that no file can have, too.
+    return any(os.path.exists(folder / CONFIG) for folder in (Path(name), CHECKPOINTS / name))
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
+    return os.path.exists(name) and not os.path.exists(Path(name) / CONFIG)
+
+
+def is_whole_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds what makes a checkpoint, so that it is none of texts."""
+    return (folder / CONFIG).exists() and (folder / WEIGHTS).exists()

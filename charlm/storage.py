@@ -28,9 +28,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the disk is full, or the folder is missing or not writable.
     """
-    if path.is_symlink() and not path.is_fifo():  # a pipe of the shell has no path of its own
-        path = Path(os.path.realpath(path))  # which, unlike resolve, bears a circle
-    if path.exists() and not path.is_file() and not path.is_dir():
+    with storage_errors(path):  # a name can be too long to be asked for
+        if path.is_symlink() and not path.is_fifo():  # a pipe of the shell has no path of its own
+            path = Path(os.path.realpath(path))  # which, unlike resolve, bears a circle
+        is_special = path.exists() and not path.is_file() and not path.is_dir()
+    if is_special:
         with storage_errors(path), path.open("wb") as file:
             yield file
         return

@@ -12,6 +12,7 @@ from charlm.location import (
     command_line,
     find_checkpoint,
     is_checkpoint_name,
+    is_text_name,
     list_checkpoints,
     new_name,
 )
@@ -45,6 +46,7 @@ def test_a_checkpoint_is_found_by_path_and_by_name():
 
     assert find_checkpoint(folder) == find_checkpoint(Path("tales")) == folder
     assert is_checkpoint_name("tales") and not is_checkpoint_name("other")
+    assert not is_checkpoint_name("x" * 5000) and not is_text_name("x" * 5000)
 
 
 def test_a_checkpoint_that_was_never_finished_making_is_none():

@@ -18,6 +18,7 @@ from charlm.evaluation import (
     by_line,
     by_sentence,
     by_word,
+    find_line_ending,
     score_pairs,
     token_surprisals,
 )
@@ -82,7 +83,7 @@ def score_text(scorer: Scorer, text: str, by: By = "token") -> Iterator[Surprisa
         raise TextError("the text is empty; there is nothing to score.")
     check_characters(text, any_bytes=scorer.tokenizer.level == "byte")
     part = TextPart([TextAtHand(text)], scorer.framing)
-    return segments(surprisals(scorer, part, by), scorer.tokenizer, by)
+    return segments(surprisals(scorer, part, by), scorer.tokenizer, by, scorer.framing)
 
 
 def score_files(
@@ -113,11 +114,14 @@ def surprisals(scorer: Scorer, part: TextPart, by: By) -> Iterator[TokenSurprisa
             "or line."
         )
     scores = scorer.token_scores(part, details=by in ("token", "word"))
-    return token_surprisals(part.pieces(), scorer.tokenizer, scores)
+    ending = find_line_ending(scorer.framing)
+    return token_surprisals(part.pieces(), scorer.tokenizer, scores, ending)
 
 
-def segments(tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer, by: By) -> Iterator[Surprisal]:
-    """The tokens themselves, or their sums."""
+def segments(
+    tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer, by: By, framing: Framing
+) -> Iterator[Surprisal]:
+    """The tokens themselves, or their sums; `framing` is that of the text."""
     match by:
         case "token":
             return iter(tokens)
@@ -126,7 +130,7 @@ def segments(tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer, by: By) -> 
         case "sentence":
             return by_sentence(tokens)
         case "line":
-            return by_line(tokens)
+            return by_line(tokens, find_line_ending(framing))
 
 
 def shades(
@@ -138,7 +142,7 @@ def shades(
     """
     tape = Tape(tokens)
     shade: Shade | None = None
-    for each in segments(tape, tokenizer, by):
+    for each in tape if by == "token" else by_word(tape, tokenizer):
         if each.is_stop:
             continue
         skipped, text = tape.cut(each.char_start), tape.cut(each.char_end)

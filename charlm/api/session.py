@@ -58,6 +58,8 @@ class Session:
         finally:
             if written:
                 self._parts.append(Part(written, by_model=True, ended=ended))
+            elif ended:
+                self._end()
 
     def undo(self) -> str:
         """Take the last part back; what it was, or nothing where there is none."""
@@ -86,10 +88,12 @@ class Session:
 
     def choose(self, generation: Generation) -> None:
         """Go on with one that was offered."""
+        ended = generation.end == "<stop>"
         if generation.text:
-            ended = generation.end == "<stop>"
             text = self._break() + generation.text
             self._parts.append(Part(text, by_model=True, ended=ended))
+        elif ended:
+            self._end()
 
     def change(self, **settings: Any) -> None:
         """Decode otherwise from now on.
@@ -104,16 +108,21 @@ class Session:
         self.change(**{name: getattr(DecodingConfig(), name)})
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start a new text."""
         self._parts.clear()
 
     def _instead(self, before: Part) -> Generator[str]:
-        parts = len(self._parts)
+        parts = list(self._parts)
         try:
             yield from self.go_on()
         finally:
-            if len(self._parts) == parts:  # nothing has come: what there was stays
-                self._parts.append(before)
+            if len(self._parts) == len(parts):  # nothing has come: what there was stays
+                self._parts = [*parts, before]
+
+    def _end(self) -> None:
+        """End the frame after the last part, to which the model has added nothing."""
+        if self._parts:
+            self._parts[-1] = replace(self._parts[-1], ended=True)
 
     def _break(self) -> str:
         """What begins a new frame, where the model has ended the last one."""

@@ -38,11 +38,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+MORE = {"allow_extra_args": True}  # of which the command says how they become the prompt
+
 app.command("train")(train.train)
 app.command("plot")(plot.plot)
-app.command("generate")(generate.generate)
+app.command("generate", context_settings=MORE)(generate.generate)
 app.command("fill")(fill.fill)
-app.command("play")(play.play)
+app.command("play", context_settings=MORE)(play.play)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(score.score)
 app.command("classify")(classify.classify)

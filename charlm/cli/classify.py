@@ -77,13 +77,16 @@ def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
 
 def filled_lines(file: str, classifier: "Classifier") -> list[str]:
     """The lines of a text, but for blank ones."""
+    from charlm.api.prompt_frames import prompt_frames
     from charlm.data import UserSource, whole_text
+    from charlm.evaluation import find_line_ending
 
+    line_ending = find_line_ending(prompt_frames(classifier.checkpoint).framing)
     any_bytes = classifier.checkpoint.tokenizer.level == "byte"
-    lines = whole_text(UserSource(file, any_bytes=any_bytes)).split("\n")
+    lines = line_ending.split(whole_text(UserSource(file, any_bytes=any_bytes)))
     if not any(line.strip() for line in lines):
         raise TextError(f"{file} holds no texts; write one on each line.")
-    return [line.removesuffix("\r") for line in lines if line.strip()]
+    return [line for line in lines if line.strip()]
 
 
 def show_each(classifier: "Classifier", texts: list[str], as_json: bool) -> None:

@@ -13,7 +13,7 @@ from charlm.cli import options, predictors
 from charlm.cli.misplaced import check_file_names
 from charlm.cli.predictors import make_evaluator
 from charlm.errors import CheckpointError, ConfigError
-from charlm.location import CONFIG, is_checkpoint_name
+from charlm.location import CHECKPOINTS, CONFIG, is_checkpoint_name, is_text_name
 
 if TYPE_CHECKING:
     from charlm.api import Account, Comparison, Evaluator, Measured, NamedText
@@ -258,6 +258,9 @@ def checkpoints_and_texts(
 def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Tell a checkpoint from texts: the first name is one if there is such a checkpoint.
 
+    A file or a folder of texts goes before a checkpoint that has its name in `checkpoints/`, as a
+    folder has from which it was trained.
+
     Raises:
         CheckpointError: the first name is neither.
     """
@@ -265,8 +268,12 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
     if not names:
         return None, []
     first, *rest = names
-    if is_checkpoint_name(first):
+    if is_checkpoint_name(first) and not is_text_name(first):
         return Path(first), rest
+    if is_checkpoint_name(first):
+        from charlm.display.console import show_note
+
+        show_note(f"{first} is read as a text; the checkpoint is {CHECKPOINTS / first}.")
     if not (Path(first).exists() or "://" in first or first == "-"):
         raise CheckpointError(f"{first} is neither a checkpoint nor a text; see `charlm list`.")
     return None, list(names)
@@ -285,11 +292,6 @@ def folder_texts(names: Sequence[str]) -> list[str]:
     for note in found.notes:
         show_note(note)
     return list(found.paths)
-
-
-def is_text_name(name: str) -> bool:
-    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
-    return Path(name).exists() and not (Path(name) / CONFIG).exists()
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -44,9 +44,9 @@ def fill(
 ) -> None:
     """Fill the blanks of a sentence, with a model trained with --direction both.
 
-    Fillings are ranked by the probability of the whole sentence. Where all of them can be, P is
-    the probability among all; where there are too many, both halves of the model propose
-    candidates, and the share is that among these.
+    Fillings are ranked by the probability of the whole sentence. P is the probability of a filling
+    among all there are. Where there are too many to try them all, both halves of the model propose
+    candidates, and the share is the probability among these.
     """
     checkpoint, text = checkpoint_and_text(names)
     given = {

@@ -209,7 +209,7 @@ def generate(
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)
 
-    check_prompt(checkpoint, prompted=bool(prompt or prompts or ending))
+    check_prompt(checkpoint, context.args, prompted=bool(prompt or prompts or ending))
     remembering = predictors.adaptation_settings(context.params)
 
     from charlm.api import draw_seed

@@ -11,6 +11,7 @@ from charlm.display.printable import printable, shortened
 from charlm.display.terminal import text_on_terminal
 
 MESSAGE_CHARS = 300
+GUARDED = "is_guarded"
 
 
 class TextGroup(TyperGroup):
@@ -29,19 +30,29 @@ class TextGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and command.help:
+            command.help = filled(command.help)
         if command is not None and command.callback is not None:
             command.callback = guarded(command.callback)
         return name, command, rest
 
 
+def filled(text: str) -> str:
+    """The paragraphs of a help text, each in one line: typer would keep the breaks in them."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command, its output on a terminal being text."""
+    """The same command, its output on a terminal being text; one that is guarded stays as it is."""
+    if hasattr(command, GUARDED):
+        return command
 
     @wraps(command)
     def run(*args: Any, **settings: Any) -> Any:
         with text_on_terminal():
             return command(*args, **settings)
 
+    setattr(run, GUARDED, True)
     return run
 
 

@@ -1,5 +1,6 @@
 """`charlm play`: write a text by turns with a model."""
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
@@ -37,11 +38,12 @@ any text       is added as it stands, and the model goes on from there; // begin
 /temperature T /top-k K /top-p P /min-p P /length N   change how it writes; alone: show it
 /text          shows the whole text
 /save FILE     writes it to a file
-/new           begins anew
+/new           starts a new text
 /quit          or Ctrl-D; Ctrl-C stops the model and keeps what it has written"""
 
 
 def play(
+    context: typer.Context,
     checkpoint: options.Checkpoint = None,
     label: options.Label = None,
     prompt: Annotated[
@@ -59,7 +61,7 @@ def play(
     device: options.Device = "auto",
 ) -> None:
     """Write a text by turns with a model: continue, undo, try again, pick, save."""
-    check_prompt(checkpoint, prompted=bool(prompt))
+    check_prompt(checkpoint, context.args, prompted=bool(prompt))
 
     from charlm.api import Session, draw_seed
     from charlm.decoding import DecodingConfig
@@ -229,9 +231,10 @@ class Game:
 
         if not argument and self.path is None:
             raise ConfigError("/save needs a file's name.")
-        path = Path(argument).expanduser() if argument else self.path
+        # Where `~` has no meaning it is part of the name, as a shell has it.
+        path = Path(os.path.expanduser(argument)) if argument else self.path
         assert path is not None
-        if path.exists() and path not in self.paths:
+        if os.path.exists(path) and path not in self.paths:  # no file has a name that is too long
             raise ConfigError(f"{path} exists; choose another name.")
         text = self.session.text
         write_atomically(path, text.encode("utf-8", "surrogateescape"))
@@ -240,7 +243,7 @@ class Game:
         print(f"saved in {path}")
 
     def new(self, _: str) -> None:
-        """Begin anew; what there was can be taken back by /undo no more.
+        """Start a new text; /undo no longer brings the old one back.
 
         Raises:
             ConfigError: the text is not saved, and this is the first time.
@@ -272,7 +275,7 @@ def write(pieces: Generator[str]) -> None:
             print(piece, end="", flush=True)
             wrote = True
         if not wrote:
-            show_note("the model ends the text here; write something, or /undo.")
+            show_note("the model ends here; press Enter to go on, write something, or /undo.")
     except KeyboardInterrupt:
         pass
     finally:

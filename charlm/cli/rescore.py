@@ -31,7 +31,7 @@ def rescore(
         list[str],
         typer.Argument(
             metavar="[CHECKPOINT] NBEST",
-            help="Lines of utterance, score and text, parted by tabs; `-` is stdin. "
+            help="Lines of utterance, score and text, separated by tabs; `-` is stdin. "
             "Default: the newest checkpoint.",
         ),
     ],
@@ -58,7 +58,7 @@ def rescore(
         str | None,
         typer.Option(
             metavar="SYMBOL",
-            help="Texts are characters parted by spaces; SYMBOL, such as `|`, is a space.",
+            help="Texts are characters separated by spaces; SYMBOL, such as `|`, is a space.",
         ),
     ] = None,
     tune: Annotated[

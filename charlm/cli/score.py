@@ -64,8 +64,8 @@ def score(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Count in how many minimal pairs the good sentence is likelier: lines of good, "
-            "bad and group, parted by tabs, or JSON as in BLiMP.",
+            help="Count in how many minimal pairs the good sentence is more probable: lines of "
+            "good, bad and group, separated by tabs, or JSON as in BLiMP.",
         ),
     ] = None,
     dynamic: predictors.Dynamic = False,
@@ -84,7 +84,7 @@ def score(
     """Print the surprisal of every token of a text, in bits, as a table.
 
     On a terminal its columns are aligned, and those that do not fit are left out; into pipes and
-    files it goes with all columns and digits, parted by tabs.
+    files it goes with all columns and digits, separated by tabs.
 
     Rows by word or sentence or line are sums that add up to the same total. A word is a run
     without white space; where tokens are smaller, its end counts as part of it, and the white
@@ -224,7 +224,7 @@ def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator
     before = 0  # sentences of the texts before
     for name, tokens in score_files(evaluator, texts, by):
         sentence = 0
-        for each in segments(tokens, evaluator.tokenizer, by):
+        for each in segments(tokens, evaluator.tokenizer, by, evaluator.framing):
             sentence = each.sentence
             row = row_of[by](each, before + sentence)
             if isinstance(each, TokenSurprisal) and each.spells_bytes:

@@ -17,6 +17,7 @@ from charlm.location import (
     command_line,
     find_checkpoint,
     is_checkpoint_name,
+    is_text_name,
     new_name,
 )
 from charlm.settings import setting_names
@@ -290,9 +291,7 @@ def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> "Len
 
 def checkpoint_as_corpus(corpus: list[str] | None) -> Path | None:
     """Return the checkpoint folder that is named in place of a text, if one is."""
-    if corpus is None or len(corpus) != 1 or Path(corpus[0]).is_file():
-        return None
-    if Path(corpus[0]).is_dir() and not (Path(corpus[0]) / CONFIG).exists():  # a folder of texts
+    if corpus is None or len(corpus) != 1 or is_text_name(corpus[0]):
         return None
     return find_checkpoint(Path(corpus[0])) if is_checkpoint_name(corpus[0]) else None
 

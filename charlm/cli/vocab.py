@@ -3,14 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from charlm.cli import options
 from charlm.cli.suggesting import SuggestingGroup
 from charlm.errors import ConfigError
-from charlm.location import command_line, is_checkpoint_name
+from charlm.location import command_line, is_checkpoint_name, is_text_name
 from charlm.untrusted import (
     MAX_TOKENIZER_BYTES,
     MAX_TOKENIZER_VALUES,
@@ -34,6 +34,20 @@ TokenizerPath = Annotated[
         "--tokenizer",
         "-t",
         help="A tokenizer.json or a checkpoint. Default: the newest checkpoint's.",
+    ),
+]
+CountingTokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="A tokenizer.json or a checkpoint. Default: one built from the texts.",
+    ),
+]
+EncodedFrame = Annotated[
+    Literal["line", "paragraph", "document"] | None,
+    typer.Option(
+        help="What <start> and <stop> enclose. Default: lines for words, else documents.",
     ),
 ]
 
@@ -67,7 +81,7 @@ def build(
 @app.command()
 def show(
     corpus: Corpora,
-    tokenizer: TokenizerPath = None,
+    tokenizer: CountingTokenizer = None,
     level: options.Level = None,
     vocab_size: options.VocabSize = None,
     lowercase: options.Lowercase = None,
@@ -87,8 +101,13 @@ def show(
     settings = (level, vocab_size, lowercase, pretokenized)
     if (named := tokenizer_as_text(corpus)) is not None:
         if len(corpus) > 1 or tokenizer is not None or any(s is not None for s in settings):
-            command = command_line("vocab", "show", named)
-            raise ConfigError(f"{named} is a vocabulary and not a text; show it with `{command}`.")
+            texts = [name for name in corpus if Path(name) != named] or ["TEXT"]
+            alone = command_line("vocab", "show", named)
+            counted = command_line("vocab", "show", *texts, "--tokenizer", named)
+            raise ConfigError(
+                f"{named} is a vocabulary and not a text: `{alone}` shows its tokens, `{counted}` "
+                "counts them in a text."
+            )
         show_tokenizer(find_tokenizer(named), top, as_json)
         return
     if tokenizer is None:
@@ -120,7 +139,7 @@ def tokenizer_as_text(names: list[str]) -> Path | None:
     """Return the first of some names that is a tokenizer.json or a checkpoint, and not a text."""
     for name in names:
         path = Path(name)
-        if is_checkpoint_name(name) and not path.is_file():
+        if is_checkpoint_name(name) and not is_text_name(name):
             return path
         if path.suffix == ".json" and path.is_file() and holds_tokenizer(path):
             return path
@@ -156,7 +175,7 @@ def encode(
         typer.Argument(help="Text itself, each argument by itself. Default: read stdin."),
     ] = None,
     tokenizer: TokenizerPath = None,
-    frame: options.FrameName = None,
+    frame: EncodedFrame = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Show the token beside its id.")] = False,
     as_json: options.Json = False,
 ) -> None:

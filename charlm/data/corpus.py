@@ -131,7 +131,8 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
         framing=framing,
         sha256=hashlib.sha256(repr((contents, columns)).encode()).hexdigest(),
         num_chars=sum(num_chars.values()),
-        notes=join_notes(every),
+        notes=tuple(note for part in PARTS for found in read[part] for note in found.notes)
+        + join_notes(every),
     )
 
 

@@ -6,7 +6,11 @@ from pathlib import Path, PurePath
 
 from charlm.data.sources import COMPRESSIONS, read_errors
 from charlm.errors import TextError
+<<<<<<< HEAD
 from charlm.untrusted import open_regular
+=======
+from charlm.location import is_whole_checkpoint
+>>>>>>> mend-b
 
 HEAD_BYTES = 8192  # are looked at for NUL, which no text has
 MAX_NAMED = 3  # files in a note
@@ -23,11 +27,11 @@ class TextFiles:
 def expand_folders(paths: Iterable[str]) -> TextFiles:
     """Replace each folder by the text files in it, in the order of their names.
 
-    Hidden files and folders within are left out, and so is what is not text: a file with a NUL
-    byte at its beginning.
+    Hidden files and folders within are left out, and so are empty files and what is not text: a
+    file with a NUL byte at its beginning.
 
     Raises:
-        TextError: there is no text file in a folder, or it cannot be read.
+        TextError: there is no text file in a folder, it is a checkpoint, or cannot be read.
     """
     found: list[str] = []
     notes: list[str] = []
@@ -43,12 +47,22 @@ def expand_folders(paths: Iterable[str]) -> TextFiles:
 
 def list_folder(folder: Path) -> TextFiles:
     """The text files in a folder; errors as of `expand_folders`."""
+    check_no_checkpoint(folder)
     with read_errors(str(folder)):
         visible = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
         files = [each for each in visible if each.is_file()]
         folders = [each for each in visible if each.is_dir()]
+<<<<<<< HEAD
         kinds = {file: is_text(file) for file in files}
     texts = [file for file in files if kinds[file]]
+=======
+        empty: list[Path] = []
+        others: list[Path] = []
+        texts: list[Path] = []
+        for file in files:
+            kind = empty if not file.stat().st_size else texts if is_text(file) else others
+            kind.append(file)
+>>>>>>> mend-b
     if not texts and folders:
         raise TextError(
             f"{folder} holds no text files, but folders; name one of them, or train with "
@@ -57,13 +71,37 @@ def list_folder(folder: Path) -> TextFiles:
     if not texts:
         raise TextError(f"{folder} holds no text files; name a file, or a folder with texts in it.")
     notes = []
+<<<<<<< HEAD
     if others := [file.name for file in files if not kinds[file]]:
         notes.append(f"{folder}: left out what is not text (NUL bytes): {some(others)}.")
     if folders:
         notes.append(
             f"{folder}: left out the folders in it: {some(each.name for each in folders)}."
         )
+=======
+    left_out = {
+        "empty files": empty,
+        "what is not text (NUL bytes)": others,
+        "the folders in it": folders,
+    }
+    for what, paths in left_out.items():
+        if paths:
+            notes.append(f"{folder}: left out {what}: {some(path.name for path in paths)}.")
+>>>>>>> mend-b
     return TextFiles(tuple(map(str, texts)), tuple(notes))
+
+
+def check_no_checkpoint(folder: Path) -> None:
+    """The files of a checkpoint are no texts.
+
+    Raises:
+        TextError: a folder is one.
+    """
+    if is_whole_checkpoint(folder):
+        raise TextError(
+            f"{folder} is a checkpoint and not a folder of texts; where a command takes both, name "
+            "the checkpoint first."
+        )
 
 
 def is_text(file: Path) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from charlm.data.folders import check_no_checkpoint, some
 from charlm.data.nbest import read_lines
 from charlm.data.pairs import parse_object, shown
 from charlm.data.sources import COMPRESSIONS, Source, TextAtHand, source_of
@@ -29,6 +30,7 @@ class LabelledText:
     sources: dict[str, list[Source]]
     sha256: str
     is_folder: bool  # whose texts are files, perhaps long ones
+    notes: tuple[str, ...] = ()  # what a user should be told
 
 
 def is_labelled(path: str) -> bool:
@@ -75,20 +77,26 @@ def read_labelled(path: str, columns: Columns, *, any_bytes: bool = False) -> La
 
 
 def read_folder(folder: Path, *, any_bytes: bool) -> LabelledText:
-    """The files of each folder in a folder, whose name is their label."""
+    """The files of each folder in a folder, whose name is their label; empty ones are left out."""
+    check_no_checkpoint(folder)
     sources: dict[str, list[Source]] = {}
+    empty: list[str] = []
     digest = hashlib.sha256()
     for inner in sorted(path for path in folder.iterdir() if visible_folder(path)):
         files = sorted(path for path in inner.iterdir() if path.is_file() and path.name[0] != ".")
         for file in files:
             source = Source(str(file), any_bytes=any_bytes)
             digest.update(f"{inner.name}\n{file.name}\n".encode("utf-8", "surrogateescape"))
+            if not file.stat().st_size:
+                empty.append(f"{inner.name}/{file.name}")
+                continue
             for chunk in source.chunks():
                 digest.update(hashlib.sha256(chunk).digest())
             sources.setdefault(check_label(inner.name, str(inner)), []).append(source)
     if not sources:
         raise TextError(f"{folder} has no folder with texts in it; make one for each label.")
-    return LabelledText(sources, digest.hexdigest(), is_folder=True)
+    notes = (f"{folder}: left out empty files: {some(empty)}.",) if empty else ()
+    return LabelledText(sources, digest.hexdigest(), is_folder=True, notes=notes)
 
 
 def visible_folder(path: Path) -> bool:

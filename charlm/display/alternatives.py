@@ -10,6 +10,7 @@ from rich.text import Text
 from charlm.api import Choice, Generation
 from charlm.display.console import data_console
 from charlm.display.fitting import width_of
+from charlm.display.printable import JOINERS
 from charlm.display.tables import visible
 
 # From dark blue to yellow through grey, each shade lighter than the one before: the same to all
@@ -68,7 +69,7 @@ def table(choices: Iterable[Choice], width: int) -> Table:
     lines = Table(box=box.SIMPLE_HEAD)
     for heading in headings:
         lines.add_column(heading, justify="right" if heading == "P" else "left", no_wrap=True)
-    lines.add_column("likeliest", overflow="fold")
+    lines.add_column("most probable", overflow="fold")
     for row, choice in zip(rows, choices, strict=True):
         lines.add_row(*row, rivals(choice, width - taken))
     return lines
@@ -119,4 +120,5 @@ def percent(log_prob: float) -> str:
 
 def lines_kept(token: str) -> str:
     """A token as it stands in the text, but for what would move the cursor."""
-    return "".join(c if c == "\n" or c.isprintable() else visible(c) for c in token)
+    kept = "\n" + JOINERS
+    return "".join(c if c in kept or c.isprintable() else visible(c) for c in token)

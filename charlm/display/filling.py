@@ -25,7 +25,7 @@ def show_fillings(found: Sequence[Filling]) -> None:
     for filling in found:
         cells = (Text(visible(part), style="bold") for part in filling.fillings)
         table.add_row(
-            f"{filling.candidate_share:.1%}",
+            percent(filling.candidate_share),
             f"{filling.log_prob:.2f}",
             *cells,
             Text(filling.text.strip()),
@@ -36,3 +36,8 @@ def show_fillings(found: Sequence[Filling]) -> None:
         count = f"{found[0].num_candidates:,}"
         line = f"P: among all {count} fillings" if exact else f"share: of the {count} candidates"
         console.print(line, style="dim")
+
+
+def percent(share: float) -> str:
+    """A share with two significant digits or more: of several blanks all may be small."""
+    return f"{share:.1%}" if share >= 0.01 else f"{100 * share:.2g}%"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +24,7 @@ def print_table(console: Console, table: Table) -> None:
         console.print(table)
         return
     headings = [as_text(column.header).plain.replace("\n", " ") for column in table.columns]
-    size = max(map(len, headings))
+    size = width_of(headings)
     if table.title:
         console.print(table.title)
     for row in zip(*(column.cells for column in table.columns), strict=True):
@@ -32,7 +33,10 @@ def print_table(console: Console, table: Table) -> None:
         console.print(first)
         for heading, cell in zip(headings[1:], rest, strict=True):
             if cell.plain:
-                console.print(Text(f"  {heading:{size}}  ", style="dim").append_text(cell))
+                shown = f"  {set_cell_size(heading, size)}  "
+                console.print(Text(shown, style="dim").append_text(cell))
+    if table.caption:
+        console.print(table.caption)
 
 
 def fits(console: Console, table: Table) -> bool:
@@ -59,5 +63,5 @@ def width_of(parts: Iterable[object]) -> int:
 
 
 def as_text(cell: object) -> Text:
-    """A cell or a heading as text."""
-    return cell.copy() if isinstance(cell, Text) else Text.from_markup(str(cell))
+    """A cell or a heading as text; a string is never markup, as on a `TextConsole`."""
+    return cell.copy() if isinstance(cell, Text) else Text(str(cell))

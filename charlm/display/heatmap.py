@@ -12,13 +12,13 @@ from rich.text import Text
 from charlm.api import Shade
 from charlm.display.alternatives import SHADES
 from charlm.display.console import data_console
+from charlm.display.printable import JOINERS
 from charlm.display.tables import visible
 
 BARS = "▁▂▃▄▅▆▇█"
 # The shade of each bar: what is expected is dark, what surprises stands out.
 STYLES = tuple(SHADES[index][1] for index in (0, 1, 2, 3, 3, 4, 4, 5))
 TAB = "⇥   "
-JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from rich import box
 from rich.table import Table
 
 from charlm.display.console import data_console
+from charlm.display.fitting import print_table
 from charlm.evaluation import GroupedPairScores, PairScores
 
 
@@ -20,7 +21,7 @@ def show_pairs(scores: GroupedPairScores, title: str) -> None:
         table.add_section()
     table.add_row("all groups" if table.row_count else "all", *cells(scores.together), style="bold")
     console = data_console()
-    console.print(table, soft_wrap=False)
+    print_table(console, table)
     console.print("accuracy: a tie counts half; bits: log2 P(good) - log2 P(bad), on average")
 
 

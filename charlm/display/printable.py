@@ -11,6 +11,7 @@ import re
 UNSAFE = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]"
 )
+JOINERS = "\u200c\u200d"  # within Persian words and emoji
 BREAKS = re.compile("[\t\n]")
 
 

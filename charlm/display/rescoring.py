@@ -4,6 +4,7 @@ from rich import box
 from rich.table import Table
 
 from charlm.display.console import note_console
+from charlm.display.fitting import print_table
 from charlm.evaluation import RATE_NAMES, Ranking, RescoringConfig, RescoringErrors
 
 UNITS = {"word": "words", "char": "characters"}
@@ -21,7 +22,7 @@ def show_rescoring_errors(errors: RescoringErrors) -> None:
         table.add_row(ranking.name, f"{ranking.errors:,}", rate, explained(ranking))
     table.caption = f"of {errors.num_units:,} {UNITS[errors.unit]} in the references"
     console = note_console()
-    console.print(table)
+    print_table(console, table)
     for ranking in errors.rankings:
         if ranking.name == "tuned" and ranking.config is not None:
             console.print(f"next time: {flags(ranking.config)}", markup=False)

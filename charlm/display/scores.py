@@ -56,6 +56,9 @@ def aligned(names: Sequence[str], rows: Iterable[Row], width: int) -> Iterator[s
         if needed(widths) > width:  # later rows have more digits than the first
             cut = next(name for name in reversed(widths) if name in WRITTEN)
             widths[cut] = max(1, widths[cut] - needed(widths) + width)
+        for name in (name for name in widths if name in WRITTEN):
+            wider = max(cell_len(each[name]) for each in cells) - widths[name]
+            widths[name] += max(0, min(wider, width - needed(widths)))
         for each in cells:
             yield line(each, widths)
     if not widths:
@@ -68,7 +71,10 @@ def fit(names: Sequence[str], cells: Sequence[Mapping[str, str]], width: int) ->
         name: max(len(HEADINGS.get(name, name)), *(cell_len(each[name]) for each in cells))
         for name in names
     }
-    spared = [name for name in SPARED if name in widths]
+    spared = sorted(
+        (name for name in SPARED if name in widths),
+        key=lambda name: any(each[name] for each in cells),  # empty columns go first
+    )
     while (
         spared
         and needed(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from charlm.display.console import data_console
 from charlm.display.fitting import print_table
-from charlm.display.printable import escaped
+from charlm.display.printable import JOINERS, escaped
 
 
 def show_vocabulary(
@@ -48,10 +48,10 @@ def show_ids(rows: Sequence[tuple[int, str]], title: str) -> None:
     """Tokens of a vocabulary beside their ids."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
-    table.add_column("token")
+    table.add_column("token", overflow="fold")
     for index, token in rows:
         table.add_row(f"{index:,}", visible(token))
-    data_console().print(table)
+    print_table(data_console(), table)
 
 
 def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
@@ -67,7 +67,7 @@ def show_fields(title: str, fields: Mapping[str, Any]) -> None:
     """Names and values of one thing."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
-    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in fields.items():
         table.add_row(name, number(value) if isinstance(value, (int, float)) else str(value))
     data_console().print(table)
@@ -98,9 +98,13 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
 
 
 def visible(token: str) -> str:
-    """A token with its white space and control characters made visible."""
+    """A token with its white space and control characters made visible; joiners within it stay."""
     shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else escaped(c) for c in shown)
+    inner = range(1, len(shown) - 1)
+    return "".join(
+        c if c.isprintable() or (c in JOINERS and at in inner) else escaped(c)
+        for at, c in enumerate(shown)
+    )
 
 
 def number(value: float) -> str:

@@ -26,6 +26,11 @@ class TerminalText:
         self.stream.write(printable(whole.removesuffix("\r")))
         return len(text)
 
+    def finish(self) -> None:
+        """Write a carriage return that nothing has followed."""
+        held, self._held = self._held, ""
+        self.stream.write(printable(held))
+
     def writelines(self, lines: Iterable[str]) -> None:
         """Write texts in a row."""
         for line in lines:
@@ -42,9 +47,10 @@ def text_on_terminal() -> Iterator[None]:
     if not stream.isatty():
         yield
         return
-    sys.stdout = TerminalText(stream)
+    sys.stdout = text = TerminalText(stream)
     try:
         yield
+        text.finish()
     finally:
         sys.stdout = stream
 

@@ -36,7 +36,12 @@ from charlm.evaluation.rescoring import (
 from charlm.evaluation.result import BITS_PER_NAT, MEASURES, Evaluation
 from charlm.evaluation.segments import Segment, by_line, by_sentence, by_word
 from charlm.evaluation.sentences import sentence_nats
-from charlm.evaluation.surprisal import TokenSurprisal, ending_tokens, token_surprisals
+from charlm.evaluation.surprisal import (
+    TokenSurprisal,
+    ending_tokens,
+    find_line_ending,
+    token_surprisals,
+)
 from charlm.evaluation.token_scores import TokenScores, join_scores
 from charlm.evaluation.tuning import CACHE_FACTORS, DYNAMIC_FACTORS, Trial, tune
 
@@ -83,6 +88,7 @@ __all__ = [
     "ending_tokens",
     "estimate_nats",
     "evaluate",
+    "find_line_ending",
     "fit_weights",
     "join_scores",
     "make_lists",

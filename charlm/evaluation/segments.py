@@ -25,13 +25,19 @@ begins in. A white space character that the model does not know is `<other>`; it
 but their ends are not counted there, since the model could not tell that it was one.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import groupby
 
 from charlm.evaluation.result import BITS_PER_NAT
-from charlm.evaluation.surprisal import WHITE_SPACE, TokenSurprisal, begins_with_space
+from charlm.evaluation.surprisal import (
+    ANY_LINE_ENDING,
+    WHITE_SPACE,
+    TokenSurprisal,
+    begins_with_space,
+)
 from charlm.text import STOP, Tokenizer
 
 
@@ -94,16 +100,17 @@ def by_sentence(tokens: Iterable[TokenSurprisal]) -> Iterator[Segment]:
         yield segment(group, sentence)
 
 
-def by_line(tokens: Iterable[TokenSurprisal]) -> Iterator[Segment]:
+def by_line(
+    tokens: Iterable[TokenSurprisal], line_ending: re.Pattern[str] = ANY_LINE_ENDING
+) -> Iterator[Segment]:
     """The lines of a text that tokens begin in, each under its number, its line break left out.
 
-    A line break that is a token counts for the line it ends.
+    A line break that is a token counts for the line it ends. `line_ending` is as the tokens'.
     """
     for line, group in groupby(tokens, key=lambda token: token.line):
         whole = segment(group, line)
-        text, line_break, _ = whole.text.partition("\n")
-        if line_break:
-            text = text.removesuffix("\r")
+        ending = line_ending.search(whole.text)
+        text = whole.text[: ending.start()] if ending else whole.text
         yield replace(whole, text=text, char_end=whole.char_start + len(text))
 
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.data import Piece, batch_pieces
+from charlm.data import Framing, Piece, batch_pieces
 from charlm.errors import TextError
 from charlm.evaluation.result import BITS_PER_NAT
 from charlm.evaluation.token_scores import TokenScores
 from charlm.text import Spans, TokenIds, Tokenizer
 
 WHITE_SPACE = " \t\n\r\v\f"  # what parts words, at every level
+
+ANY_LINE_ENDING = re.compile(r"\r\n|\n|\r")
+LF_LINE_ENDING = re.compile(r"\r?\n")
 
 ScoreRow = tuple[int, float, float | None, int | None, float | None]
 NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # of no token
@@ -78,7 +81,10 @@ class TokenSurprisal:
 
 
 def token_surprisals(
-    pieces: Iterable[Piece], tokenizer: Tokenizer, scores: Iterable[TokenScores]
+    pieces: Iterable[Piece],
+    tokenizer: Tokenizer,
+    scores: Iterable[TokenScores],
+    line_ending: re.Pattern[str] = ANY_LINE_ENDING,
 ) -> Iterator[TokenSurprisal]:
     """Bring each token of a text together with its scores; the text is never held as a whole.
 
@@ -86,13 +92,14 @@ def token_surprisals(
         pieces: of whole frames.
         tokenizer: the one that the scored tokens come from.
         scores: of all tokens of these pieces but `<start>`, in chunks of any size.
+        line_ending: what ends a line, as of `find_line_ending`.
 
     Raises:
         TextError: the scores are of other tokens, as where the text has changed since.
     """
     texts = [tokenizer.token(token) for token in range(tokenizer.vocab_size)]
     rows = score_rows(scores)
-    cursor = Cursor(tokenizer.stop_id)
+    cursor = Cursor(tokenizer.stop_id, line_ending)
     for piece, ids, spans in encoded_pieces(pieces, tokenizer):
         for token, start, end, line, source in cursor.enter(piece, ids, spans):
             target, nats, entropy, rank, ending = next(rows, NO_ROW)
@@ -117,6 +124,13 @@ def token_surprisals(
             )
         cursor.leave(piece)
     check_same(next(rows, NO_ROW)[0], NO_ROW[0])
+
+
+def find_line_ending(framing: Framing) -> re.Pattern[str]:
+    """What ends a line where texts are cut into frames in this way."""
+    if framing.line_endings == "lf" or (framing.pretokenized and framing.frame == "line"):
+        return LF_LINE_ENDING
+    return ANY_LINE_ENDING
 
 
 def check_same(scored: int, read: int) -> None:
@@ -168,11 +182,12 @@ def score_rows(scores: Iterable[TokenScores]) -> Iterator[ScoreRow]:
 class Cursor:
     """Where in a text its next piece begins."""
 
-    def __init__(self, stop_id: int) -> None:
+    def __init__(self, stop_id: int, line_ending: re.Pattern[str]) -> None:
         self.sentence = 1
         self.place = 0  # tokens of the sentence so far
         self._ended = False  # the sentence is over
         self._stop_id = stop_id
+        self._line_ending = line_ending
         self._offset = 0  # characters so far
         self._line = 1
         self._last_line = 1  # that of the last character of the frame
@@ -183,7 +198,7 @@ class Cursor:
     ) -> list[tuple[int, int, int, int, str]]:
         """Token, start, end, line and source of each token of the piece, `<stop>` included."""
         text = piece.text
-        breaks = [match.start() for match in re.finditer("\n", text)]
+        breaks = [match.end() - 1 for match in self._line_ending.finditer(text)]
         if piece.opens:
             self._last_line = self._line
         if text:
@@ -212,4 +227,5 @@ class Cursor:
         """Go on behind the piece and the gap after it."""
         self._skipped += piece.gap
         self._offset += piece.num_chars
-        self._line += piece.text.count("\n") + piece.gap.count("\n")
+        for text in (piece.text, piece.gap):
+            self._line += sum(1 for _ in self._line_ending.finditer(text))

@@ -6,7 +6,7 @@ MANY_OTHER = 0.2  # of a text's tokens
 
 
 def other_note(name: str, num_other: int, num_tokens: int, level: Level) -> str | None:
-    """Say that a fifth or more of a text is `<other>` and what follows; None: less is.
+    """Say that more than a fifth of a text is `<other>` and what follows; None: less is.
 
     Args:
         name: what the text is called, such as `the validation part`.

@@ -164,3 +164,32 @@ def test_a_session_begins_a_frame_after_one_that_the_model_has_ended(of_frames, 
     (offered, *_) = session.offer(2)
     session.choose(offered)
     assert session.text == f"The fox{written}{between}{offered.text}"
+
+
+@pytest.mark.parametrize("choose", [False, True])
+def test_a_session_begins_a_frame_after_one_to_which_the_model_adds_nothing(of_frames, choose):
+    session = Session(of_frames("line"), DecodingConfig(max_new_tokens=5), seed=2)
+    session.add("The fox")
+    session.change(bias={"<stop>": 1000.0})
+    if choose:
+        session.choose(session.offer(1)[0])
+    else:
+        assert list(session.go_on()) == []
+    assert session.text == "The fox"
+
+    session.change(bias={})
+    written = "".join(session.go_on())
+    assert written.startswith("\n")
+
+
+def test_what_is_tried_again_for_nothing_ends_no_frame_before_it(of_frames):
+    session = Session(of_frames("line"), DecodingConfig(max_new_tokens=5, min_new_tokens=5), seed=2)
+    session.add("The fox")
+    written = "".join(session.go_on())
+    session.change(min_new_tokens=0, bias={"<stop>": 1000.0})
+
+    assert list(session.retry()) == []
+
+    assert session.undo() == written
+    session.add("es")
+    assert session.text == "The foxes"

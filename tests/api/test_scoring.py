@@ -78,7 +78,7 @@ def test_all_segments_add_up_to_what_an_evaluation_finds(trained, tmp_path, leve
         assert sum(row.nats for row in rows) == pytest.approx(total, rel=1e-6)
         ((name, tokens),) = score_files(evaluator, [str(path)], by)
         assert name == str(path)
-        assert list(segments(tokens, evaluator.tokenizer, by)) == rows
+        assert list(segments(tokens, evaluator.tokenizer, by, evaluator.framing)) == rows
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -147,7 +147,7 @@ def test_a_file_that_grows_while_it_is_scored_is_an_error(trained, tmp_path, by)
     ((_, tokens),) = score_files(growing, [str(path)], by)
 
     with pytest.raises(TextError, match="the text changed while it was read; run it again"):
-        list(segments(tokens, evaluator.tokenizer, by))
+        list(segments(tokens, evaluator.tokenizer, by, evaluator.framing))
 
 
 class Growing:
@@ -155,6 +155,7 @@ class Growing:
 
     def __init__(self, evaluator, path):
         self.tokenizer, self.read_file = evaluator.tokenizer, evaluator.read_file
+        self.framing = evaluator.framing
         self.evaluator, self.path = evaluator, path
         self.knows_word_ends = evaluator.knows_word_ends
 
@@ -190,7 +191,7 @@ def test_shades_in_a_row_are_the_text_with_its_surprisal(trained, level, frame, 
     shown = "".join(shade.text for shade in found)
     assert TEXT.startswith(shown)
     assert not TEXT[len(shown) :].strip()
-    rows = segments(tokens, evaluator.tokenizer, by)
+    rows = segments(tokens, evaluator.tokenizer, by, evaluator.framing)
     total = sum(row.surprisal_bits for row in rows if not row.is_stop)
     assert sum(shade.bits or 0 for shade in found) == pytest.approx(total)
     unshaded = "".join(shade.text for shade in found if shade.bits is None)

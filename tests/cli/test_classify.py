@@ -29,13 +29,15 @@ def test_a_label_is_written_under(charlm, pets):
 
 
 def test_texts_are_classified(charlm, pets, tmp_path):
-    (tmp_path / "lines.txt").write_text("A dog barks\n\nThe cat says\n")
+    (tmp_path / "lines.txt").write_text("A dog barks\r\rThe cat says\n")
 
     one = json.loads(charlm("classify", "pets", "The cat", "A dog", "--json").out)
     lines = charlm("classify", "pets", "--file", "lines.txt").out
     split = charlm("classify", "pets")
     table = json.loads(charlm("classify", "pets", "--file", "pets.tsv", "--json").out)
+    long = charlm("classify", "The cat says meow. " * 20)
 
+    assert "there is no checkpoint" in long.err  # a text, though no file could have this name
     assert [each["label"] for each in one] == ["cats", "dogs"]
     assert sum(one[0]["probabilities"].values()) == pytest.approx(1)
     assert [line.split()[0] for line in lines.splitlines() if "%" in line] == ["dogs", "cats"]

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from charlm.cli.groups import filled, guarded
+
 HOSTILE = "\x1b]0;pwn\x07\x1b[31m"
 UNSAFE = set("\x1b\x07\x9b\u202e\x08")
 
@@ -133,3 +135,13 @@ def test_help_is_painted_on_a_terminal(charlm, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
     assert "\x1b[1m" in charlm("vocab", "show", "--help").out
+
+
+def test_a_command_is_guarded_once_however_often_it_is_called():
+    once = guarded(print)
+
+    assert guarded(once) is once
+
+
+def test_a_paragraph_of_help_is_one_line_however_it_is_written():
+    assert filled("First\nline.\n\nSecond\n    paragraph.") == "First line.\n\nSecond paragraph."

@@ -75,7 +75,9 @@ def test_a_vocabulary_where_texts_are_counted_is_an_error_with_the_command(charl
     result = charlm("vocab", "show", "my tokens.json", *more)
 
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "show it with `charlm vocab show 'my tokens.json'`" in result.err
+    text = "text.txt" if more == ["text.txt"] else "TEXT"
+    assert "`charlm vocab show 'my tokens.json'` shows its tokens" in result.err
+    assert f"`charlm vocab show {text} --tokenizer 'my tokens.json'` counts" in result.err
 
 
 def test_a_vocabulary_of_another_program_is_an_error(charlm, tmp_path):

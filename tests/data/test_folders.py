@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from charlm.data import CorpusConfig, expand_folders, read_corpus
+from charlm.data import Columns, CorpusConfig, expand_folders, read_corpus, read_labelled
 from charlm.errors import TextError
 from charlm.text import TextConfig
 
@@ -97,3 +97,24 @@ def test_a_folder_of_very_many_files_is_listed(tmp_path, monkeypatch):
 
     assert len(expand_folders([str(tmp_path)]).paths) == 200
     assert len(compared) < 1000
+
+
+READERS = (lambda path: expand_folders([path]), lambda path: read_labelled(path, Columns()))
+
+
+def test_an_empty_file_is_left_out_and_named(letters):
+    (letters / "0.txt").touch()
+
+    found = expand_folders([str(letters)])
+
+    assert len(found.paths) == 3
+    assert found.notes[0] == f"{letters}: left out empty files: 0.txt."
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_checkpoint_is_no_folder_of_texts(letters, read):
+    for name in ("config.json", "model.safetensors"):
+        (letters / name).write_text("{}")
+
+    with pytest.raises(TextError, match="letters is a checkpoint and not a folder of texts"):
+        read(str(letters))

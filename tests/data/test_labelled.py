@@ -125,3 +125,14 @@ def test_a_folder_without_folders_has_no_labels(tmp_path):
 
     with pytest.raises(TextError, match="has no folder with texts in it"):
         read_labelled(str(tmp_path), Columns())
+
+
+def test_an_empty_file_in_a_folder_is_left_out_and_named(tmp_path):
+    for name, content in {"up/a": "yes", "up/b": "", "down/c": "no"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+
+    found = read_labelled(str(tmp_path), Columns())
+
+    assert {label: len(sources) for label, sources in found.sources.items()} == {"up": 1, "down": 1}
+    assert found.notes == (f"{tmp_path}: left out empty files: up/b.",)

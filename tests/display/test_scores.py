@@ -67,3 +67,20 @@ def test_rows_with_more_digits_later_stay_within_the_width():
 
 def test_no_rows_are_headings_alone():
     assert list(aligned(("token", "surprisal"), [], 80)) == ["token  bits"]
+
+
+def test_words_of_later_rows_are_whole_where_there_is_room():
+    words = ["a"] * BLOCK + ["a long word"] * BLOCK + ["x" * 99]
+
+    rows = [{"token": word, "surprisal": 1.0} for word in words]
+    lines = list(aligned(("token", "surprisal"), rows, 40))
+
+    assert lines[-2].startswith("a␣long␣word ")
+    assert all(cell_len(line) <= 40 for line in lines)
+
+
+def test_empty_columns_are_left_out_before_others():
+    rows = [{"token": "a" * 12, "surprisal": 1.0, "char_end": 1, "entropy": None}]
+
+    headings, _ = aligned(("token", "surprisal", "char_end", "entropy"), rows, 22)
+    assert headings.split() == ["token", "bits", "to"]

@@ -29,6 +29,10 @@ def test_numbers_are_readable(value, shown):
         ("\x00", "\\x00"),
         ("é", "é"),
         ("\ufeff", "\\ufeff"),
+        ("\u200d", "\\u200d"),
+        ("a\u200c", "a\\u200c"),
+        ("می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001
+        ("👩\u200d👧", "👩\u200d👧"),
     ],
 )
 def test_white_space_and_control_characters_are_made_visible(token, shown):

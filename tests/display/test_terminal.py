@@ -52,3 +52,13 @@ def test_consoles_still_paint_while_texts_are_guarded(monkeypatch):
 
     assert stream.getvalue() == "\x1b[31m\\x1b]0;pwn\\x07\x1b[0m\n"
     assert painted_stdout() is None
+
+
+def test_a_carriage_return_at_the_very_end_is_spelt_out(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    with text_on_terminal():
+        print("a\r", end="")
+
+    assert stream.getvalue() == "a\\r"

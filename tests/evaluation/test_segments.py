@@ -130,6 +130,18 @@ def test_lines_of_a_document_are_the_lines_of_the_text(scored, name):
     ]
 
 
+@pytest.mark.parametrize("frame", ["line", "document"])
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_a_lone_carriage_return_ends_a_line_as_it_ends_a_frame(scored, name, frame):
+    found = list(by_line(scored(name, "The fox\rate\r\nthe moon\r", frame).surprisals()))
+
+    assert [(each.place, each.text) for each in found][:3] == [
+        (1, "The fox"),
+        (2, "ate"),
+        (3, "the moon"),
+    ]
+
+
 def test_a_line_in_which_no_token_begins_is_left_out_but_counted(scored):
     found = list(by_line(scored("word", "The fox\n\n\nate it", "line").surprisals()))
 

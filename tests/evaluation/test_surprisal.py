@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.data import Framing
 from charlm.errors import TextError
-from charlm.evaluation import TokenScores, ending_tokens, token_surprisals
+from charlm.evaluation import TokenScores, ending_tokens, find_line_ending, token_surprisals
 
 FRAGMENTS = ["the", "The", "fox's", "<unk>", "<eos>", " ", "  ", "\n", "\n\n", "\r\n", "\t", "\xa0"]
 FRAGMENTS += [".", "3.14", "İ", "e\u0301", "naïve", "朝", "กำ", "한", "👩‍👧", "😀", "\0", "zzz"]
+FRAGMENTS += ["\r"]
 texts = st.text() | st.lists(st.sampled_from(FRAGMENTS)).map("".join)
 frames = st.sampled_from(["line", "paragraph", "document"])
 SYMBOLS = ["char", "byte", "bpe"]
@@ -89,10 +91,11 @@ def test_spans_point_into_the_whole_text(scored, name, text, frame):
 @settings(max_examples=20)
 def test_lines_are_those_that_tokens_begin_in(scored, name, text, frame):
     for token in scored(name, text, frame).surprisals():
-        line = 1 + text.count("\n", 0, token.char_start)
+        endings = re.finditer(r"\r\n|\n|\r", text)
+        line = 1 + sum(match.end() <= token.char_start for match in endings)
         if token.is_stop and token.line != line:  # the text of its frame ends with a line break
             assert token.line == line - 1
-            assert text[: token.char_start].endswith("\n")
+            assert text[: token.char_start].endswith(("\n", "\r"))
         else:
             assert token.line == line
 
@@ -234,3 +237,10 @@ def test_no_word_of_a_word_model_begins_with_white_space(text_tokenizers):
     tokenizer = text_tokenizers["word"]
 
     assert ending_tokens(tokenizer) == (tokenizer.stop_id,)
+
+
+def test_where_frames_do_not_know_a_lone_return_lines_do_not():
+    for endings, split, lines in (("any", False, 2), ("lf", False, 1), ("any", True, 1)):
+        framing = Framing(frame="line", line_endings=endings, pretokenized=split)
+
+        assert len(find_line_ending(framing).split("a\rb\r\n")) == lines + 1
