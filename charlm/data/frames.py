@@ -14,16 +14,21 @@ LineEndings = Literal["any", "lf"]
 MAX_PIECE = 1 << 16  # characters; keeps memory flat on a file that is one endless line
 MAX_WORD = 1 << 20  # characters; a longer run without white space is no word, and is cut
 
+# Repeats are possessive: what a text of nothing but line breaks would take to backtrack is much.
 ENDING = r"(?>\r\n|\n|\r)"
-LINES = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})*")  # blank lines between lines hold no frame
-PARAGRAPH_BREAK = re.compile(rf"{ENDING}(?:[ \t]*{ENDING})+")
-PARAGRAPHS = re.compile(rf"{PARAGRAPH_BREAK.pattern}|{ENDING}[ \t]*\Z")
+LINES = re.compile(rf"{ENDING}(?:[ \t]*+{ENDING})*+")  # blank lines between lines hold no frame
+PARAGRAPH_BREAK = re.compile(rf"{ENDING}(?:[ \t]*+{ENDING})++")
+PARAGRAPHS = re.compile(rf"{PARAGRAPH_BREAK.pattern}|{ENDING}[ \t]*+\Z")
 # As checkpoints of earlier versions of charlm read their texts.
-LF_LINES = re.compile(r"\r?\n(?:[ \t]*\r?\n)*")
-LF_PARAGRAPHS = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
+LF_LINES = re.compile(r"\r?+\n(?:[ \t]*+\r?+\n)*+")
+LF_PARAGRAPHS = re.compile(r"\r?+\n(?:[ \t]*+\r?+\n)++")
 # Published token counts include the blank lines of WikiText, so each line is a frame here;
 # a literal end mark ends one too, with the line break after it if there is one.
-PRETOKENIZED_LINES = re.compile(r"[ \t]*(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*(?:\r?\n)?|[ \t]*\r?\n")
+# Spaces are looked at from the first one only.
+PRETOKENIZED_LINES = re.compile(
+    r"(?:(?<![ \t])[ \t]++)?+"
+    r"(?:(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*+(?:\r?+\n)?+|\r?+\n)"
+)
 ONLY_PYTHON_SPACE = "\x1c\x1d\x1e\x1f"
 BLANK = " \t\r\n"  # what separators are made of, end marks aside
 # Where white space follows something else, as `parts_words` has it; and where a word begins.
