@@ -6,11 +6,8 @@ from pathlib import Path, PurePath
 
 from charlm.data.sources import COMPRESSIONS, read_errors
 from charlm.errors import TextError
-<<<<<<< HEAD
-from charlm.untrusted import open_regular
-=======
 from charlm.location import is_whole_checkpoint
->>>>>>> mend-b
+from charlm.untrusted import open_regular
 
 HEAD_BYTES = 8192  # are looked at for NUL, which no text has
 MAX_NAMED = 3  # files in a note
@@ -52,17 +49,12 @@ def list_folder(folder: Path) -> TextFiles:
         visible = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
         files = [each for each in visible if each.is_file()]
         folders = [each for each in visible if each.is_dir()]
-<<<<<<< HEAD
-        kinds = {file: is_text(file) for file in files}
-    texts = [file for file in files if kinds[file]]
-=======
         empty: list[Path] = []
         others: list[Path] = []
         texts: list[Path] = []
         for file in files:
             kind = empty if not file.stat().st_size else texts if is_text(file) else others
             kind.append(file)
->>>>>>> mend-b
     if not texts and folders:
         raise TextError(
             f"{folder} holds no text files, but folders; name one of them, or train with "
@@ -71,14 +63,6 @@ def list_folder(folder: Path) -> TextFiles:
     if not texts:
         raise TextError(f"{folder} holds no text files; name a file, or a folder with texts in it.")
     notes = []
-<<<<<<< HEAD
-    if others := [file.name for file in files if not kinds[file]]:
-        notes.append(f"{folder}: left out what is not text (NUL bytes): {some(others)}.")
-    if folders:
-        notes.append(
-            f"{folder}: left out the folders in it: {some(each.name for each in folders)}."
-        )
-=======
     left_out = {
         "empty files": empty,
         "what is not text (NUL bytes)": others,
@@ -87,7 +71,6 @@ def list_folder(folder: Path) -> TextFiles:
     for what, paths in left_out.items():
         if paths:
             notes.append(f"{folder}: left out {what}: {some(path.name for path in paths)}.")
->>>>>>> mend-b
     return TextFiles(tuple(map(str, texts)), tuple(notes))
 
 
