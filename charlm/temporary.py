@@ -5,14 +5,15 @@ it. The folder is therefore registered for removal before it is made, and all el
 """
 
 import atexit
+import io
 import os
 import secrets
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from charlm.storage import storage_errors
 
@@ -57,7 +58,39 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def temporary_file(chunks: Iterable[bytes] = ()) -> IO[bytes]:
+class TemporaryFile(io.BufferedRandom):
+    """A file that has a `name` and is removed when it is closed or used no more.
+
+    At the end of the process its folder is removed, and with it the file; so a file that is closed
+    later finds nothing to remove. Nor does a fork of the process remove it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        """Take the file that was made."""
+        super().__init__(file)
+        self._remove = weakref.finalize(self, remove_file, file.name, os.getpid())
+        self._remove.atexit = False
+
+    def close(self) -> None:
+        """Close the file and remove it; the second call does nothing."""
+        try:
+            super().close()
+        finally:
+            self._remove()
+
+    def __del__(self) -> None:
+        with suppress(OSError):  # a full disk, of which a write has told
+            self.close()
+
+
+def remove_file(name: str, process: int) -> None:
+    """Remove a file if it is there, in the process that made it."""
+    if os.getpid() == process:
+        with suppress(OSError):
+            os.unlink(name)
+
+
+def temporary_file(chunks: Iterable[bytes] = ()) -> TemporaryFile:
     """Return a file with that content, which has a `name` and is removed when it is closed.
 
     Raises:
@@ -65,7 +98,7 @@ def temporary_file(chunks: Iterable[bytes] = ()) -> IO[bytes]:
     """
     parent = process_folder()
     with storage_errors(parent):
-        file = tempfile.NamedTemporaryFile(dir=parent)  # noqa: SIM115
+        file = TemporaryFile(io.FileIO(str(parent / secrets.token_hex(8)), "x+"))
     for chunk in chunks:
         with storage_errors(parent):
             file.write(chunk)
