@@ -21,7 +21,14 @@ from charlm.data.text_part import LabelledPart
 from charlm.data.token_file import TokenFile, join_files, open_token_file, write_token_file
 from charlm.data.turning import write_turned
 from charlm.errors import CharlmWarning, StorageError
-from charlm.storage import TEMPORARY, is_regular, make_folder, storage_errors, write_atomically
+from charlm.storage import (
+    TEMPORARY,
+    is_regular,
+    is_temporary,
+    make_folder,
+    storage_errors,
+    write_atomically,
+)
 from charlm.text import Tokenizer
 
 KEEP_SECONDS = 30 * 24 * 3600
@@ -60,19 +67,21 @@ def encode_part(
             files = [encode_part(corpus, part, tokenizer, each) for each in text.by_label]
             return join_files(files)
         text = text.by_label[label]
+    path = token_path(corpus.config, corpus.sha256, part, tokenizer, label)
+    was_there = os.path.lexists(path)  # else another run may write it meanwhile
     kept = find_tokens(corpus.config, corpus.sha256, part, tokenizer, label)
     if kept is not None:
         return kept
-    path = token_path(corpus.config, corpus.sha256, part, tokenizer, label)
     make_token_folder()
     forget_old_files(path.parent)
     if os.path.lexists(path):
         check_replaceable(path)
-        warnings.warn(
-            f"a kept token file in {path.parent} was damaged; it is made again from the text.",
-            CharlmWarning,
-            stacklevel=1,
-        )
+        if was_there:
+            warnings.warn(
+                f"a kept token file in {path.parent} was damaged; it is made again from the text.",
+                CharlmWarning,
+                stacklevel=1,
+            )
     if corpus.config.reads == "backward":
         forward = replace(corpus, config=replace(corpus.config, direction="forward"))
         return write_turned(path, encode_part(forward, part, tokenizer, label), tokenizer)
@@ -114,7 +123,8 @@ def token_folder() -> Path:
 def make_token_folder() -> None:
     """Make the folder where tokens are kept, and mark it as charlm's own.
 
-    A folder that exists is marked only if it is empty.
+    A folder that exists is marked only if it is empty, but for marks that killed runs left half
+    written.
 
     Raises:
         StorageError: it cannot be made.
@@ -122,7 +132,7 @@ def make_token_folder() -> None:
     folder = token_folder()
     make_folder(folder)
     with storage_errors(folder):
-        if not any(folder.iterdir()):
+        if all(is_temporary(path, MARKER) for path in folder.iterdir()):
             write_atomically(folder / MARKER, MARK)
 
 
@@ -133,10 +143,11 @@ def is_own_folder(folder: Path) -> bool:
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether it is a token file in charlm's own folder, or one that a killed run was writing."""
+    """Whether it is a token file in charlm's own folder, or one that a killed run left."""
     temporary = TEMPORARY.fullmatch(path.name)
     name = temporary["name"] if temporary else path.name
-    return TOKEN_NAME.fullmatch(name) is not None and is_regular(path)
+    is_token_file = TOKEN_NAME.fullmatch(name) is not None and is_regular(path)
+    return is_token_file or is_temporary(path, MARKER)
 
 
 def check_replaceable(path: Path) -> None:
@@ -150,12 +161,15 @@ def check_replaceable(path: Path) -> None:
 
 
 def forget_old_files(folder: Path) -> None:
-    """Remove from charlm's own folder the token files that nothing has used for thirty days."""
-    with storage_errors(folder):
+    """Remove from charlm's own folder the files that nothing has used for thirty days.
+
+    What cannot be removed stays: it is another user's, or the folder is read-only.
+    """
+    with suppress(OSError):
         if not is_own_folder(folder):
             return
         for path in folder.iterdir():
-            with suppress(FileNotFoundError):  # another run has just renamed or removed it
+            with suppress(OSError):  # or another run has just renamed or removed it
                 unused = time.time() - path.lstat().st_mtime
                 if unused > KEEP_SECONDS and is_own_file(path):
                     path.unlink()
