@@ -28,7 +28,7 @@ def leave(number: int, _: FrameType | None) -> None:
 
 
 def is_ignored(number: int) -> bool:
-    """Return whether the caller asked to ignore a signal, as `nohup` does SIGHUP."""
+    """Return whether the caller asked to ignore a signal, as `nohup` does for SIGHUP."""
     return signal.getsignal(number) == signal.SIG_IGN
 
 
@@ -36,7 +36,8 @@ def is_ignored(number: int) -> bool:
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into a wish to stop.
 
-    The second SIGINT or SIGTERM interrupts at once.
+    The second SIGINT or SIGTERM interrupts at once. Those that the caller asked to ignore stay so,
+    as SIGINT is in the background of a script.
     """
     received: list[int] = []
 
@@ -47,10 +48,9 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         else:
             signal.signal(number, signal.default_int_handler)
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if not is_ignored(signal.SIGHUP):
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, remember) for number in numbers}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in numbers if not is_ignored(number)]
+    before = {number: signal.signal(number, remember) for number in heeded}
     try:
         yield lambda: bool(received)
     finally:
