@@ -32,13 +32,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         StorageError: the disk is full, the file is read-only, or the folder is missing or not
             writable.
     """
-    if path.is_symlink():
-        path = follow_links(path)
-    if (stream := open_stream(path)) is not None:
+    with storage_errors(path):  # a name can be too long to be asked for
+        if path.is_symlink():
+            path = follow_links(path)
+        stream = open_stream(path)
+        is_read_only = path.is_file() and not os.access(path, os.W_OK)
+    if stream is not None:
         with storage_errors(path), stream as file:
             yield file
         return
-    if path.is_file() and not os.access(path, os.W_OK):
+    if is_read_only:
         raise StorageError(f"cannot write {path}: the file is read-only; choose another one.")
     with replacement(path) as file:
         with suppress(OSError):  # no old file, or a file system without permissions
@@ -65,18 +68,13 @@ def is_open_file(path: Path) -> bool:
 
 
 def open_stream(path: Path) -> BinaryIO | None:
-    """Open a device, a pipe or an open file of a process for writing; None: it is none of these.
-
-    Raises:
-        StorageError: it cannot be opened.
-    """
-    with storage_errors(path):
-        if is_open_file(path):
-            if path.parent == Path(os.path.realpath("/dev/fd")) and path.name.isdecimal():
-                return open(os.dup(int(path.name)), "wb")  # at its position, without emptying it
-            return path.open("ab")
-        if path.exists() and not path.is_file() and not path.is_dir():
-            return path.open("wb")
+    """Open a device, a pipe or an open file of a process for writing; None: it is none of these."""
+    if is_open_file(path):
+        if path.parent == Path(os.path.realpath("/dev/fd")) and path.name.isdecimal():
+            return open(os.dup(int(path.name)), "wb")  # at its position, without emptying it
+        return path.open("ab")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return path.open("wb")
     return None
 
 

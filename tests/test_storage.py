@@ -183,6 +183,11 @@ def test_a_failed_write_says_which_file_and_why(tmp_path, number, said):
         raise OSError(number, os.strerror(number))
 
 
+def test_a_name_that_is_too_long_is_an_error(tmp_path):
+    with pytest.raises(StorageError, match="File name too long"):
+        write_atomically(tmp_path / ("x" * 300), "")
+
+
 def test_a_file_where_a_folder_should_be_is_an_error(tmp_path):
     (tmp_path / "taken").write_text("")
 
