@@ -18,10 +18,11 @@ FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-sha
 # Without OpenMP it would have one thread, and torch's own kernels are the better choice.
 # step.c is compiled once for each instruction set; `step_library.py` chooses when charlm runs.
 KERNELS = {"step": ("step", []), "lstm": ("lstm", ["-fopenmp"])}  # library: source, flags
-X86_KERNELS = {
-    "step.avx2": ("step", ["-march=x86-64-v3"]),
-    "step.avx512": ("step", ["-march=x86-64-v4"]),
-}
+# They may use what `charlm_instruction_set` in step.c looks for and nothing else: a virtual machine
+# can hide any of the others that processors of the same age have.
+AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"]
+X86_KERNELS = {"step.avx2": ("step", AVX2), "step.avx512": ("step", AVX512)}
 
 
 class CompileKernel(BuildHookInterface):  # type: ignore[type-arg]

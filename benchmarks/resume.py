@@ -3,8 +3,9 @@
     python benchmarks/resume.py [--threads 1] [--workers 2] [--steps 12]
 
 Every cell with 1, 2 and 3 layers of 8, 72 and 130 units; tokenizers and directions come by turns.
-One process trains to the end; another trains half of the steps and is killed; a third goes on from
-there. The weights must be the same bytes. Prints a table by cell, and each run that differs.
+One process trains to the end; another is killed one step after its first validation, which saved
+it, and so loses that step; the next goes on from there. A run in both directions is killed so in
+each half. The weights must be the same bytes. Prints a table by cell, and each run that differs.
 """
 
 import argparse
@@ -17,11 +18,16 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charlm.training import TrainingRun
 
 TALES = Path(__file__).parents[1] / "corpora" / "tales.txt"
 LAYERS, SIZES = (1, 2, 3), (8, 72, 130)
 LEVELS, DIRECTIONS = ("char", "word", "byte", "bpe"), ("forward", "backward", "both")
+VALID_EVERY = 4
+LOST_STEP = VALID_EVERY + 1  # after which a run is killed
 WEIGHTS = ("model.safetensors", "backward/model.safetensors")
 
 
@@ -47,7 +53,7 @@ class Network:
             "direction": self.direction,
             "batch_size": 8,
             "bptt": 16,
-            "valid_every": 4,
+            "valid_every": VALID_EVERY,
             "dropout": 0.2,
             **more,
         }
@@ -63,30 +69,40 @@ def networks() -> list[Network]:
     return [n for n in found if "jordan" not in n.cell or n.num_layers == 1]
 
 
-def train(network: Network, folder: Path, corpus: Path, steps: int, stop_at: int | None) -> None:
-    """Train in this process; be killed after step `stop_at`, if one is given."""
+def train(network: Network, folder: Path, corpus: Path, steps: int, killed: str) -> None:
+    """Train in this process; be killed in the half named `killed`, if it is one."""
     import torch
 
-    from charlm.training import Step, create_backward, prepare_run, resume_run
+    from charlm.training import prepare_run, resume_backward, resume_run
 
     cpu = torch.device("cpu")
     if folder.exists():
         prepared = resume_run(folder, cpu)
+        assert prepared.run.progress.step == VALID_EVERY
     else:
         given = {**network.settings, "paths": (str(corpus),), "steps": steps}
         prepared = prepare_run(given, folder, cpu)
-    while True:
-        for event in prepared.run.events():
-            if isinstance(event, Step) and event.step == stop_at:
-                prepared.run.save()
-                os.kill(os.getpid(), signal.SIGKILL)
-        if network.direction != "both" or prepared.run.folder != folder:
+    if prepared.run.folder == folder:
+        train_half(prepared.run, killed == "first half")
+        if network.direction != "both":
             return
-        prepared = create_backward(folder, cpu)
+        backward = resume_backward(folder, cpu)
+        assert backward is not None
+        prepared = backward
+    train_half(prepared.run, killed == "second half")
+
+
+def train_half(run: "TrainingRun", is_killed: bool) -> None:
+    """Train to the end, or be killed."""
+    from charlm.training import Step
+
+    for event in run.events():
+        if is_killed and isinstance(event, Step) and event.step == LOST_STEP:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def compare(network: Network, options: argparse.Namespace) -> bool:
-    """Train straight, and stopped and resumed; return whether all weights are the same bytes."""
+    """Train straight, and killed and resumed; return whether all weights are the same bytes."""
     with tempfile.TemporaryDirectory() as work:
         corpus = Path(work, "tales.txt")
         corpus.write_text(TALES.read_text(encoding="utf-8")[:20_000], encoding="utf-8")
@@ -94,10 +110,11 @@ def compare(network: Network, options: argparse.Namespace) -> bool:
             "CHARLM_CACHE": f"{work}/cache",
             "OMP_NUM_THREADS": str(options.threads),
         }
-        half = options.steps // 2
-        for name, stop_at in (("straight", None), ("resumed", half), ("resumed", None)):
+        kills = ["first half"] + ["second half"] * (network.direction == "both")
+        runs = [("straight", "none"), *(("resumed", half) for half in kills), ("resumed", "none")]
+        for name, killed in runs:
             fields = map(str, network_fields(network))
-            child = [name, str(stop_at), str(options.steps), *fields]
+            child = [name, killed, str(options.steps), *fields]
             done = subprocess.run(
                 [sys.executable, __file__, "--child", *child],
                 cwd=work,
@@ -105,7 +122,8 @@ def compare(network: Network, options: argparse.Namespace) -> bool:
                 capture_output=True,
                 text=True,
             )
-            assert done.returncode == (-signal.SIGKILL if stop_at else 0), (network, done.stderr)
+            expected = 0 if killed == "none" else -signal.SIGKILL
+            assert done.returncode == expected, (network, killed, done.stderr)
         straight, resumed = Path(work, "straight"), Path(work, "resumed")
         own = [name for name in WEIGHTS if (straight / name).exists()]
         assert len(own) == (2 if network.direction == "both" else 1)
@@ -126,10 +144,9 @@ def main() -> None:
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        name, stop_at, steps, cell, layers, size, level, direction = options.child
+        name, killed, steps, cell, layers, size, level, direction = options.child
         network = Network(cell, int(layers), int(size), level, direction)
-        stop = None if stop_at == "None" else int(stop_at)
-        train(network, Path(name), Path("tales.txt"), int(steps), stop)
+        train(network, Path(name), Path("tales.txt"), int(steps), killed)
         return
     all_networks = networks()
     with ThreadPoolExecutor(options.workers) as pool:

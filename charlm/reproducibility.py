@@ -14,9 +14,10 @@ import sys
 VARIABLE = "MKL_CBWR"
 
 # AUTO keeps the widest instructions that the processor has. Measured on AMD processors with AVX-512
-# and with AVX2 alone: training and writing are no slower than with MKL's default. MKL takes AVX2,
-# AVX512 and STRICT for AUTO there; on Intel's they would give up AVX-512, or name it. COMPATIBLE
-# (SSE2) multiplies at 0.4 of the rate. `benchmarks/README.md` has the figures.
+# and with AVX2 alone: training and writing are no slower than with MKL's default. There MKL treats
+# AVX2, AVX512 and STRICT as AUTO. On Intel processors AVX2 would do without AVX-512, and AVX512
+# would require it. COMPATIBLE (SSE2) multiplies at 0.4 of the rate. `benchmarks/README.md` has the
+# figures.
 MODE = "AUTO"
 
 LIBRARIES = ("libtorch_cpu.so", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so")

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from typing import BinaryIO, Self, TypeVar
 from charlm.errors import StorageError
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>[1-9][0-9]{0,18})(-[0-9]+)?\.tmp")
+MAX_LINKS = 40  # that Linux follows for one path
 
 Made = TypeVar("Made")
 
@@ -23,21 +25,57 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends well, and vanishes if not.
 
     A reader, or a process killed at any instant, sees the old content or the new, never a part.
-    A link is followed; a device or a pipe stays what it is and is written to.
+    The permissions stay those of the old file. A link is followed. A device, a pipe or an open file
+    of a process, such as `/dev/stdout`, stays what it is and is written to.
 
     Raises:
-        StorageError: the disk is full, or the folder is missing or not writable.
+        StorageError: the disk is full, the file is read-only, or the folder is missing or not
+            writable.
     """
     with storage_errors(path):  # a name can be too long to be asked for
-        if path.is_symlink() and not path.is_fifo():  # a pipe of the shell has no path of its own
-            path = Path(os.path.realpath(path))  # which, unlike resolve, bears a circle
-        is_special = path.exists() and not path.is_file() and not path.is_dir()
-    if is_special:
-        with storage_errors(path), path.open("wb") as file:
+        if path.is_symlink():
+            path = follow_links(path)
+        stream = open_stream(path)
+        is_read_only = path.is_file() and not os.access(path, os.W_OK)
+    if stream is not None:
+        with storage_errors(path), stream as file:
             yield file
         return
+    if is_read_only:
+        raise StorageError(f"cannot write {path}: the file is read-only; choose another one.")
     with replacement(path) as file:
+        with suppress(OSError):  # no old file, or a file system without permissions
+            os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
         yield file
+
+
+def follow_links(path: Path) -> Path:
+    """Return where a link leads, as far as a name of a process's open file.
+
+    What such a name leads to must not be replaced: the process would go on with the old file.
+    """
+    for _ in range(MAX_LINKS):  # a circle has no end
+        path = Path(os.path.realpath(path.parent), path.name)
+        if not path.is_symlink() or is_open_file(path):
+            break
+        path = path.parent / path.readlink()
+    return path
+
+
+def is_open_file(path: Path) -> bool:
+    """Whether a path is the name of an open file of some process."""
+    return path.is_relative_to("/proc") or path.is_relative_to("/dev/fd")
+
+
+def open_stream(path: Path) -> BinaryIO | None:
+    """Open a device, a pipe or an open file of a process for writing; None: it is none of these."""
+    if is_open_file(path):
+        if path.parent == Path(os.path.realpath("/dev/fd")) and path.name.isdecimal():
+            return open(os.dup(int(path.name)), "wb")  # at its position, without emptying it
+        return path.open("ab")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return path.open("wb")
+    return None
 
 
 @contextmanager
@@ -136,7 +174,7 @@ class FolderLock:
             ...
 
     Raises:
-        StorageError: another process has the folder, or it cannot be opened.
+        StorageError: another process has the folder, or it cannot be opened or locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,11 +184,13 @@ class FolderLock:
             raise StorageError(f"cannot open {folder}: {error.strerror}.") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            raise StorageError(
-                f"{folder} is in use by another process; wait for its end."
-            ) from None
+            if isinstance(error, BlockingIOError):
+                why = f"{folder} is in use by another process; wait until it has finished."
+            else:  # a file system without locks, or one that has no more of them
+                why = f"cannot lock {folder}: {error.strerror}; move it to another file system."
+            raise StorageError(why) from error
         self._close = weakref.finalize(self, os.close, descriptor)  # which gives the lock back
 
     def release(self) -> None:

@@ -4,8 +4,8 @@
         ...                       # the seventh fails as on a full disk, half of it written
     faults.log                    # what was done, the failed one last if nothing follows
 
-Writes count where they are to files in `within`. With `lasting` all that follow fail too. `action`
-takes the place of the error, so that a script can end the process there.
+What is done to files in `within` counts, and the fsync of `within` itself. With `lasting` all that
+follow fail too. `action` takes the place of the error, so that a script can end the process there.
 """
 
 import builtins
@@ -40,7 +40,10 @@ class Faults:
 
     def holds(self, path: Any) -> bool:
         """Whether a path, or the number of an open file, is to be watched."""
-        return not isinstance(path, int) and self.within in Path(os.path.abspath(path)).parents
+        if isinstance(path, int):
+            opened = Path(os.path.realpath(f"/proc/self/fd/{path}"))
+            return opened.is_relative_to(self.within)
+        return self.within in Path(os.path.abspath(path)).parents
 
     def is_next(self, what: str) -> bool:
         """Count one operation, and say whether it fails."""
@@ -52,8 +55,7 @@ class Faults:
         """The same operation on paths or a file number, which may fail."""
 
         def wrapped(first: Any, *more: Any, **settings: Any) -> Any:
-            watched = isinstance(first, int) or self.holds(first)
-            if watched and self.is_next(f"{name} {first}"):
+            if self.holds(first) and self.is_next(f"{name} {first}"):
                 self.action()
             return operation(first, *more, **settings)
 

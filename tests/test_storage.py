@@ -1,5 +1,7 @@
 import errno
 import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,45 @@ def test_a_pipe_of_the_shell_is_written_to():
     os.close(reader)
 
 
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "{}/link"])
+@pytest.mark.parametrize("mode", ["ab", "wb"])
+def test_a_file_behind_an_open_file_is_written_to_and_not_replaced(tmp_path, name, mode):
+    """As by `-o /dev/stdout >> log`."""
+    log = tmp_path / "log"
+    log.write_text("before\n" * (mode == "ab"))
+    with log.open(mode) as file:
+        (tmp_path / "link").symlink_to(f"/dev/fd/{file.fileno()}")
+
+        write_atomically(Path(name.format(tmp_path if "link" in name else file.fileno())), "new\n")
+        file.write(b"after\n")
+
+    assert log.read_text() == "before\n" * (mode == "ab") + "new\nafter\n"
+    assert sorted(os.listdir(tmp_path)) == ["link", "log"]
+
+
+def test_a_file_that_another_process_has_open_is_appended_to(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    number = log.stat().st_ino
+    with (
+        log.open("ab") as file,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as cat,
+    ):
+        write_atomically(Path(f"/proc/{cat.pid}/fd/1"), "new\n")
+        cat.communicate()
+
+    assert log.read_text() == "before\nnew\n" and log.stat().st_ino == number
+
+
+def test_links_in_a_circle_end(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    write_atomically(tmp_path / "a", "new")
+
+    assert "new" in [path.read_text() for path in tmp_path.iterdir() if not path.is_symlink()]
+
+
 def test_a_pipe_without_a_reader_is_an_error_and_stays(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -142,6 +183,11 @@ def test_a_failed_write_says_which_file_and_why(tmp_path, number, said):
         raise OSError(number, os.strerror(number))
 
 
+def test_a_name_that_is_too_long_is_an_error(tmp_path):
+    with pytest.raises(StorageError, match="File name too long"):
+        write_atomically(tmp_path / ("x" * 300), "")
+
+
 def test_a_file_where_a_folder_should_be_is_an_error(tmp_path):
     (tmp_path / "taken").write_text("")
 
@@ -155,6 +201,33 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     write_atomically(tmp_path / "file", "")
 
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, mode, linked):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("old")
+    path.chmod(mode)
+    link.symlink_to("file")
+
+    with atomic_file(link if linked else path) as file:
+        assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode
+        file.write(b"new")
+
+    assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o444)
+    monkeypatch.setattr("os.access", lambda path, _: os.stat(path).st_mode & 0o200)  # also as root
+
+    with pytest.raises(StorageError, match="file: the file is read-only"):
+        write_atomically(path, "new")
+
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
 
 
 def test_a_temporary_file_that_exists_is_neither_written_to_nor_removed(tmp_path):
@@ -221,3 +294,17 @@ def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path):
     for name in ("missing", "file"):
         with pytest.raises(StorageError, match="cannot open"):
             FolderLock(tmp_path / name)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_folder_that_cannot_be_locked_is_closed_again(tmp_path, monkeypatch, number):
+    def fail(descriptor, _):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    before = os.listdir("/proc/self/fd")
+
+    with pytest.raises(StorageError, match=r"cannot lock .*; move it to another file system"):
+        FolderLock(tmp_path)
+
+    assert len(os.listdir("/proc/self/fd")) == len(before)

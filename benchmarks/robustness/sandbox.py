@@ -16,7 +16,10 @@ SECONDS = 30  # beyond which a command counts as a hang
 TEMPORARY = "tmp"  # the folder, within a command's own, of its temporary files
 CONNECTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 RUNS_CODE = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "os.spawn", "pty.spawn")
-CHANGES_FILES = ("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+CHANGES_FILES = (
+    *("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
+    *("os.mkdir", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def watch(folder: Path, events: int) -> None:
     def is_foreign(path: object) -> bool:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return False
-        return not os.path.realpath(os.fsdecode(path)).startswith(own)
+        return not f"{os.path.realpath(os.fsdecode(path))}/".startswith(own)  # nor the folder
 
     def report(kind: str, what: object) -> None:
         os.write(events, f"{kind}: {what!r}\n".encode())

@@ -1,8 +1,8 @@
 """Attack charlm: mutated and damaged files, kills, failing writes, loads during saves.
 
-    make soak                                                     (an hour on two cores)
+    make soak                                                     (more than an hour on two cores)
     python benchmarks/robustness/soak.py --mutations 200 --damages 50 --swellings 9 --kills 20 \\
-        --writes 10 --loads 20                                    (some minutes)
+        --writes 10 --loads 50                                    (some minutes)
     python benchmarks/robustness/soak.py --only mutate 1234       (one attempt again)
 
 Each command runs in a fork of this process that reports connections, code that is run, and changes
@@ -12,6 +12,7 @@ status 1 if there was any fault.
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import sys
@@ -82,9 +83,9 @@ def list_jobs(options: argparse.Namespace) -> list[Job]:
         *(("mutate", number) for number in range(options.mutations)),
         *(("damage", number) for number in range(options.damages)),
         *(("swell", number) for number in range(options.swellings)),
-        *(("kill_chain", number) for number in range(options.kills // KILLS)),
+        *(("kill_chain", number) for number in range(math.ceil(options.kills / KILLS))),
         *(("fail", at, lasting) for at in range(1, writes + 1) for lasting in (0, 1)),
-        *(("load_during_saves", LOADS) for _ in range(options.loads // LOADS)),
+        *(("load_during_saves", LOADS) for _ in range(math.ceil(options.loads / LOADS))),
     ]
 
 
@@ -94,9 +95,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--mutations", type=int, default=10_000)
     parser.add_argument("--damages", type=int, default=2_000)
     parser.add_argument("--swellings", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--kills", type=int, default=1_000, help=f"rounded up to {KILLS} a job")
     parser.add_argument("--writes", type=int, help="the first of them that fail (default: all)")
-    parser.add_argument("--loads", type=int, default=1_000)
+    parser.add_argument("--loads", type=int, default=1_000, help=f"rounded up to {LOADS} a job")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--only", nargs="+", metavar="ATTACK NUMBER", help="one attempt")
     return parser.parse_args()

@@ -17,8 +17,8 @@ def trains_in_bfloat16(cell: CellName, device: torch.device) -> bool:
 
     Which kernels there are depends on the processor, the device, torch's version and variables such
     as `ONEDNN_MAX_CPU_ISA`: oneDNN's LSTM needs AVX-512 where its products do not. Cells that torch
-    has no kernel for are stepped in float32, with products of their inputs in bfloat16, as every
-    network has them.
+    has no kernel for are stepped in float32, and their inputs are multiplied in bfloat16 as in
+    every network.
     """
     kind = cell if CELLS[cell] in FUSED else "rnn"
     with torch.random.fork_rng(devices=[]), torch.enable_grad():

@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import chain, groupby, islice
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 from charlm.errors import ConfigError
-from charlm.storage import make_folder, storage_errors
+from charlm.storage import atomic_file, make_folder, storage_errors
 
 if TYPE_CHECKING:
     from charlm.api import Generation, Piece
@@ -165,6 +166,9 @@ def record(generation: "Generation", direction: "Direction" = "forward") -> dict
 def open_output(output: str | None) -> Iterator[TextIO]:
     """Standard output, or a file; bytes that are not UTF-8 go out as they are.
 
+    A new file can be read while it is written. An existing one is replaced at the end: an error or
+    a kill leaves it as it was. What was written before an interruption is kept in both cases.
+
     Raises:
         ConfigError: it is a folder.
         StorageError: the file cannot be written.
@@ -177,9 +181,33 @@ def open_output(output: str | None) -> Iterator[TextIO]:
     path = Path(output)
     with (
         storage_errors(path),
-        path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        replaced_file(path) if path.exists() else as_text(path.open("wb")) as file,
     ):
         yield file
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[TextIO]:
+    """Open a file as `atomic_file` does, which also takes its place after an interruption.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    interruption: BaseException | None = None
+    with atomic_file(path) as binary:
+        file = as_text(binary)
+        try:
+            yield file
+        except (KeyboardInterrupt, SystemExit) as stop:  # the latter by SIGTERM
+            interruption = stop
+        file.flush()
+    if interruption is not None:
+        raise interruption
+
+
+def as_text(binary: BinaryIO) -> TextIO:
+    """Return a file of text that is written to a binary one, and closes it."""
+    return TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def check_folder(folder: Path) -> None:

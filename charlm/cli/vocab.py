@@ -1,7 +1,6 @@
 """`charlm vocab build | show | encode | decode`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -215,10 +214,12 @@ def decode(
     tokenizer: TokenizerPath = None,
 ) -> None:
     """Print the text of token ids."""
+    from charlm.data import standard_input
+
     known = find_tokenizer(tokenizer)
-    lines = (line.decode("utf-8", "backslashreplace") for line in sys.stdin.buffer)
-    for line in [" ".join(ids)] if ids else lines:
-        print(known.decode(parse_ids(line, known)))
+    lines = [" ".join(ids).encode()] if ids else standard_input()
+    for line in lines:
+        print(known.decode(parse_ids(line.decode("utf-8", "backslashreplace"), known)))
 
 
 def parse_ids(line: str, tokenizer: "Tokenizer") -> list[int]:

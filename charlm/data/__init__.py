@@ -28,6 +28,7 @@ from charlm.data.sources import (
     comes_once,
     lines_of,
     source_of,
+    standard_input,
     user_paths,
     whole_text,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "read_text",
     "read_vectors",
     "source_of",
+    "standard_input",
     "strip_marks",
     "turn",
     "turned_places",

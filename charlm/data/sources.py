@@ -38,6 +38,7 @@ COMPRESSIONS: dict[str, Callable[[BinaryIO], IO[bytes] | BufferedIOBase]] = {  #
     ".bz2": bz2.BZ2File,
     ".xz": lambda file: io.BufferedReader(XzReader(file), CHUNK_BYTES),
 }
+UNPACKING = (EOFError, zlib.error, lzma.LZMAError)  # errors of damaged files
 
 
 class UserPath(str):
@@ -173,7 +174,7 @@ class UserSource(Source):
     def _spooled(self) -> str:
         if self._spool is None:
             with (
-                nullcontext(sys.stdin.buffer)
+                nullcontext(standard_input())
                 if self._path == STDIN
                 else open(self._path, "rb") as stream
             ):
@@ -193,7 +194,8 @@ def open_remote(address: str) -> Iterator[BinaryIO]:
 
     Raises:
         TextError: the protocol is not one of `REMOTE_PROTOCOLS`, or addresses are chained.
-        OSError, ImportError, ValueError: from fsspec or one of its file systems.
+        OSError, ImportError, ValueError: from fsspec or one of its file systems, whose own errors
+            become an OSError; or from unpacking.
     """
     protocol = address.partition("://")[0].lower()
     if "::" in address:
@@ -204,9 +206,14 @@ def open_remote(address: str) -> Iterator[BinaryIO]:
             f"{address} cannot be read: {protocol}:// is not one of {known}; download the text and "
             "name the file."
         )
-    system, path = fsspec.url_to_fs(address)
-    with system.open(path, "rb") as file:
-        yield file
+    try:
+        system, path = fsspec.url_to_fs(address)
+        with system.open(path, "rb") as file:
+            yield file
+    except (OSError, ImportError, ValueError, *UNPACKING):
+        raise
+    except Exception as error:  # such as aiohttp's, which have no base but Exception
+        raise OSError(str(error) or type(error).__name__) from error
 
 
 class TextAtHand(Source):
@@ -222,6 +229,17 @@ class TextAtHand(Source):
 
     def texts(self) -> Iterator[str]:
         yield self._text
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input as bytes.
+
+    Raises:
+        TextError: it is closed.
+    """
+    if sys.stdin is None:
+        raise TextError("standard input is closed; name a file, or give the text with `<` or `|`.")
+    return sys.stdin.buffer
 
 
 def comes_once(path: str) -> bool:
@@ -394,7 +412,8 @@ def read_errors(name: str) -> Iterator[None]:
         raise TextError(f"{name} may not be read; check its permissions.") from None
     except RefusedFileError as error:
         raise TextError(f"{name} cannot be read: {error}; name a text file.") from None
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
+    except UNPACKING as error:
         raise TextError(f"{name} is damaged and cannot be unpacked: {error}.") from error
     except (OSError, ImportError, ValueError) as error:
-        raise TextError(f"{name} cannot be read: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise TextError(f"{name} cannot be read: {why}.") from error

@@ -56,21 +56,24 @@ typedef struct {
     uint8_t *known;         /* [token]: whether its row of the table has been computed */
 } Model;
 
-/* The widest instructions of this processor, numbered as in instruction_set.py. */
+/* The widest instructions of this processor, numbered as in instruction_set.py. hatch_build.py
+ * compiles with those that are looked for here, and with no others. */
 enum InstructionSet { BASELINE, AVX2, AVX512 };
 
 int charlm_instruction_set(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")))
+        return BASELINE;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         return AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
-        return AVX2;
-#endif
+    return AVX2;
+#else
     return BASELINE;
+#endif
 }
 
 /* -- arithmetic on lanes ------------------------------------------------------------------- */

@@ -43,20 +43,19 @@ LIBRARIES = {
 }
 
 
-@cache
 def step_instruction_set() -> InstructionSet | None:
     """Return the instruction set of the compiled step in use; None where there is none."""
     found = find_kernel()
     return None if found is None else found[0]
 
 
-@cache
 def load_kernel() -> ctypes.PyDLL | None:
     """Return the compiled step for the best instruction set here; None where there is none."""
     found = find_kernel()
-    return None if found is None else declare(found[1])
+    return None if found is None else found[1]
 
 
+@cache
 def find_kernel() -> tuple[InstructionSet, ctypes.PyDLL] | None:
     """Open the library of the best instruction set that processor and `CHARLM_MAX_CPU_ISA` allow.
 
@@ -70,7 +69,7 @@ def find_kernel() -> tuple[InstructionSet, ctypes.PyDLL] | None:
     for instruction_set, name in LIBRARIES.items():
         if instruction_set <= limit:
             try:
-                return instruction_set, open_library(name)
+                return instruction_set, declare(open_library(name))
             except OSError:  # a compiler that does not know the instruction set
                 continue
     return None

@@ -125,7 +125,7 @@ def build_settings(kept: Mapping[str, Any], place: str) -> tuple[TrainingConfig,
 
 
 def check_progress(progress: Progress) -> None:
-    """Have counts, times and losses be such as a run can have.
+    """Check that counts, times and losses are possible in a run.
 
     Raises:
         ConfigError: one is not.
@@ -145,7 +145,7 @@ def check_progress(progress: Progress) -> None:
 def check_state(
     model: LanguageModel, training: TrainingConfig, tensors: Mapping[str, Tensor], place: Path
 ) -> None:
-    """Have the tensors of a training state be those of a run of this model, all finite.
+    """Check that the tensors of a training state belong to a run of this model and are finite.
 
     Raises:
         CheckpointError: one is missing or too much, has another shape or type, or is not finite.
@@ -171,7 +171,7 @@ def check_state(
 
 
 def check_average(tensors: Mapping[str, Tensor], has_begun: bool, place: str) -> None:
-    """Have the counts of averaging fit what is averaged."""
+    """Check that the counts of averaging fit what is averaged."""
     if COUNT in tensors:
         check_tensor(COUNT, tensors[COUNT], (), place, torch.int64)
     if has_begun != (COUNT in tensors and int(tensors[COUNT]) > 0):
@@ -185,7 +185,7 @@ def check_average(tensors: Mapping[str, Tensor], has_begun: bool, place: str) ->
 def check_optimizer(
     model: LanguageModel, training: TrainingConfig, tensors: Mapping[str, Tensor], place: str
 ) -> None:
-    """Have the optimizer's state be that of these weights: a fused kernel would read past its end.
+    """Check that the optimizer's state fits the weights: a fused kernel would read past its end.
 
     A weight without a gradient has none.
     """
@@ -200,7 +200,7 @@ def check_optimizer(
 def check_hidden(
     model: LanguageModel, batch_size: int, tensors: Mapping[str, Tensor], place: str
 ) -> None:
-    """Have the hidden state be that of as many streams as are trained on."""
+    """Check that the hidden state has as many streams as are trained on."""
     code = None
     if model.config.label is not None:
         code = model.head.projection.weight.new_zeros(1, model.config.num_labels)
@@ -218,7 +218,7 @@ def check_hidden(
 
 
 def check_random(device: torch.device, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Have the random numbers' state be one that torch takes."""
+    """Check that the state of the random numbers is one that torch accepts."""
     if "cpu" not in tensors:
         raise CheckpointError(f"{place} is damaged: {RANDOM}cpu is missing.")
     if unknown := sorted(tensors.keys() - {"cpu", "cuda", "mps"}):

@@ -44,13 +44,16 @@ def charlm(monkeypatch, capfd, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def heeded_hangups():
-    """Have SIGHUP reach the processes of a test also where the tests run under nohup."""
-    before = signal.getsignal(signal.SIGHUP)
-    if before == signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def heeded_signals():
+    """Have signals reach a test and its processes also under nohup and in the background."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.getsignal(number) for number in usual}
+    for number, handler in usual.items():
+        if before[number] == signal.SIG_IGN:
+            signal.signal(number, handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from itertools import chain
 
@@ -115,6 +116,60 @@ def test_a_file_that_is_there_is_replaced(tmp_path):
     write_texts(pieces_of(0, ("a", ["b"])), str(tmp_path / "out"))
 
     assert (tmp_path / "out").read_text() == "ab\n"
+
+
+def stopped(error, text="new"):
+    yield from pieces_of(0, ("", [text, "unseen"]))[:1]
+    raise error
+
+
+@pytest.mark.parametrize("error", [ConfigError("no token is left"), OSError(28, "full")])
+def test_an_error_leaves_the_file_that_was_there(tmp_path, error):
+    (tmp_path / "out").write_text("old")
+
+    with pytest.raises((ConfigError, StorageError)):
+        write_texts(stopped(error), str(tmp_path / "out"))
+
+    assert (tmp_path / "out").read_text() == "old"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_file_that_is_there_is_complete_until_the_new_one_is(tmp_path):
+    path = tmp_path / "out"
+    path.write_text("old")
+    seen = []
+
+    def slowly():
+        for text in ("a", "b"):
+            yield generation(text)
+            seen.append(path.read_text())
+
+    write_json_lines(slowly(), str(path), seed=None)
+
+    assert seen == ["old", "old"]
+    assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_was_written_before_an_interruption_is_kept(tmp_path, stop, there):
+    if there:
+        (tmp_path / "out").write_text("old")
+
+    with pytest.raises(stop):
+        write_texts(stopped(stop()), str(tmp_path / "out"))
+
+    assert (tmp_path / "out").read_text() == "new\n"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_the_log_behind_standard_output_is_appended_to(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with log.open("ab") as file:
+        write_texts(pieces_of(0, ("a", ["b"])), f"/dev/fd/{file.fileno()}")
+
+    assert log.read_text() == "before\nab\n"
 
 
 def test_a_record_says_what_there_is_to_say():

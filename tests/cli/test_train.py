@@ -119,7 +119,7 @@ def test_an_interrupted_run_keeps_its_work_and_says_how_to_go_on(tmp_path, corpu
 def test_closing_the_terminal_keeps_the_work(tmp_path, corpus, charlm):
     arguments = ["-m", "charlm", "train", str(corpus), *SMALL, "--steps", "100000"]
     running = pexpect.spawn(sys.executable, arguments, cwd=str(tmp_path), timeout=600)
-    running.expect("epoch")
+    running.expect("loss")  # a step has been taken
 
     os.close(running.child_fd)  # the terminal hangs up
     running.child_fd = -1
@@ -131,10 +131,13 @@ def test_closing_the_terminal_keeps_the_work(tmp_path, corpus, charlm):
     assert list(folder.rglob("*.tmp")) == []
 
 
-def test_nohup_is_respected(tmp_path, corpus):
-    watched = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_an_ignored_signal_stays_ignored(tmp_path, corpus, name):
+    """As SIGHUP is under nohup, and SIGINT in the background of a script."""
+    watched = f"import signal; signal.signal(signal.{name}, signal.SIG_IGN); "
     watched += "from charlm.training import Learner; take = Learner.take_steps; "
-    watched += "Learner.take_steps = lambda *a: signal.raise_signal(signal.SIGHUP) or take(*a); "
+    watched += "Learner.take_steps = lambda *a: signal.raise_signal(signal.NAME) or take(*a); "
+    watched = watched.replace("NAME", name)
     watched += "from charlm.cli.app import main; main()"
     command = [sys.executable, "-c", watched, "train", str(corpus), *SMALL, "--steps", "3"]
 

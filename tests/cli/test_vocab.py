@@ -119,6 +119,13 @@ def test_the_newest_checkpoint_is_the_default(trained):
     assert trained("vocab", "decode", *ids.split()).out == "The\n"
 
 
+def test_ids_are_not_read_from_a_closed_standard_input(trained, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+
+    assert "standard input is closed" in trained("vocab", "decode").err
+    assert trained("vocab", "decode", *trained("vocab", "encode", "The").out.split()).out == "The\n"
+
+
 def test_mistakes_are_one_line_and_status_1(charlm, tmp_path):
     (tmp_path / "text.txt").write_text("a b")
     (tmp_path / "foreign.json").write_text("{}")

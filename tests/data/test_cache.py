@@ -1,8 +1,10 @@
 """Token files kept between runs: found again for the same content, never for another."""
 
+import errno
 import gzip
 import os
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +307,55 @@ def test_a_file_that_another_run_has_just_renamed_is_no_error(monkeypatch):
     forget_old_files(token_folder())
 
     assert not (token_folder() / ".gone.tokens.1.tmp").exists()
+
+
+def test_a_file_that_cannot_be_removed_stays(monkeypatch):
+    """As another user's does in a shared folder."""
+    make_token_folder()
+    old, others = (token_folder() / f"{digit * 32}.tokens" for digit in "ab")
+    for path in (old, others):
+        path.touch()
+        os.utime(path, (0, 0))
+    unlink = Path.unlink
+
+    def unlink_own(path):
+        if path == others:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", unlink_own)
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([others, old]))
+
+    forget_old_files(token_folder())
+
+    assert others.exists() and not old.exists()
+
+
+def test_a_folder_is_marked_where_a_killed_run_had_begun_to():
+    token_folder().mkdir(parents=True)
+    left = token_folder() / f".{MARKER}.12.tmp"
+    left.touch()
+
+    make_token_folder()
+
+    assert (token_folder() / MARKER).exists()
+    os.utime(left, (0, 0))
+    forget_old_files(token_folder())
+    assert not left.exists()
+
+
+def test_a_file_that_another_run_writes_meanwhile_is_not_called_damaged(tale, monkeypatch):
+    corpus = corpus_of(tale)
+    path = path_of(corpus)
+
+    def find_none(*_):
+        path.parent.mkdir(parents=True)
+        path.touch()
+
+    monkeypatch.setattr("charlm.data.cache.find_tokens", find_none)
+
+    with warnings.catch_warnings(action="error"):
+        assert len(encode_part(corpus, "train", build_tokenizer(BYTES, [])).tokens) > 0
 
 
 def test_the_folder_of_token_files_is_marked_for_backup_programs():

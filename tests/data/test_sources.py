@@ -257,6 +257,14 @@ def test_standard_input_is_called_by_its_name_in_errors(monkeypatch):
         read(UserSource(STDIN))
 
 
+def test_a_closed_standard_input_is_an_error(monkeypatch):
+    """As of `charlm vocab show - <&-`."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(TextError, match="standard input is closed; name a file"):
+        read(UserSource(STDIN))
+
+
 @pytest.fixture
 def memory(monkeypatch):
     """A file system of fsspec that needs no network, as if it were on the list."""
@@ -278,6 +286,40 @@ def test_remote_texts_are_read_by_their_address(suffix, memory):
 def test_a_remote_text_that_is_not_there_is_named(memory):
     with pytest.raises(TextError, match="memory://nowhere does not exist"):
         read(UserSource("memory://nowhere"))
+
+
+class ClientError(Exception):
+    """As aiohttp's, which is no OSError."""
+
+
+@pytest.mark.parametrize("fails", ["url_to_fs", "open", "read"])
+@pytest.mark.parametrize("said", ["no connection", ""])
+def test_any_error_of_a_remote_file_system_is_one_line(fails, said, memory, monkeypatch):
+    def fail(*_, **__):
+        raise ClientError(said)
+
+    memory.pipe("/tale.txt", b"a tale")
+    place = {
+        "url_to_fs": "fsspec.url_to_fs",
+        "open": "fsspec.implementations.memory.MemoryFileSystem.open",
+        "read": "fsspec.implementations.memory.MemoryFile.read",
+    }
+    monkeypatch.setattr(place[fails], fail, raising=False)
+
+    with pytest.raises(TextError, match=f"cannot be read: {said or 'ClientError'}\\."):
+        read(UserSource("memory://tale.txt"))
+
+
+def test_a_damaged_remote_text_is_said_to_be_damaged(memory):
+    memory.pipe("/tale.txt.gz", gzip.compress(b"a tale")[:-4])
+
+    with pytest.raises(TextError, match="is damaged and cannot be unpacked"):
+        read(UserSource("memory://tale.txt.gz"))
+
+
+def test_an_error_of_the_system_is_said_without_its_number(tmp_path):
+    with pytest.raises(TextError, match=r"x cannot be read: File name too long\.$"):
+        read(UserSource(str(tmp_path / ("x" * 300))))
 
 
 def test_the_protocols_of_remote_texts_are_a_short_list():
@@ -355,9 +397,9 @@ def test_a_pipe_that_a_file_names_is_refused(tmp_path):
 
 
 def test_a_text_that_memory_cannot_hold_is_refused_while_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlm.data.sources.MAX_WHOLE_BYTES", 2 << 20)
     source = file_source(tmp_path, b"a\n" * 3_000_000, "tale.txt")
     packed = file_source(tmp_path, gzip.compress(b"a\n" * 3_000_000), "tale.txt.gz")
-    monkeypatch.setattr("charlm.data.sources.MAX_WHOLE_BYTES", 2 << 20)
 
     for each in (source, packed):
         for whole in (whole_text, whole_content):

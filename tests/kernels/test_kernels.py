@@ -1,6 +1,8 @@
 """step.c: its structures are those ctypes knows, and it compiles to the model's own numbers."""
 
+import ast
 import ctypes
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,7 +130,7 @@ def test_what_a_compiler_here_makes_of_it_steps_like_the_model(
 def test_without_a_library_there_is_no_kernel(tmp_path, monkeypatch):
     monkeypatch.setattr(step_library, "__file__", str(tmp_path / "__init__.py"))
 
-    assert load_kernel.__wrapped__() is None
+    assert find_kernel.__wrapped__() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"a library of another machine", b"\x7fELF" + bytes(60)])
@@ -136,13 +138,13 @@ def test_a_library_that_cannot_be_loaded_is_no_kernel(content, tmp_path, monkeyp
     (tmp_path / "step.so").write_bytes(content)
     monkeypatch.setattr(step_library, "__file__", str(tmp_path / "__init__.py"))
 
-    assert load_kernel.__wrapped__() is None
+    assert find_kernel.__wrapped__() is None
 
 
 @pytest.mark.parametrize("limit", LIBRARIES, ids=str)
 def test_the_variable_limits_the_instruction_set_of_the_step(limit, monkeypatch):
     monkeypatch.setenv("CHARLM_MAX_CPU_ISA", limit.name)
-    found = find_kernel()
+    found = find_kernel.__wrapped__()
     unlimited = step_instruction_set()
 
     assert (found is None) == (unlimited is None)
@@ -181,11 +183,31 @@ def test_a_missing_library_gives_way_to_the_next_instruction_set(tmp_path, monke
     shutil.copy(installed, tmp_path)
     monkeypatch.setattr(step_library, "__file__", str(tmp_path / "__init__.py"))
 
-    assert find_kernel()[0] is InstructionSet.BASELINE
+    assert find_kernel.__wrapped__()[0] is InstructionSet.BASELINE
 
 
-def test_the_library_is_loaded_once():
-    assert load_kernel() is load_kernel()
+def test_the_library_is_loaded_once(monkeypatch):
+    kernel, instruction_set = load_kernel(), step_instruction_set()
+    monkeypatch.setattr(step_library, "open_library", None)  # may not be called again
+
+    assert load_kernel() is kernel
+    assert step_instruction_set() is instruction_set
+
+
+def test_the_step_is_compiled_with_the_instructions_that_are_looked_for():
+    """An AVX-512 processor must have those of AVX2 as well."""
+    checked = re.findall(r'__builtin_cpu_supports\("(\w+)"\)', SOURCE.read_text())
+    build = ast.parse((Path(__file__).parents[2] / "hatch_build.py").read_text())
+    flags = {
+        node.targets[0].id: [
+            part.value.removeprefix("-m") for part in node.value.elts if type(part) is ast.Constant
+        ]
+        for node in build.body
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("AVX2", "AVX512")
+    }
+
+    assert checked == flags["AVX2"] + flags["AVX512"]
+    assert "-march" not in ast.unparse(build)
 
 
 @pytest.fixture

@@ -33,6 +33,31 @@ def test_the_best_weights_are_kept_not_the_last(prepare):
     assert (run.progress.best_step, run.progress.best_nats) == (best.step, best.nats)
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_with_two_threads_a_resumed_run_equals_a_straight_one(prepare, train, two_threads, cell):
+    settings = {"cell": cell, "hidden_size": 256, "batch_size": 16, "dropout": 0.3, "steps": 6}
+    straight = train("straight", **settings)
+    run = prepare("stopped", **settings).run
+    for event in run.events():
+        if isinstance(event, Step) and event.step == 3:
+            break
+    run.save()
+
+    for _ in resume_run(run.folder, CPU).run.events():
+        pass
+
+    resumed = run.folder / "model.safetensors"
+    assert resumed.read_bytes() == (straight / "model.safetensors").read_bytes()
+
+
 def test_without_validation_the_newest_weights_are_kept(prepare):
     run = prepare(steps=7, split=(100.0, 0.0, 0.0)).run
 
