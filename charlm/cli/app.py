@@ -66,7 +66,10 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def charlm(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Train a recurrent language model of your own on your own text, in minutes."""

@@ -27,24 +27,27 @@ def classify(
     file: Annotated[
         str | None,
         typer.Option(
-            help="A .tsv, .jsonl or folder with labels to compare with, or a text of which each "
-            "line is classified; `-` is stdin.",
+            help="Labelled texts (.tsv, .jsonl or a folder) to evaluate on, or a text whose lines "
+            "are classified one by one; `-` is stdin.",
         ),
     ] = None,
     split: Annotated[
         Literal["train", "valid", "test"] | None,
-        typer.Option(help="Part of the training corpus. Default: test."),
+        typer.Option(help="Part of the training corpus: train, valid or test. Default: test."),
     ] = None,
     prior: Annotated[
         Literal["corpus", "uniform"] | None,
-        typer.Option(help="How frequent labels are. Default: as in the training texts."),
+        typer.Option(
+            help="Prior probabilities of the labels. Default: their frequencies in the training "
+            "texts."
+        ),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Say under which label of the model a text is most probable, and how sure that is.
+    """Classify texts: find the label under which each is most probable, and its probability.
 
-    Where the labels are known, show how many frames of the texts are given their own.
+    For labelled texts, show the accuracy and the confusion matrix.
     """
     checkpoint, texts = checkpoint_and_texts(names or [])
     given = {"a text": bool(texts), "--file": file is not None, "--split": split is not None}

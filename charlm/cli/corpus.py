@@ -14,27 +14,28 @@ LINES, GAP, SEED = 10_000, 10, 1
 
 def corpus(
     name: Annotated[
-        str | None, typer.Argument(help="Which. Default: list them.", show_default=False)
+        str | None,
+        typer.Argument(help="Name of the corpus. Default: list all.", show_default=False),
     ] = None,
     lines: Annotated[
-        int | None, typer.Option(min=1, help=f"Lines of an exercise. Default: {LINES:,}.")
+        int | None, typer.Option(min=1, help=f"Number of lines of an exercise. Default: {LINES:,}.")
     ] = None,
     gap: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Most symbols that say nothing between what an exercise asks to keep and where "
-            f"it is needed. Default: {GAP}.",
+            help="Maximum number of filler symbols between what must be remembered and where it "
+            f"is needed. Default: {GAP}.",
         ),
     ] = None,
     min_gap: Annotated[
-        int | None, typer.Option(min=0, help="The least of them. Default: 0.")
+        int | None, typer.Option(min=0, help="Minimum number of those symbols. Default: 0.")
     ] = None,
     seed: options.Seed = None,
 ) -> None:
-    """Print a text that comes with charlm, or is made by it.
+    """Print a built-in or generated text.
 
-    Tales, this Python's own documentation, or lines of an exercise for a network's memory.
+    These are the tales, the documentation of this Python, and exercises for a network's memory.
     """
     from charlm.data import MADE_CORPORA, TASKS, exercises, made_corpus
 

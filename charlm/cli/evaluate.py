@@ -26,17 +26,17 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="[CHECKPOINT]... [TEXT]...",
-            help="Default: the newest checkpoint, on its held-out test split. `-` is stdin. "
-            "Several checkpoints are compared.",
+            help="Checkpoints and texts; several checkpoints are compared; `-` is stdin. Default: "
+            "the newest checkpoint on its held-out test split.",
         ),
     ] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", metavar="TEXT", help="A text to measure. May be repeated."),
+        typer.Option("--text", metavar="TEXT", help="Text to evaluate on. May be repeated."),
     ] = None,
     split: Annotated[
         Literal["train", "valid", "test"] | None,
-        typer.Option(help="Part of the training corpus. Default: test."),
+        typer.Option(help="Part of the training corpus: train, valid or test. Default: test."),
     ] = None,
     label: options.Label = None,
     frame: options.FrameOfText = None,
@@ -60,18 +60,19 @@ def evaluate(
     tune: predictors.Tune = False,
     mix: predictors.Mix = None,
     perplexity: Annotated[
-        bool, typer.Option("--perplexity", help="Print the perplexity alone.")
+        bool, typer.Option("--perplexity", help="Print only the perplexity.")
     ] = False,
     form: Annotated[
         Literal["kenlm", "srilm"] | None,
         typer.Option(
-            "--format", help="Print what `query -v summary` or `ngram -unk -ppl` would print."
+            "--format",
+            help="Print in the format of KenLM's `query -v summary` or SRILM's `ngram -unk -ppl`.",
         ),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Measure how well a model predicts a text, exactly: every token once, in full context."""
+    """Evaluate models on texts exactly: every token is predicted once, from all text before it."""
     check_file_names([*(names or []), *(text or [])], "measure")
     checkpoints, texts = checkpoints_and_texts(names or [], text or [])
     check_output(perplexity=perplexity, as_json=as_json, form=form)

@@ -16,13 +16,13 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="An n-gram model of the training tokens (modified Kneser-Ney), as KenLM and SRILM "
-            "read it; `-` is stdout.",
+            help="ARPA file to write, an n-gram model of the training tokens (modified "
+            "Kneser-Ney) for KenLM and SRILM; `-` is stdout.",
         ),
     ] = None,
-    order: Annotated[int, typer.Option(min=1, help="Tokens of an n-gram.")] = 5,
+    order: Annotated[int, typer.Option(min=1, help="Order of the n-gram model.")] = 5,
 ) -> None:
-    """Write what other programs read."""
+    """Export a model for other programs."""
     if arpa is None:
         raise ConfigError("say what to write: --arpa FILE.")
     check_target(arpa)

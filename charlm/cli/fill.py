@@ -19,33 +19,34 @@ def fill(
         list[str],
         typer.Argument(
             metavar="[CHECKPOINT] TEXT",
-            help="A sentence with ___ where something is missing. Default: the newest checkpoint.",
+            help="Checkpoint (default: the newest), then a sentence with ___ for each blank.",
         ),
     ],
     num_fillings: Annotated[
-        int | None, typer.Option("--top", help="How many to show. Default: 10.")
+        int | None, typer.Option("--top", help="Number of fillings to show. Default: 10.")
     ] = None,
     max_blank_tokens: Annotated[
         int | None,
         typer.Option(
-            help="Tokens of a blank, at most. Default: 1 of words, 4 of BPE, else 12.",
+            help="Maximum number of tokens in a blank. Default: 1 for words, 4 for BPE, 12 for "
+            "characters and bytes.",
         ),
     ] = None,
     width: Annotated[
         int | None,
         typer.Option(
-            help="Candidates of each length from either side. Default: every filling there is "
-            "where that takes seconds, else 50."
+            help="Number of candidates of each length proposed from each side. Default: all "
+            "fillings where ranking them takes seconds, else 50."
         ),
     ] = None,
     label: options.Label = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Fill the blanks of a sentence, with a model trained with --direction both.
+    """Fill the blanks of a sentence with a model trained with --direction both.
 
     Fillings are ranked by the probability of the whole sentence. P is the probability of a filling
-    among all there are. Where there are too many to try them all, both halves of the model propose
+    among all possible ones. If there are too many to try, both halves of the model propose
     candidates, and the share is the probability among these.
     """
     checkpoint, text = checkpoint_and_text(names)

@@ -37,24 +37,26 @@ def generate(
         typer.Option(
             "--prompt",
             "-p",
-            help="What the text begins with: a text, @FILE, or - for stdin. With a model of lines "
-            "the earlier lines are context.",
+            help="Text to continue: a text, @FILE, or - for stdin. With a model of lines, the "
+            "lines before the last are context.",
         ),
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Many prompts, one a line.")
+        str | None, typer.Option(metavar="FILE", help="File with one prompt per line.")
     ] = None,
     ending: Annotated[
         str | None,
         typer.Option(
-            help="What the text ends with, for a model that reads backwards: a text, @FILE, or - "
-            "for stdin."
+            help="Text to lead up to, for a backward model: a text, @FILE, or - for stdin."
         ),
     ] = None,
     label: options.Label = None,
     max_new_tokens: options.MaxNewTokens = None,
     min_new_tokens: Annotated[
-        int | None, typer.Option(help="Neither <stop> nor --stop ends the text sooner.")
+        int | None,
+        typer.Option(
+            help="Minimum number of tokens before <stop> or a stop string may end the text."
+        ),
     ] = None,
     stop: options.StopStrings = None,
     seed: options.Seed = None,
@@ -66,93 +68,114 @@ def generate(
     typical_p: Annotated[
         float | None,
         typer.Option(
-            help="Only the tokens of most typical surprisal that make up this share.",
+            help="Sample from the tokens whose surprisal is closest to the entropy and whose "
+            "probabilities add up to P (locally typical sampling).",
             rich_help_panel=CHOOSING,
         ),
     ] = None,
     greedy: Annotated[
         bool | None,
-        typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOOSING),
+        typer.Option(
+            "--greedy", help="Always choose the most probable token.", rich_help_panel=CHOOSING
+        ),
     ] = None,
     without_replacement: Annotated[
         bool | None,
         typer.Option(
             "--without-replacement",
-            help="Samples that all differ: stochastic beam search.",
+            help="Sample without replacement (stochastic beam search).",
             rich_help_panel=CHOOSING,
         ),
     ] = None,
     num_return_sequences: Annotated[
-        int | None, typer.Option(help="How many texts. Default: 1.", rich_help_panel=CHOOSING)
+        int | None,
+        typer.Option(help="Number of texts to generate. Default: 1.", rich_help_panel=CHOOSING),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Texts written at a time. Default: 64.", rich_help_panel=CHOOSING),
+        typer.Option(
+            min=1,
+            help="Number of texts generated in parallel. Default: 64.",
+            rich_help_panel=CHOOSING,
+        ),
     ] = None,
     beam: Annotated[
         int | None,
-        typer.Option(help="Search for the likeliest text, N at a time.", rich_help_panel=SEARCHING),
+        typer.Option(
+            help="Beam search for the most probable text, with a beam of N.",
+            rich_help_panel=SEARCHING,
+        ),
     ] = None,
     num_beam_groups: Annotated[
         int | None,
         typer.Option(
             "--beam-groups",
-            help="Split the beam into groups that differ.",
+            help="Number of groups of diverse beam search.",
             rich_help_panel=SEARCHING,
         ),
     ] = None,
     diversity_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Nats that a token costs for each earlier group that chose it.",
+            help="Penalty in nats on a token for each earlier group that chose it at the same "
+            "step.",
             rich_help_panel=SEARCHING,
         ),
     ] = None,
     length_penalty: Annotated[
         float | None,
         typer.Option(
-            help="A text's score is log P / length ** this. 0: none. Default: 1.",
+            help="Exponent of the length in the score, log P / length ** exponent; 0 disables "
+            "normalization. Default: 1.",
             rich_help_panel=SEARCHING,
         ),
     ] = None,
     early_stopping: Annotated[
         bool | None,
         typer.Option(
-            "--early-stopping", help="End at N finished texts.", rich_help_panel=SEARCHING
+            "--early-stopping",
+            help="Stop the search when N texts are finished.",
+            rich_help_panel=SEARCHING,
         ),
     ] = None,
     exhaustive: Annotated[
         bool | None,
         typer.Option(
-            "--exhaustive", help="Look at every text there is.", rich_help_panel=SEARCHING
+            "--exhaustive", help="Search all texts exhaustively.", rich_help_panel=SEARCHING
         ),
     ] = None,
     repetition_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Divides the logits of tokens that prompt or text hold. Above 1 discourages.",
+            help="Divide the logits of tokens that occur in the prompt or the text by this value; "
+            "above 1 discourages repetition.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     presence_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Taken off the logits of tokens that the text holds.", rich_help_panel=LIMITS
+            help="Subtract this value from the logits of tokens that occur in the text.",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
     frequency_penalty: Annotated[
         float | None,
-        typer.Option(help="The same, for each time it holds them.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Subtract this value from a token's logit for each of its occurrences in the "
+            "text.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     no_repeat_ngram_size: Annotated[
         int | None,
-        typer.Option(help="No N tokens in a row occur twice.", rich_help_panel=LIMITS),
+        typer.Option(help="Do not repeat any sequence of N tokens.", rich_help_panel=LIMITS),
     ] = None,
     ban: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="Never written: a word of a word model, else a string. May be repeated.",
+            help="Never generate this word (word models) or string. May be repeated.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -160,13 +183,15 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="TOKEN=VALUE",
-            help="Added to the token's logit. May be repeated.",
+            help="Add VALUE to the logit of a token. May be repeated.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     allow_other: Annotated[
         bool | None,
-        typer.Option("--allow-other", help="Let <other> be written.", rich_help_panel=LIMITS),
+        typer.Option(
+            "--allow-other", help="Allow <other> to be generated.", rich_help_panel=LIMITS
+        ),
     ] = None,
     cache: predictors.Cache = False,
     cache_size: predictors.CacheSize = None,
@@ -178,21 +203,24 @@ def generate(
             "--output",
             "-o",
             metavar="PATH",
-            help="A file, or a folder (NAME/) for a file a text.",
+            help="Output file, or a folder (NAME/) with one file per text.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     show: Annotated[
         Literal["alternatives", "beams"] | None,
         typer.Option(
-            help="Each token with what else was likely; or a beam search, step by step.",
+            help="Show each token with its most probable alternatives, or the steps of a beam "
+            "search.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     logprobs: Annotated[
         bool,
         typer.Option(
-            "--logprobs", help="Tokens, their log P and alternatives.", rich_help_panel=OUTPUT
+            "--logprobs",
+            help="Include tokens, log probabilities and alternatives.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     as_json: Annotated[
@@ -201,10 +229,12 @@ def generate(
     ] = False,
     as_json_lines: Annotated[
         bool,
-        typer.Option("--jsonl", help="A JSON object a line and text.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--jsonl", help="Print one JSON object per text and line.", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
-    """Write text: sampled by default, or greedily, or searched for."""
+    """Generate text by sampling (the default), greedy decoding or beam search."""
     settings = {k: v for k, v in context.params.items() if k not in NOT_SETTINGS}
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     check_output(output, show, logprobs=logprobs, as_json=as_json, as_json_lines=as_json_lines)

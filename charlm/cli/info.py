@@ -41,10 +41,9 @@ def info(
     label: settings.Label = None,
     num_labels: settings.CountedLabels = None,
 ) -> None:
-    """Show a checkpoint: sizes, parameters by part, where it came from, scores.
+    """Show a checkpoint: its sizes, parameters by part, corpus and scores.
 
-    Or, with --vocab-size, count the weights that a model of such a shape would have: nothing is
-    built.
+    With --vocab-size and a shape, count the parameters of such a model without building it.
     """
     shape = {k: v for k, v in context.params.items() if k not in NOT_SHAPE and v is not None}
     if not shape:

@@ -47,10 +47,11 @@ def play(
     checkpoint: options.Checkpoint = None,
     label: options.Label = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="What the text begins with: a text, or @FILE.")
+        str, typer.Option("--prompt", "-p", help="Text to begin with: a text, or @FILE.")
     ] = "",
     length: Annotated[
-        int, typer.Option("--max-new-tokens", "-n", min=1, help="Tokens at a time.")
+        int,
+        typer.Option("--max-new-tokens", "-n", min=1, help="Number of tokens per continuation."),
     ] = DEFAULT_LENGTH,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
@@ -60,7 +61,7 @@ def play(
     seed: options.Seed = None,
     device: options.Device = "auto",
 ) -> None:
-    """Write a text by turns with a model: continue, undo, try again, pick, save."""
+    """Write a text in turns with a model: continue, undo, try again, pick, save."""
     check_prompt(checkpoint, context.args, prompted=bool(prompt))
 
     from charlm.api import Session, draw_seed

@@ -25,30 +25,34 @@ def plot(
         list[Path] | None,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="Folders that `charlm train` wrote. Default: the newest in checkpoints/.",
+            help="Checkpoint folders written by `charlm train`. Default: the newest in "
+            "checkpoints/.",
         ),
     ] = None,
     x: Annotated[
         Literal["steps", "tokens", "seconds"] | None,
-        typer.Option("--x", help="Default: steps of one run, seconds of several."),
+        typer.Option(
+            "--x", help="Horizontal axis. Default: steps for one run, seconds for several."
+        ),
     ] = None,
     y: Annotated[
         Literal["loss", "learning-rate", "grad-norm", "tokens-per-second"],
-        typer.Option("--y", help="What is drawn."),
+        typer.Option("--y", help="Vertical axis."),
     ] = "loss",
-    log: Annotated[
-        Literal["x", "y", "xy"] | None, typer.Option(help="Axes that are logarithmic.")
-    ] = None,
+    log: Annotated[Literal["x", "y", "xy"] | None, typer.Option(help="Logarithmic axes.")] = None,
     smooth: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Show the mean of so many reports in a row; 1 shows each. Default: 1 in 20 of "
-            "them; the learning rate as it is.",
+            help="Number of consecutive reports to average; 1 disables smoothing. Default: a "
+            "twentieth of the reports; the learning rate is not smoothed.",
         ),
     ] = None,
     zoom: Annotated[
-        bool, typer.Option("--zoom/--no-zoom", help="Leave out what is far above the rest.")
+        bool,
+        typer.Option(
+            "--zoom/--no-zoom", help="Limit the axis to the bulk of the values, without outliers."
+        ),
     ] = True,
     output: Annotated[
         Path | None,
@@ -61,10 +65,10 @@ def plot(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw learning curves of one or many runs, finished or not.
+    """Plot the learning curves of one or several runs, finished or running.
 
-    Losses are in nats per token: runs compare where their tokens are the same. Training is dotted,
-    validation has letters. Seconds are those of training, its validations included.
+    Losses are in nats per token, so only runs with the same tokens are comparable. The training
+    loss is dotted, validation losses are letters. Seconds include the validations.
     """
     from charlm.display.curves import View, make_chart, run_curves
 

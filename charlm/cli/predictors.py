@@ -16,57 +16,67 @@ if TYPE_CHECKING:
     from charlm.device import DeviceName
     from charlm.evaluation import Predictor
 
-PANEL = "What predicts"
+PANEL = "Predictor"
 
 Dynamic = Annotated[
     bool,
     typer.Option(
         "--dynamic",
-        help="Dynamic evaluation: the weights follow the text (Krause et al. 2018).",
+        help="Dynamic evaluation: adapt the weights to the text while reading it (Krause et "
+        "al. 2018).",
         rich_help_panel=PANEL,
     ),
 ]
 DynamicLearningRate = Annotated[
     float | None,
-    typer.Option(help="How fast they do. Default: as tuned, else 0.0002.", rich_help_panel=PANEL),
+    typer.Option(
+        help="Learning rate of dynamic evaluation. Default: as tuned, else 0.0002.",
+        rich_help_panel=PANEL,
+    ),
 ]
 DynamicDecay = Annotated[
     float | None,
     typer.Option(
-        help="How strongly they are drawn back to the trained ones. Default: as tuned, else 0.001.",
+        help="Rate at which the weights decay back to the trained ones. Default: as tuned, "
+        "else 0.001.",
         rich_help_panel=PANEL,
     ),
 ]
 DynamicBptt = Annotated[
     int | None,
-    typer.Option(help="Tokens that are learnt at a time. Default: 20.", rich_help_panel=PANEL),
+    typer.Option(
+        help="Number of tokens per update in dynamic evaluation. Default: 20.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Cache = Annotated[
     bool,
     typer.Option(
         "--cache",
-        help="Neural cache: what was read comes again (Grave et al. 2017).",
+        help="Neural cache: raise the probability of tokens that were read recently (Grave et "
+        "al. 2017).",
         rich_help_panel=PANEL,
     ),
 ]
 CacheSize = Annotated[
     int | None,
     typer.Option(
-        help="Tokens that are remembered. Default: as tuned, else 500.", rich_help_panel=PANEL
+        help="Number of tokens in the cache. Default: as tuned, else 500.", rich_help_panel=PANEL
     ),
 ]
 CacheFlatness = Annotated[
     float | None,
     typer.Option(
-        help="Theta: 0 weighs all memories alike, more those in like places. Default: as "
-        "tuned, else 0.3.",
+        help="Flatness parameter theta: 0 weighs all cached tokens equally, larger values "
+        "favour similar contexts. Default: as tuned, else 0.3.",
         rich_help_panel=PANEL,
     ),
 ]
 CacheWeight = Annotated[
     float | None,
     typer.Option(
-        help="Lambda: the cache's share of the probability. Default: as tuned, else 0.1.",
+        help="Interpolation weight lambda of the cache, between 0 and 1. Default: as tuned, "
+        "else 0.1.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -74,8 +84,8 @@ Tune = Annotated[
     bool,
     typer.Option(
         "--tune",
-        help="Find the settings of --dynamic and --cache on the validation part; the checkpoint "
-        "remembers them. One that is given stays.",
+        help="Tune the settings of --dynamic and --cache on the validation part and store "
+        "them in the checkpoint. Settings given by option stay fixed.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -83,9 +93,10 @@ Mix = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[=WEIGHT]",
-        help="Interpolate with another checkpoint of the same vocabulary, with `ngram` (`ngram:3`: "
-        "order 3), an n-gram model of the training tokens, or with an ARPA file. What weights "
-        "leave of 1 is the CHECKPOINT's; without weights, they are fitted on the validation part.",
+        help="Interpolate with another checkpoint of the same vocabulary, with an n-gram "
+        "model of the training tokens (`ngram`, or `ngram:3` for order 3), or with an "
+        "ARPA file. CHECKPOINT gets the rest of the weight; without weights, they are "
+        "fitted on the validation part.",
         rich_help_panel=PANEL,
     ),
 ]

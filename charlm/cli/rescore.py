@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 10  # of what is printed; --json has them all
 
-WEIGHTS = "What the ranking weighs"
+WEIGHTS = "Weights of the ranking"
 
 
 def rescore(
@@ -31,57 +31,66 @@ def rescore(
         list[str],
         typer.Argument(
             metavar="[CHECKPOINT] NBEST",
-            help="Lines of utterance, score and text, separated by tabs; `-` is stdin. "
-            "Default: the newest checkpoint.",
+            help="Checkpoint (default: the newest), then an n-best list: lines of utterance, "
+            "score and text, separated by tabs; `-` is stdin.",
         ),
     ],
     label: options.Label = None,
     scale: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the model's log P beside the score. Default: 0.5; recognisers that "
-            "score every frame need more.",
+            help="Weight of the model's log probability relative to the recogniser's score. "
+            "Default: 0.5; recognisers that score every frame need more.",
             rich_help_panel=WEIGHTS,
         ),
     ] = None,
     length_bonus: Annotated[
         float | None,
-        typer.Option(help="Added for each word or character. Default: 0.", rich_help_panel=WEIGHTS),
+        typer.Option(
+            help="Bonus added per word or character. Default: 0.", rich_help_panel=WEIGHTS
+        ),
     ] = None,
     unit: Annotated[
         Literal["word", "char"] | None,
         typer.Option(
-            help="What lengths and errors count. Default: words for word models, else characters."
+            help="Unit of lengths and errors: word or char. Default: words for word models, else "
+            "characters."
         ),
     ] = None,
     spaces: Annotated[
         str | None,
         typer.Option(
             metavar="SYMBOL",
-            help="Texts are characters separated by spaces; SYMBOL, such as `|`, is a space.",
+            help="The texts are characters separated by spaces, and SYMBOL, such as `|`, stands "
+            "for a space.",
         ),
     ] = None,
     tune: Annotated[
         str | None,
         typer.Option(
             metavar="REFERENCES",
-            help="Lines of utterance and true text: find the scale and length bonus of fewest "
-            "errors. One that is given stays.",
+            help="Reference texts (lines of utterance and text) to tune the scale and the length "
+            "bonus on, minimizing errors. Values given by option stay fixed.",
             rich_help_panel=WEIGHTS,
         ),
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(metavar="REFERENCES", help="Report the errors against these, tune nothing."),
+        typer.Option(
+            metavar="REFERENCES",
+            help="Reference texts to report the errors against, without tuning.",
+        ),
     ] = None,
-    best: Annotated[bool, typer.Option("--best", help="Print only the best of each.")] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="Print only the best hypothesis of each utterance.")
+    ] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Rank the hypotheses of a recogniser anew, with what the model makes of them.
+    """Rerank the hypotheses of a recogniser with the probabilities of a model.
 
-    Hypotheses rank by score + scale * log P + length bonus * length, natural logarithms all.
-    Printed are utterance, combined score, text, score and log P, best first.
+    Hypotheses are ranked by score + scale * log P + length bonus * length, with natural logarithms.
+    The output has utterance, combined score, text, score and log P, best first.
     """
     checkpoint, lists_named = checkpoint_and_texts(names)
     nbest = the_only_list(lists_named)

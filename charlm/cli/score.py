@@ -47,12 +47,15 @@ def score(
         list[str] | None,
         typer.Argument(
             metavar="[CHECKPOINT] TEXT...",
-            help="Default: the newest checkpoint. `-` is stdin.",
+            help="Checkpoint (default: the newest), then texts; `-` is stdin.",
         ),
     ] = None,
     by: Annotated[
         ByName | None,
-        typer.Option(help="What a row is; a sentence is what <stop> ends. Default: token."),
+        typer.Option(
+            help="Unit of a row: token, word, sentence (a frame, ended by <stop>) or line. "
+            "Default: token."
+        ),
     ] = None,
     label: options.Label = None,
     frame: options.FrameOfText = None,
@@ -64,8 +67,8 @@ def score(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Count in how many minimal pairs the good sentence is more probable: lines of "
-            "good, bad and group, separated by tabs, or JSON as in BLiMP.",
+            help="Minimal pairs to compare: lines of good sentence, bad sentence and group, "
+            "separated by tabs, or JSON lines as in BLiMP.",
         ),
     ] = None,
     dynamic: predictors.Dynamic = False,
@@ -78,20 +81,24 @@ def score(
     cache_weight: predictors.CacheWeight = None,
     mix: predictors.Mix = None,
     device: options.Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print pairs as JSON.")] = False,
-    as_json_lines: Annotated[bool, typer.Option("--jsonl", help="A JSON object a row.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result of --pairs as JSON.")
+    ] = False,
+    as_json_lines: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON object per row.")
+    ] = False,
 ) -> None:
     """Print the surprisal of every token of a text, in bits, as a table.
 
-    On a terminal its columns are aligned, and those that do not fit are left out; into pipes and
-    files it goes with all columns and digits, separated by tabs.
+    On a terminal the columns are aligned, and those that do not fit are left out; pipes and files
+    get all columns and digits, separated by tabs.
 
-    Rows by word or sentence or line are sums that add up to the same total. A word is a run
-    without white space; where tokens are smaller, its end counts as part of it, and the white
-    space before it only as far as it was not sure once the last word had ended. Tabs, line breaks
-    and backslashes of the text are written \\t, \\n, \\r and \\\\; a token's byte that is no
-    character to print is \\xhh. Of several texts, sentences are numbered on, characters and lines
-    from each beginning, and a last column names the file.
+    Rows by word, sentence or line are sums with the same total. A word is a run of characters
+    without white space. With tokens smaller than words, the surprisal of a word includes that of
+    its end; white space before it counts only as far as the end of the last word left it open.
+    Tabs, line breaks and backslashes of the text are written \\t, \\n, \\r and \\\\; unprintable
+    bytes of a token are written \\xhh. With several texts, sentences are numbered consecutively,
+    characters and lines from the start of each text, and a last column names the file.
     """
     check_file_names(names or [], "score")
     checkpoint, texts = checkpoint_and_texts(names or [])

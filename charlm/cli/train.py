@@ -37,32 +37,36 @@ def train(
     corpus: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Texts, or folders of texts; `-` is stdin; .gz .xz .bz2 .zst and URLs are read by "
-            "name."
+            help="Texts or folders of texts; `-` is stdin. Compressed texts (.gz .xz .bz2 .zst) "
+            "and URLs are read, too."
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make. Default: checkpoints/ + the name."),
+        typer.Option(
+            "--output", "-o", help="Folder to create. Default: checkpoints/NAME, after the text."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+        bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
     recipe: Annotated[
         Path | None,
         typer.Option(
-            help="Take settings from a recipe.toml, or from one of charlm's own by its name; flags "
-            "win over it."
+            help="Take settings from a recipe.toml, or from a built-in recipe by name; options "
+            "override it."
         ),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be trained, and why; train nothing.")
+        bool, typer.Option("--plan", help="Show what would be trained and why, without training.")
     ] = False,
     as_json: options.Json = False,
     tensorboard: Annotated[
         bool,
         typer.Option(
-            "--tensorboard", help="Write event files too: pip install charlm\\[tensorboard]."
+            "--tensorboard",
+            help="Write TensorBoard event files as well (needs `pip install "
+            "charlm\\[tensorboard]`).",
         ),
     ] = False,
     device: options.Device = "auto",
@@ -130,7 +134,7 @@ def train(
     patience: settings.Patience = None,
     seed: options.Seed = None,
 ) -> None:
-    """Build a vocabulary, train, and keep the best model in checkpoints/NAME."""
+    """Build a vocabulary, train a model and keep the best weights in checkpoints/NAME."""
     began = monotonic()
     from charlm.data import parse_split
     from charlm.device import choose_device

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    cls=SuggestingGroup, help="Vocabularies: build, look, turn text into ids and back."
+    cls=SuggestingGroup, help="Build and show vocabularies; convert text to ids and back."
 )
 
 Corpora = Annotated[list[str], typer.Argument(help="Texts, as for `charlm train`.")]
@@ -46,7 +46,7 @@ CountingTokenizer = Annotated[
 EncodedFrame = Annotated[
     Literal["line", "paragraph", "document"] | None,
     typer.Option(
-        help="What <start> and <stop> enclose. Default: lines for words, else documents.",
+        help="Unit of text between <start> and <stop>. Default: lines for words, else documents.",
     ),
 ]
 
@@ -60,7 +60,11 @@ def build(
     lowercase: options.Lowercase = None,
     pretokenized: options.Pretokenized = None,
     split: Annotated[
-        str, typer.Option(help="Part to count, as train/valid/test; only train is read.")
+        str,
+        typer.Option(
+            help="Percentages of the corpus for training/validation/test; only the training part "
+            "is counted."
+        ),
     ] = "100/0/0",
 ) -> None:
     """Build a vocabulary from texts and write it as a tokenizer.json."""
@@ -85,10 +89,10 @@ def show(
     vocab_size: options.VocabSize = None,
     lowercase: options.Lowercase = None,
     pretokenized: options.Pretokenized = None,
-    top: Annotated[int, typer.Option(min=1, help="Tokens to list.")] = 20,
+    top: Annotated[int, typer.Option(min=1, help="Number of tokens to list.")] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """Show the tokens of texts by frequency, and what share of the text N of them cover.
+    """Show the tokens of texts by frequency, and the share of the text that the first N cover.
 
     The vocabulary is built from the texts, or taken from --tokenizer. Of a tokenizer.json or a
     checkpoint in place of a text, the tokens are shown in the order of their ids.
@@ -171,14 +175,16 @@ def show_tokenizer(tokenizer: "Tokenizer", top: int, as_json: bool) -> None:
 def encode(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(help="Text itself, each argument by itself. Default: read stdin."),
+        typer.Argument(help="Texts to encode, one per argument. Default: read stdin."),
     ] = None,
     tokenizer: TokenizerPath = None,
     frame: EncodedFrame = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Show the token beside its id.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show each token next to its id.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Print the ids of a text, a frame a line: <start>, one id a token, <stop>."""
+    """Print the token ids of a text, one frame per line: <start>, the tokens, <stop>."""
     from charlm.data import STDIN, Framing, UserSource, frame_pieces, join_frames
     from charlm.display.tables import show_tokens
 
@@ -209,7 +215,7 @@ def encode(
 @app.command()
 def decode(
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Token ids. Default: lines of stdin.")
+        list[str] | None, typer.Argument(help="Token ids to decode. Default: lines of stdin.")
     ] = None,
     tokenizer: TokenizerPath = None,
 ) -> None:
