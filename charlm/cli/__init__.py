@@ -1,1 +1,1 @@
-"""The command line: one file a command; the only room that parses."""
+"""Command-line interface, with one module per command."""

@@ -1,4 +1,4 @@
-"""The `charlm` command: its parts, and what becomes of errors."""
+"""The `charlm` command: its subcommands and error handling."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-MORE = {"allow_extra_args": True}  # of which the command says how they become the prompt
+MORE = {"allow_extra_args": True}  # the command rejects them and suggests --prompt
 
 app.command("train")(train.train)
 app.command("plot")(plot.plot)
@@ -57,7 +57,7 @@ app.command("export")(export.export)
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit, if `wanted`."""
     if wanted:
         print(f"charlm {__version__}")
         raise typer.Exit
@@ -76,7 +76,7 @@ def charlm(
 
 
 def main() -> None:
-    """Run the command line; errors a user can act on are one line and exit status 1."""
+    """Run the command line; print errors that the user can act on in one line, with status 1."""
     share_the_processor()
     if sys.stdout is None:
         fail("standard output is closed; leave it open, or send it to /dev/null.")
@@ -90,7 +90,7 @@ def main() -> None:
                 sys.stdout.flush()
     except CharlmError as error:
         fail(str(error))
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         silence_stdout()
         sys.exit(1)
     except OSError as error:
@@ -108,7 +108,7 @@ def main() -> None:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Print what charlm warns of while the block runs as notes, each of them once."""
+    """Print each `CharlmWarning` issued within the block once, as a note."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", CharlmWarning)
         show = warnings.showwarning
@@ -126,32 +126,32 @@ def warnings_as_notes() -> Iterator[None]:
 
 
 def share_the_processor() -> None:
-    """Have torch's threads sleep soon when they wait for one another.
+    """Limit busy-waiting of torch's threads, unless the user has configured it.
 
-    libgomp, which torch computes with on Linux, spins for long by default: where another program
-    uses a core as well, a training step then takes many times as long. It reads this when torch is
-    imported. `benchmarks/README.md` has figures.
+    libgomp, the OpenMP runtime of torch on Linux, spins for a long time by default. If another
+    program uses one of the cores, a training step then takes many times as long. libgomp reads the
+    variable when torch is imported. See `benchmarks/README.md` for measurements.
     """
     if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}):
         os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def fail(message: str) -> None:
-    """Print one line and leave with status 1."""
+    """Print an error message in one line and exit with status 1."""
     from charlm.display.console import show_error
 
-    with suppress(OSError):  # nobody reads it
+    with suppress(OSError):  # stderr is closed
         show_error(message)
     sys.exit(1)
 
 
 def silence_stdout() -> None:
-    """Send what is still buffered nowhere: written again at exit, it would fail again."""
+    """Discard buffered output, because flushing it at exit would fail again."""
     silence(sys.stdout.fileno())
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether that was it; only torch, if it has been imported, knows."""
+    """Return whether an error means that memory ran out, on the device or in the process."""
     if "torch" not in sys.modules:
         return isinstance(error, MemoryError)
     from charlm.device import is_out_of_memory

@@ -1,4 +1,4 @@
-"""`charlm classify`."""
+"""The `charlm classify` command."""
 
 import json
 from dataclasses import asdict
@@ -72,14 +72,18 @@ def classify(
 
 
 def checkpoint_and_texts(names: list[str]) -> tuple[Path | None, list[str]]:
-    """The first name is a checkpoint if there is one of that name."""
+    """Split names into checkpoint and texts; the first is a checkpoint if one has that name."""
     if names and is_checkpoint_name(names[0]):
         return Path(names[0]), names[1:]
     return None, names
 
 
 def filled_lines(file: str, classifier: "Classifier") -> list[str]:
-    """The lines of a text, but for blank ones."""
+    """Return the lines of a text that are not blank.
+
+    Raises:
+        TextError: the file cannot be read or has only blank lines.
+    """
     from charlm.api.prompt_frames import prompt_frames
     from charlm.data import UserSource, whole_text
     from charlm.evaluation import find_line_ending
@@ -93,7 +97,11 @@ def filled_lines(file: str, classifier: "Classifier") -> list[str]:
 
 
 def show_each(classifier: "Classifier", texts: list[str], as_json: bool) -> None:
-    """A row for each text."""
+    """Classify each text and print a row or JSON object for it.
+
+    Raises:
+        TextError: a text is not UTF-8.
+    """
     for text in texts:
         check_utf8(text, classifier.checkpoint.tokenizer.level)
     found: list[tuple[str, Classified]] = list(zip(texts, classifier.classify(texts), strict=True))
@@ -107,7 +115,7 @@ def show_each(classifier: "Classifier", texts: list[str], as_json: bool) -> None
 
 
 def show(confusion: "Confusion", text: str, as_json: bool) -> None:
-    """Accuracy and confusion matrix."""
+    """Print the accuracy and the confusion matrix, as a table or as JSON."""
     if as_json:
         content: dict[str, Any] = {
             "text": text,

@@ -1,4 +1,4 @@
-"""`charlm corpus`."""
+"""The `charlm corpus` command."""
 
 import sys
 from itertools import islice

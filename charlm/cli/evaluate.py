@@ -1,4 +1,4 @@
-"""`charlm eval`."""
+"""The `charlm eval` command."""
 
 import json
 import math
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def has_labels(checkpoints: Sequence[Path | None]) -> bool:
-    """Whether the model that is to be evaluated was trained with labels."""
+    """Return whether the first checkpoint, or the newest by default, was trained with labels."""
     from charlm.checkpoint import read_config
     from charlm.location import find_checkpoint
 
@@ -107,10 +107,10 @@ def has_labels(checkpoints: Sequence[Path | None]) -> bool:
 
 
 def check_plain(params: dict[str, Any]) -> None:
-    """Texts of several labels are measured in one way.
+    """Check that no option is given that needs texts under a single label.
 
     Raises:
-        ConfigError: another is asked for.
+        ConfigError: such an option is given, or a setting of an adaptation without it.
     """
     predictors.adaptation_settings(params)
     others = ("frame", "context_of_tokens", "baseline", "dynamic", "cache", "tune", "mix", "form")
@@ -131,7 +131,20 @@ def evaluate_labels(
     perplexity: bool,
     as_json: bool,
 ) -> None:
-    """Texts with labels, each under its own."""
+    """Evaluate labelled texts, each under its own label, and print the result.
+
+    Args:
+        checkpoints: at most one checkpoint; the newest by default.
+        texts: labelled files or folders. If there are none, `split` is evaluated.
+        split: part of the training corpus; the test part by default.
+        device: name of the device.
+        perplexity: print only the perplexity.
+        as_json: print JSON.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, or its corpus has changed.
+        TextError: a text cannot be read or has an unknown label, or the split is empty.
+    """
     from charlm.api import Classifier, load
     from charlm.display.evaluation import show_evaluation, show_texts
 
@@ -164,7 +177,16 @@ def report(
     form: str | None,
     as_json: bool,
 ) -> None:
-    """Measure, compare and print."""
+    """Evaluate one model or compare several, and print the result.
+
+    Args:
+        evaluators: evaluator and name of each model.
+        texts: the texts to evaluate.
+        split: part of the training corpus to evaluate, or None if there are texts.
+        perplexity: print only the perplexity of each model.
+        form: "kenlm", "srilm" or None; for a single model only.
+        as_json: print JSON.
+    """
     from charlm.api import account, compare
     from charlm.display.console import show_note
     from charlm.display.evaluation import show_comparison, show_evaluation, show_texts
@@ -205,7 +227,13 @@ def report(
 
 
 def note_other(measured: Sequence["Measured"], level: "Level", reader: str = "") -> None:
-    """Say of which texts too much is `<other>` for their figures to mean what they say."""
+    """Print a note for each text with so many `<other>` tokens that its measures mislead.
+
+    Args:
+        measured: results to check.
+        level: level of the tokens.
+        reader: suffix for the name of each text that names the model, if there are several.
+    """
     from charlm.display.console import show_note
     from charlm.text import other_note
 
@@ -222,14 +250,14 @@ def measure(
     texts: Sequence["NamedText"],
     split: Literal["train", "valid", "test"] | None,
 ) -> list["Measured"]:
-    """Each text, or the split of the corpus."""
+    """Evaluate the split of the corpus if it is given, or each text."""
     if split is not None:
         return [evaluator.evaluate_split(split)]
     return [evaluator.evaluate_file(text.path, name=text.name) for text in texts]
 
 
 def make_baseline(evaluator: "Evaluator", order: int) -> tuple["Evaluator", str]:
-    """The n-gram model of a checkpoint's training tokens, to evaluate with, and its name."""
+    """Return an evaluator with an n-gram model of a checkpoint's training tokens, and its name."""
     from charlm.api import train_ngram
     from charlm.evaluation import NgramPredictor
 
@@ -240,10 +268,11 @@ def make_baseline(evaluator: "Evaluator", order: int) -> tuple["Evaluator", str]
 def checkpoints_and_texts(
     names: Sequence[str], texts: Sequence[str]
 ) -> tuple[list[Path | None], list[str]]:
-    """Tell checkpoints from texts; where texts are given by option, all names are checkpoints.
+    """Split names into checkpoints and texts; if `texts` is given, all names are checkpoints.
 
     Raises:
-        CheckpointError: a name is neither.
+        CheckpointError: the first name is neither a checkpoint nor a text.
+        ConfigError: a name is empty, or standard input is named twice.
     """
     check_names([*names, *texts])
     if texts:
@@ -257,13 +286,14 @@ def checkpoints_and_texts(
 
 
 def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Tell a checkpoint from texts: the first name is one if there is such a checkpoint.
+    """Split names into an optional checkpoint, which comes first, and texts.
 
-    A file or a folder of texts goes before a checkpoint that has its name in `checkpoints/`, as a
-    folder has from which it was trained.
+    A file or a folder of texts takes precedence over a checkpoint of the same name in
+    `checkpoints/`. A checkpoint trained on a folder has the name of that folder.
 
     Raises:
-        CheckpointError: the first name is neither.
+        CheckpointError: the first name is neither a checkpoint nor a text.
+        ConfigError: a name is empty, or standard input is named twice.
     """
     check_names(names)
     if not names:
@@ -281,10 +311,10 @@ def checkpoint_and_texts(names: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def folder_texts(names: Sequence[str]) -> list[str]:
-    """The same names, with the text files in it in place of each folder.
+    """Replace each folder by the text files in it, and print notes about skipped files.
 
     Raises:
-        TextError: there are none in one.
+        TextError: a folder has no text files, is a checkpoint or cannot be read.
     """
     from charlm.data import expand_folders
     from charlm.display.console import show_note
@@ -296,10 +326,10 @@ def folder_texts(names: Sequence[str]) -> list[str]:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """A name says something, and standard input comes once.
+    """Check that no name is empty and that standard input is named at most once.
 
     Raises:
-        ConfigError: one does not, or it is named twice.
+        ConfigError: a name is empty, or standard input is named twice.
     """
     if "" in names:
         raise ConfigError("a name is empty; is it a variable that is not set?")
@@ -308,10 +338,10 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def check_output(*, perplexity: bool, as_json: bool, form: str | None) -> None:
-    """One kind of output at a time.
+    """Check that at most one output format is chosen.
 
     Raises:
-        ConfigError: two exclude each other.
+        ConfigError: two output formats are chosen.
     """
     asked = {"--perplexity": perplexity, "--json": as_json, "--format": form is not None}
     given = [flag for flag, wanted in asked.items() if wanted]
@@ -320,10 +350,10 @@ def check_output(*, perplexity: bool, as_json: bool, form: str | None) -> None:
 
 
 def check_single(evaluators: Sequence[object], form: str | None) -> None:
-    """The formats of other programs hold one model.
+    """Check that the format of another program is chosen only for a single model.
 
     Raises:
-        ConfigError: there are several.
+        ConfigError: a format is given, and there are several models.
     """
     if form is not None and len(evaluators) > 1:
         raise ConfigError(
@@ -333,7 +363,7 @@ def check_single(evaluators: Sequence[object], form: str | None) -> None:
 
 @contextmanager
 def at_rest(name: str) -> Iterator["NamedText"]:
-    """A text that can be opened again and again: standard input and pipes are copied."""
+    """Yield a text that can be read repeatedly; standard input and pipes are copied to a file."""
     from charlm.api import NamedText
     from charlm.data import UserSource, comes_once
     from charlm.temporary import temporary_file
@@ -349,7 +379,12 @@ def at_rest(name: str) -> Iterator["NamedText"]:
 def split_of_first(
     evaluator: "Evaluator", part: Literal["train", "valid", "test"]
 ) -> Iterator["NamedText"]:
-    """The first model's split, as a text for all."""
+    """Yield a split of the first model's corpus as a text that all models can read.
+
+    Raises:
+        CheckpointError: the corpus has changed, or was standard input.
+        TextError: the corpus is gone, or has no such split.
+    """
     from charlm.api import split_as_text
 
     with split_as_text(evaluator.checkpoint, part) as text:
@@ -357,7 +392,7 @@ def split_of_first(
 
 
 def record(together: "Measured", measured: Sequence["Measured"]) -> dict[str, Any]:
-    """The measures of one model as JSON has them; of each text, too, where there are several."""
+    """Return the JSON object of one model's measures, with those of each of several texts."""
     content: dict[str, Any] = together.to_dict()
     if len(measured) > 1:
         content["texts"] = [{"text": each.text, **each.to_dict()} for each in measured]
@@ -367,7 +402,7 @@ def record(together: "Measured", measured: Sequence["Measured"]) -> dict[str, An
 def comparison_record(
     accounts: Sequence["Account"], comparisons: Sequence["Comparison"]
 ) -> dict[str, Any]:
-    """Models side by side as JSON has them; differences are to the first."""
+    """Return the JSON object of several models and their differences from the first."""
     from dataclasses import asdict
 
     return {
@@ -382,12 +417,12 @@ def comparison_record(
 
 
 def print_json(content: Any) -> None:
-    """Numbers that are none become null."""
+    """Print content as JSON, with null for numbers that are not finite."""
     print(json.dumps(finite(content), indent=2, ensure_ascii=False))
 
 
 def finite(content: Any) -> Any:
-    """The same with null for what JSON cannot hold."""
+    """Return the content with None in place of infinities and NaN, which JSON cannot represent."""
     if isinstance(content, dict):
         return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list):

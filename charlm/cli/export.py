@@ -1,4 +1,4 @@
-"""`charlm export`."""
+"""The `charlm export` command."""
 
 import sys
 from pathlib import Path
@@ -46,10 +46,10 @@ def export(
 
 
 def check_target(path: Path) -> None:
-    """What is written is one plain file.
+    """Check that the path can be a plain output file.
 
     Raises:
-        ConfigError: the path is a folder, or promises a packed file.
+        ConfigError: the path is empty, is a folder or has the extension of a compressed file.
     """
     if path == Path():
         raise ConfigError("--arpa needs the name of a file.")

@@ -1,4 +1,4 @@
-"""`charlm fill`."""
+"""The `charlm fill` command."""
 
 import json
 from dataclasses import asdict
@@ -73,10 +73,10 @@ def fill(
 
 
 def checkpoint_and_text(names: list[str]) -> tuple[Path | None, str]:
-    """The text comes last, and a checkpoint may come before it.
+    """Split names into an optional checkpoint and the text, which comes last.
 
     Raises:
-        ConfigError: there is more than that, or the first is no checkpoint.
+        ConfigError: there are more than two names, or the first of two is not a checkpoint.
     """
     *before, text = names
     if len(before) > 1 or (before and not is_checkpoint_name(before[0])):

@@ -1,4 +1,4 @@
-"""`charlm generate`."""
+"""The `charlm generate` command."""
 
 import sys
 from pathlib import Path
@@ -292,7 +292,10 @@ def generate(
 
 
 def choose_half(lm: "LoadedModel", *, backward: bool) -> "LoadedModel":
-    """Of a model of both directions the half that writes, and say which it is."""
+    """Return the half of a bidirectional model that generates, and print a note that names it.
+
+    Other models are returned unchanged.
+    """
     from charlm.display.console import show_note
 
     if lm.checkpoint.config.corpus.direction != "both":
@@ -303,10 +306,10 @@ def choose_half(lm: "LoadedModel", *, backward: bool) -> "LoadedModel":
 
 
 def check_backward(folder: Path, prompt: str | None, show: str | None, *, logprobs: bool) -> None:
-    """What makes sense only in the order of reading.
+    """Check that no option is given that a backward model does not support.
 
     Raises:
-        ConfigError: it is asked of a model that reads backwards.
+        ConfigError: a prompt, --show or --logprobs is given.
     """
     if prompt is not None:
         raise ConfigError(f"{folder} reads backwards: give what the text ends with, --ending.")
@@ -318,10 +321,10 @@ def check_backward(folder: Path, prompt: str | None, show: str | None, *, logpro
 def check_output(
     output: str | None, show: str | None, *, logprobs: bool, as_json: bool, as_json_lines: bool
 ) -> None:
-    """Every flag of the output must have an effect.
+    """Check that the output options are compatible and have an effect.
 
     Raises:
-        ConfigError: two exclude each other, or one changes nothing.
+        ConfigError: two options exclude each other, or one has no effect.
     """
     if as_json and as_json_lines:
         raise ConfigError("--json and --jsonl exclude each other; choose one.")
@@ -336,10 +339,15 @@ def check_output(
 
 
 def read_config(given: dict[str, Any], show: str | None, **others: int | None) -> "DecodingConfig":
-    """The settings given, each of which must have an effect.
+    """Return the decoding settings and check that each given one has an effect.
+
+    Args:
+        given: settings that were given, by name. Modified.
+        show: value of --show.
+        others: further settings whose effect is checked; None if not given.
 
     Raises:
-        ConfigError: one is malformed, out of range or without effect.
+        ConfigError: a setting is malformed, out of range or without effect.
     """
     from charlm.decoding import DecodingConfig, check_effective
 
@@ -353,7 +361,7 @@ def read_config(given: dict[str, Any], show: str | None, **others: int | None) -
     config = DecodingConfig(**given)
     names = [*given, *(k for k, v in others.items() if v is not None)]
     if config.temperature == 0:
-        names.remove("temperature")  # it is what makes the mode greedy
+        names.remove("temperature")  # temperature 0 selects greedy decoding, so it has an effect
     check_effective(config.mode, names)
     if show == "beams" and "num_return_sequences" in given:
         raise ConfigError(
@@ -365,10 +373,10 @@ def read_config(given: dict[str, Any], show: str | None, **others: int | None) -
 
 
 def parse_bias(text: str) -> tuple[str, float]:
-    """TOKEN=VALUE; the token may hold an `=`.
+    """Parse TOKEN=VALUE, where the token may contain `=`.
 
     Raises:
-        ConfigError: it is not of this form.
+        ConfigError: the text does not have this form.
     """
     token, _, value = text.rpartition("=")
     try:
@@ -378,7 +386,7 @@ def parse_bias(text: str) -> tuple[str, float]:
 
 
 def note_context(lm: "LoadedModel", prompts: list[str]) -> None:
-    """Say where a part of a prompt has no effect."""
+    """Print a note if part of a prompt is ignored because frames are independent."""
     from charlm.display.console import show_note
 
     frames = lm.prompt_frames
@@ -391,7 +399,7 @@ def note_context(lm: "LoadedModel", prompts: list[str]) -> None:
 
 
 def note_unknown(prompts: list[str], tokenizer: "Tokenizer") -> None:
-    """Say which parts of the prompts the model has never seen."""
+    """Print a note that lists the parts of the prompts that are not in the vocabulary."""
     from charlm.display.console import show_note
 
     unknown = dict.fromkeys(part for prompt in prompts for part in tokenizer.unknown(prompt))

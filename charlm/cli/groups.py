@@ -1,4 +1,4 @@
-"""Commands that show text as text: what they print on a terminal, and what usage errors quote."""
+"""Command group that escapes control characters in terminal output and in usage errors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ GUARDED = "is_guarded"
 
 
 class TextGroup(TyperGroup):
-    """A group of commands in which no text is obeyed by the terminal.
+    """Command group whose output and usage errors cannot control the terminal.
 
-    The output of each command is guarded while it runs, and not before: typer paints help itself.
+    Output is escaped only while a command runs, because typer itself prints help in colours.
     """
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
@@ -38,12 +38,12 @@ class TextGroup(TyperGroup):
 
 
 def filled(text: str) -> str:
-    """The paragraphs of a help text, each in one line: typer would keep the breaks in them."""
+    """Join the lines of each paragraph of a help text, because typer keeps line breaks."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command, its output on a terminal being text; one that is guarded stays as it is."""
+    """Wrap a command so that its terminal output is escaped; return a wrapped one unchanged."""
     if hasattr(command, GUARDED):
         return command
 
@@ -58,11 +58,11 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def text_messages() -> Iterator[None]:
-    """Make the message of a usage error one line of text, whatever it quotes."""
+    """Reduce the message of a usage error to one escaped line of at most 300 characters."""
     try:
         yield
     except Exception as error:
-        # Which class it is depends on the version of typer, which may bring a click of its own.
+        # The error class depends on the version of typer, which may bundle its own click.
         message = getattr(error, "message", None)
         if hasattr(error, "format_message") and isinstance(message, str):
             line = printable(message, lines=False)

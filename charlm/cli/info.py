@@ -1,4 +1,4 @@
-"""`charlm info` and `charlm list`."""
+"""The `charlm info` and `charlm list` commands."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from charlm.location import BACKWARD, WEIGHTS, find_checkpoint, list_checkpoints
 if TYPE_CHECKING:
     from charlm.checkpoint import Report
 
-USUAL_SIZE = 512  # units, where no width is given
+USUAL_SIZE = 512  # units, if no size is given
 
 
 def info(
@@ -62,7 +62,15 @@ NOT_SHAPE = ("checkpoint", "as_json")
 
 
 def show_count(shape: dict[str, Any], as_json: bool) -> None:
-    """How many weights a model would have, by part, with the formula."""
+    """Print the number of weights of a model by part, with formulas, as a table or as JSON.
+
+    Args:
+        shape: model settings by name, with the number of symbols as `vocab_size`.
+        as_json: print JSON.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
     from charlm.display.tables import show_counts
     from charlm.model import NUM_SPECIALS, count_parameters
     from charlm.training import model_shape
@@ -89,7 +97,11 @@ def show_count(shape: dict[str, Any], as_json: bool) -> None:
 
 
 def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
-    """All that is known of a checkpoint."""
+    """Print the settings, sizes and best validation of a checkpoint, as tables or as JSON.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+    """
     import torch
 
     from charlm.checkpoint import (
@@ -157,7 +169,7 @@ def show_checkpoint(checkpoint: Path | None, as_json: bool) -> None:
 
 
 def read_direction(folder: Path, direction: str) -> str:
-    """In which direction, and where the other half is."""
+    """Return the reading direction and, for both directions, where the backward half is."""
     if direction != "both":
         return direction
     there = (folder / BACKWARD).exists()
@@ -198,10 +210,10 @@ def list_all(as_json: options.Json = False) -> None:
 
 
 def read_reports(folder: Path) -> "tuple[Report, ...]":
-    """The reports of a run that can be read, with a note about the first that cannot.
+    """Return the readable reports of a run, and print a note about the first damaged one.
 
     Raises:
-        CheckpointError: none can: the file is none, or too large.
+        CheckpointError: metrics.jsonl is not a regular file or is too large.
     """
     from charlm.checkpoint import scan_history
     from charlm.display.console import show_note
@@ -213,9 +225,9 @@ def read_reports(folder: Path) -> "tuple[Report, ...]":
 
 
 def best_validation(reports: Sequence["Report"]) -> dict[str, Any] | None:
-    """The report with the lowest validation loss, if there was any validation.
+    """Return the fields of the report with the lowest validation loss, or None without validation.
 
-    Better weights that were kept when the run was made longer count, too.
+    Weights kept from before the run was extended are included.
     """
     earlier = [
         type(report)(step=report.earlier_step or 0, valid_nats=report.earlier_nats)
@@ -230,5 +242,5 @@ def best_validation(reports: Sequence["Report"]) -> dict[str, Any] | None:
 
 
 def is_finite(value: float | None) -> bool:
-    """Whether it is a number that can be compared."""
+    """Return whether a value is a finite number."""
     return value is not None and math.isfinite(value)

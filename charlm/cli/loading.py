@@ -1,4 +1,4 @@
-"""A model by the names that a command was given: a checkpoint's, and labels'."""
+"""Loading of models from the checkpoint and label options of a command."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def load_model(
     checkpoint: Path | None, device: "DeviceName", label: list[str] | None
 ) -> "LoadedModel":
-    """The checkpoint's model, under a label if one is named.
+    """Load a checkpoint's model, conditioned on the given label or weighted labels.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.
-        ConfigError: the model knows no such label, or a weight is malformed.
+        ConfigError: the model has no such label, or a weight is malformed.
     """
     from charlm.api import load
 
@@ -26,10 +26,12 @@ def load_model(
 
 
 def parse_labels(texts: list[str]) -> dict[str, float]:
-    """NAME or NAME=WEIGHT each, by name; a single name needs no weight.
+    """Parse labels of the form NAME or NAME=WEIGHT into weights by name.
+
+    A single label without a weight has weight 1.
 
     Raises:
-        ConfigError: a weight is no number or missing, or a label comes twice.
+        ConfigError: a weight is missing or not a number, or a label is given twice.
     """
     weights: dict[str, float] = {}
     for text in texts:

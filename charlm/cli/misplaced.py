@@ -1,4 +1,4 @@
-"""A text where a file or a checkpoint belongs: the command that does what was meant."""
+"""Advice for a text given where a file or a checkpoint belongs."""
 
 import re
 import shlex
@@ -10,15 +10,15 @@ from charlm.errors import CheckpointError, ConfigError, TextError
 from charlm.location import COMPRESSED, TEXTS, is_checkpoint_name
 
 MAX_SHOWN = 60  # characters of a text in a message
-MAX_NAME_BYTES = 255  # longer names no file system has
+MAX_NAME_BYTES = 255  # limit of file names on common file systems
 WITHIN_PATH = re.compile(r"(?<!\s)/(?!\s)")
 
 
 def is_no_name(name: str) -> bool:
-    """Whether a name is a text rather than the name of a file: nothing is called so, nor would be.
+    """Return whether an argument is a text rather than the name of a file or checkpoint.
 
-    That is a text with white space within that is not spelt like a path, or one too long for a
-    name.
+    This holds for an argument that is too long for a file name, and for one that contains white
+    space, does not look like a path and does not exist. URLs and `-` are names.
     """
     if "://" in name or name == "-":
         return False
@@ -30,26 +30,26 @@ def is_no_name(name: str) -> bool:
 
 
 def is_like_path(name: str) -> bool:
-    """Whether a name is spelt as that of a file: it ends as one, or has a slash between words."""
+    """Return whether a name has the extension of a text file, or a slash without spaces around."""
     ending = PurePath(name).suffix.lower()
     return ending in (*TEXTS, *COMPRESSED) or WITHIN_PATH.search(name) is not None
 
 
 def is_too_long(name: str) -> bool:
-    """Whether no file can have this name."""
+    """Return whether a part of the path is longer than a file name can be."""
     parts = name.encode("utf-8", "surrogateescape").split(b"/")
     return any(len(part) > MAX_NAME_BYTES for part in parts)
 
 
 def check_file_names(names: list[str], command: str) -> None:
-    """Texts are named, not given; if one is given, say how it goes through a pipe.
+    """Check that no argument is a text; otherwise suggest passing the text through a pipe.
 
     Args:
-        names: of texts, or checkpoints.
-        command: such as `score`.
+        names: names of files or checkpoints.
+        command: verb for the message, such as `score`.
 
     Raises:
-        TextError: one is a text.
+        TextError: an argument is a text rather than a name.
     """
     texts = [name for name in names if is_no_name(name)]
     if not texts:
@@ -66,16 +66,16 @@ def check_file_names(names: list[str], command: str) -> None:
 
 
 def check_prompt(checkpoint: Path | None, more: Sequence[str], *, prompted: bool) -> None:
-    """A checkpoint is named, and nothing more; if there is a text, say how it becomes the prompt.
+    """Check that the only argument is a checkpoint; otherwise suggest the text as the prompt.
 
     Args:
-        checkpoint: the first name.
-        more: what follows it.
-        prompted: whether a prompt is given by option.
+        checkpoint: the first argument.
+        more: the arguments after it.
+        prompted: a prompt is given by an option.
 
     Raises:
-        CheckpointError: the name is a text, and no prompt is given.
-        ConfigError: something follows the name.
+        CheckpointError: the first argument is a text, and no prompt is given.
+        ConfigError: arguments follow the name of a checkpoint.
     """
     if checkpoint is None:
         return
@@ -95,7 +95,7 @@ def check_prompt(checkpoint: Path | None, more: Sequence[str], *, prompted: bool
 
 
 def pipe(text: str) -> str:
-    """The command that was typed, its text on standard input."""
+    """Return the current command line with the text moved to standard input."""
     arguments = [
         argument.removesuffix(text) + "-" if argument in (text, f"--text={text}") else argument
         for argument in sys.argv[1:]
@@ -108,7 +108,7 @@ def pipe(text: str) -> str:
 
 
 def with_prompt(words: Sequence[str]) -> str:
-    """The command that was typed, its last words as the prompt, joined by spaces."""
+    """Return the current command line with `words`, joined by spaces, moved to `--prompt`."""
     arguments = sys.argv[1:]
     places = []
     for word in words:
@@ -125,15 +125,18 @@ def with_prompt(words: Sequence[str]) -> str:
 
 
 def fits_in_line(text: str) -> bool:
-    """Whether a message, which is one line with single spaces, can show a text as it is."""
+    """Return whether a text is short and plain enough to be quoted unchanged in a message.
+
+    Messages are one line with single spaces.
+    """
     return len(text) <= MAX_SHOWN and text.isprintable() and "  " not in text
 
 
 def quoted(text: str) -> str:
-    """A text as a message shows it, in quotation marks and cut where it is long."""
+    """Return a text in quotation marks, cut after 60 characters."""
     return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN].rstrip()}…")
 
 
 def reason(name: str) -> str:
-    """Why it cannot be a file."""
+    """Return the reason why a name cannot be a file, as part of a message."""
     return "too long for the name of a file" if is_too_long(name) else "not a file"

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options shared by several commands."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,10 +129,12 @@ FrameName = Annotated[
 
 
 def check_utf8(text: str, level: LevelName) -> None:
-    """Text from the command line is UTF-8, but for byte models, which read any bytes.
+    """Check that a text from the command line is valid UTF-8, unless the model reads bytes.
+
+    Python represents invalid bytes as surrogate escapes.
 
     Raises:
-        TextError: it is not; Python hands the bytes over as surrogate escapes.
+        TextError: the text is not valid UTF-8.
     """
     if level != "byte" and any("\ud800" <= character <= "\udfff" for character in text):
         raise TextError(f"{text!r} is not UTF-8; convert it, or use a byte model.")

@@ -1,4 +1,4 @@
-"""Where texts go: to the terminal as they come, to a file, to a folder; as text or as JSON."""
+"""Output of generated texts to the terminal, a file or a folder, as text or as JSON."""
 
 import json
 import re
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-FLUSH_SECONDS = 0.02  # the eye does not see that text comes in such steps
+FLUSH_SECONDS = 0.02  # between flushes; short enough to look continuous
 
 
 def write_texts(
     pieces: Iterable["Piece"], output: str | None, direction: "Direction" = "forward"
 ) -> None:
-    """Each text after its prompt, as it comes, in order; or before its ending.
+    """Write each text after its prompt as it is generated, or before its ending, in order.
 
-    In one file, a blank line stands between two; in a folder, each has its own.
+    Args:
+        pieces: pieces of the texts; those of different texts may be interleaved.
+        output: None for standard output, a file, or a folder, where each text gets its own file.
+            In a single file, texts are separated by blank lines.
+        direction: "backward" if the given text is the ending.
 
     Raises:
+        ConfigError: the folder already contains texts.
         StorageError: a file cannot be written.
     """
     if output is not None and is_folder(output):
@@ -54,9 +59,9 @@ def write_texts(
 def write_text(
     first: "Piece", rest: Iterable["Piece"], file: TextIO, direction: "Direction"
 ) -> None:
-    """A prompt and what follows it, shown as it comes, and a line break.
+    """Write a prompt, its continuation as it is generated, and a line break.
 
-    What leads up to an ending comes as a whole, and the ending after it.
+    A text that was generated backwards is written as a whole, before its ending.
     """
     if direction == "backward":
         text = "".join(piece.text for piece in chain([first], rest))
@@ -70,20 +75,20 @@ def write_text(
             if time.monotonic() - flushed > FLUSH_SECONDS:
                 file.flush()
                 flushed = time.monotonic()
-    finally:  # what stops the writing is said on a line of its own
+    finally:  # an error message must start on a new line
         file.write("\n")
         file.flush()
 
 
 def begun(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, the first of them made now: a mistake shows before a file is touched."""
+    """Return the items, with the first computed now, so that errors precede opening a file."""
     items = iter(items)
     first = list(islice(items, 1))
     return chain(first, items)
 
 
 def by_text(pieces: Iterable["Piece"]) -> Iterator[Iterator["Piece"]]:
-    """The pieces of each text by themselves."""
+    """Yield an iterator over the pieces of each text, in order."""
     from charlm.api import in_order
 
     for _, text in groupby(in_order(pieces), key=lambda piece: piece.index):
@@ -97,9 +102,10 @@ def write_json(
     *,
     seed: int | None,
 ) -> None:
-    """One object that holds all texts; an interrupted one holds those there are.
+    """Write one JSON object with all texts; if interrupted, it contains the complete ones.
 
     Raises:
+        ConfigError: `output` is a folder.
         StorageError: the file cannot be written.
     """
     generations = begun(generations)
@@ -120,9 +126,10 @@ def write_json_lines(
     *,
     seed: int | None,
 ) -> None:
-    """An object a line for each text, as soon as it is complete.
+    """Write one JSON object per line for each text, as soon as it is complete.
 
     Raises:
+        ConfigError: `output` is a folder.
         StorageError: the file cannot be written.
     """
     generations = begun(generations)
@@ -134,13 +141,13 @@ def write_json_lines(
 
 
 def dump(content: Any, spaces: int | None = None) -> str:
-    """JSON in readable UTF-8; bytes that are no text stay escaped."""
+    """Return JSON with unescaped Unicode, except for surrogate escapes of invalid bytes."""
     text = json.dumps(content, ensure_ascii=False, indent=spaces) + "\n"
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def record(generation: "Generation", direction: "Direction" = "forward") -> dict[str, Any]:
-    """A text as JSON has it."""
+    """Return the JSON object of a generated text."""
     content: dict[str, Any] = {
         "prompt" if direction == "forward" else "ending": generation.prompt,
         "text": generation.text,
@@ -164,13 +171,14 @@ def record(generation: "Generation", direction: "Direction" = "forward") -> dict
 
 @contextmanager
 def open_output(output: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file; bytes that are not UTF-8 go out as they are.
+    """Open standard output if `output` is None, or a file; invalid UTF-8 is written unchanged.
 
-    A new file can be read while it is written. An existing one is replaced at the end: an error or
-    a kill leaves it as it was. What was written before an interruption is kept in both cases.
+    A new file can be read while it is written. An existing file is replaced at the end, so an error
+    or a kill leaves it unchanged. After an interruption, the text written so far is kept in both
+    cases.
 
     Raises:
-        ConfigError: it is a folder.
+        ConfigError: `output` is a folder.
         StorageError: the file cannot be written.
     """
     if output is None:
@@ -188,7 +196,7 @@ def open_output(output: str | None) -> Iterator[TextIO]:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[TextIO]:
-    """Open a file as `atomic_file` does, which also takes its place after an interruption.
+    """Open a text file with `atomic_file`, and replace `path` after an interruption, too.
 
     Raises:
         StorageError: the file cannot be written.
@@ -198,7 +206,7 @@ def replaced_file(path: Path) -> Iterator[TextIO]:
         file = as_text(binary)
         try:
             yield file
-        except (KeyboardInterrupt, SystemExit) as stop:  # the latter by SIGTERM
+        except (KeyboardInterrupt, SystemExit) as stop:  # SIGTERM raises SystemExit
             interruption = stop
         file.flush()
     if interruption is not None:
@@ -206,20 +214,20 @@ def replaced_file(path: Path) -> Iterator[TextIO]:
 
 
 def as_text(binary: BinaryIO) -> TextIO:
-    """Return a file of text that is written to a binary one, and closes it."""
+    """Return a text file that writes UTF-8 to a binary file and closes it."""
     return TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def check_folder(folder: Path) -> None:
-    """Texts of two runs are not to be mixed.
+    """Check that a folder contains no texts, so that those of two runs are not mixed.
 
     Raises:
-        ConfigError: there are texts in it.
+        ConfigError: the folder already contains texts.
     """
     if any(folder.glob("[0-9]*.txt")):
         raise ConfigError(f"{folder} holds texts already; choose another folder.")
 
 
 def is_folder(output: str) -> bool:
-    """Whether each text gets a file of its own."""
+    """Return whether the output is a folder, where each text gets its own file."""
     return output.endswith("/") or Path(output).is_dir()

@@ -1,4 +1,4 @@
-"""`charlm play`: write a text by turns with a model."""
+"""The `charlm play` command: write a text by turns with a model."""
 
 import os
 from collections.abc import Callable, Generator
@@ -80,7 +80,7 @@ def play(
             f"{lm.checkpoint.folder} reads backwards and cannot go on from a text; see "
             "`charlm generate --ending`."
         )
-    lm.writer(config)  # finds mistakes before anything is shown
+    lm.writer(config)  # raises errors before anything is shown
     prompt = read_prompt(prompt, lm.tokenizer)
     session = Session(lm, config, draw_seed() if seed is None else seed)
     show_note(f"{lm.checkpoint.folder}: Enter to let it write, /help for more.")
@@ -99,18 +99,18 @@ def play(
 
 
 class Game:
-    """Reads a line after the other and does what it says."""
+    """Interactive loop that reads lines and carries out their commands."""
 
     def __init__(self, session: "Session", tokenizer: "Tokenizer") -> None:
         self.session = session
         self.tokenizer = tokenizer
         self.path: Path | None = None
         self.paths: set[Path] = set()
-        self.saved = ""  # the text as it was saved last
-        self.warned: tuple[str, str] | None = None  # the text that was about to be left unsaved
+        self.saved = ""  # the text at the last save
+        self.warned: tuple[str, str] | None = None  # command and unsaved text of the last warning
 
     def run(self) -> None:
-        """Until the person leaves."""
+        """Read and carry out lines until the user quits."""
         from charlm.display.console import show_error
 
         with suppress(ImportError):
@@ -133,7 +133,11 @@ class Game:
                 print()
 
     def obey(self, line: str) -> bool:
-        """Do one thing; whether to go on."""
+        """Carry out one line and return whether to go on.
+
+        Raises:
+            CharlmError: the command is unknown or failed, or the text is not UTF-8.
+        """
         if line.startswith("/") and not line.startswith("//"):
             name, _, argument = line[1:].partition(" ")
             return self.command(name, argument.strip())
@@ -149,10 +153,11 @@ class Game:
         return True
 
     def command(self, name: str, argument: str) -> bool:
-        """Do what a line that begins with / says; whether to go on.
+        """Carry out a command that begins with / and return whether to go on.
 
         Raises:
-            ConfigError: there is no such command, or it cannot be done.
+            ConfigError: the command is unknown or cannot be carried out.
+            StorageError: the text cannot be saved.
         """
         if name in SETTINGS:
             self.set(name, argument)
@@ -174,7 +179,7 @@ class Game:
         return True
 
     def set(self, name: str, argument: str) -> None:
-        """Change a setting, `off` to its default, or show it where no value is given.
+        """Change a setting, reset it to its default with `off`, or show it if no value is given.
 
         Raises:
             ConfigError: the value is malformed or out of range.
@@ -195,15 +200,18 @@ class Game:
         print(f"{name} is {'off' if value is None else value}")
 
     def undo(self, _: str) -> None:
-        """Take the last part back and show it."""
+        """Remove the last part of the text and show it."""
         taken = self.session.undo()
         print(f"took back {taken!r}" if taken else "there is nothing to take back")
 
     def pick(self, argument: str) -> None:
-        """Offer continuations and go on with the one that is chosen.
+        """Offer continuations and add the one that the user chooses.
+
+        Args:
+            argument: number of continuations, from 1 to 20; 3 if empty.
 
         Raises:
-            ConfigError: the number is malformed.
+            ConfigError: the number, or the user's choice, is malformed or out of range.
         """
         if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_OFFERS):
             raise ConfigError(f"/pick needs a number from 1 to {MAX_OFFERS}, not {argument!r}.")
@@ -222,20 +230,21 @@ class Game:
         self.session.choose(offered[int(answer) - 1])
 
     def save(self, argument: str) -> None:
-        """Write the text to a file that is new, or was written by this session.
+        """Write the text to a file that is new or was written by this session.
 
         Raises:
-            ConfigError: no file is named, or there is one of that name.
-            StorageError: it cannot be written.
+            ConfigError: no file is named, or the file exists and is not from this session.
+            StorageError: the file cannot be written.
         """
         from charlm.storage import write_atomically
 
         if not argument and self.path is None:
             raise ConfigError("/save needs a file's name.")
-        # Where `~` has no meaning it is part of the name, as a shell has it.
+        # Like a shell, expanduser leaves a `~` that it cannot resolve unchanged.
         path = Path(os.path.expanduser(argument)) if argument else self.path
         assert path is not None
-        if os.path.exists(path) and path not in self.paths:  # no file has a name that is too long
+        # os.path.exists returns False for a name that is too long; Path.exists may raise.
+        if os.path.exists(path) and path not in self.paths:
             raise ConfigError(f"{path} exists; choose another name.")
         text = self.session.text
         write_atomically(path, text.encode("utf-8", "surrogateescape"))
@@ -244,20 +253,23 @@ class Game:
         print(f"saved in {path}")
 
     def new(self, _: str) -> None:
-        """Start a new text; /undo no longer brings the old one back.
+        """Start a new text; the old one cannot be restored.
 
         Raises:
-            ConfigError: the text is not saved, and this is the first time.
+            ConfigError: the text is not saved, and the user has not been warned yet.
         """
         if self.may_leave("new"):
             self.session.clear()
             self.saved, self.path = "", None
 
     def may_leave(self, why: str) -> bool:
-        """Whether nothing would be lost, or the person has said it twice.
+        """Return True if the text is saved, or if the user repeats the command after the warning.
+
+        Args:
+            why: name of the command.
 
         Raises:
-            ConfigError: the text is not saved, and this is the first time.
+            ConfigError: the text is not saved, and the user has not been warned yet.
         """
         text = self.session.text
         if text == self.saved or (why, text) == self.warned:
@@ -267,7 +279,7 @@ class Game:
 
 
 def write(pieces: Generator[str]) -> None:
-    """Show what the model writes as it comes; Ctrl-C ends it."""
+    """Print generated text as it arrives; Ctrl-C stops it and keeps what was generated."""
     from charlm.display.console import show_note
 
     wrote = False
@@ -280,5 +292,5 @@ def write(pieces: Generator[str]) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        pieces.close()  # keeps what has come
+        pieces.close()  # lets the session keep the text generated so far
         print()

@@ -1,4 +1,4 @@
-"""`charlm plot`."""
+"""The `charlm plot` command."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -101,20 +101,23 @@ def plot(
 
 
 def check_output(output: Path | None) -> None:
-    """A figure is made in a format that its file's name says.
+    """Check that the extension of the output file is a supported format.
 
     Raises:
-        ConfigError: the name says none that is known.
+        ConfigError: the extension is not .png, .svg or .pdf.
     """
     if output is not None and output.suffix.lower() not in FORMATS:
         raise ConfigError(f"-o draws into {', '.join(FORMATS)}, not {output.name}; rename it.")
 
 
 def check_json(given: dict[str, bool]) -> None:
-    """JSON has points, however a chart would show them.
+    """Check that no option is given that affects only the drawing.
+
+    Args:
+        given: for each option, whether it is given.
 
     Raises:
-        ConfigError: something has no effect.
+        ConfigError: an option has no effect with --json.
     """
     for name, there in given.items():
         if there:
@@ -122,10 +125,12 @@ def check_json(given: dict[str, bool]) -> None:
 
 
 def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
-    """The runs that have what is asked for, each under a name of its own; others are noted.
+    """Return the name and history of each run that has data to plot; print notes on the others.
+
+    Runs whose folders have the same name are called by their paths.
 
     Raises:
-        CheckpointError: none has, or the metrics of the only one are damaged.
+        CheckpointError: no run has data to plot, or the metrics of the only run are damaged.
     """
     from charlm.checkpoint import read_history
     from charlm.display.console import show_note
@@ -157,7 +162,7 @@ def read_runs(folders: list[Path], view: "View") -> list[tuple[str, "History"]]:
 
 
 def run_record(history: "History", curves: Sequence["Curve"], view: "View") -> dict[str, Any]:
-    """A run as JSON has it: its figures, and its curves point by point."""
+    """Return the JSON object of a run: its summary and the points of its curves."""
     best = history.best
     return {
         "checkpoint": str(history.folder),

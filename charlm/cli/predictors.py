@@ -1,4 +1,4 @@
-"""The options that say what predicts a text: networks, adaptation, mixtures."""
+"""Options that select the predictor: networks, adaptation and mixtures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -109,12 +109,13 @@ KINDS = {
 def make_evaluator(
     name: Path | None, params: Mapping[str, Any], device: "DeviceName"
 ) -> tuple["Evaluator", str]:
-    """What the options of a command ask to evaluate with, and what to call it.
+    """Return the evaluator that the options of a command select, and its name.
 
     Args:
-        name: of the checkpoint, None: not named.
-        params: of the command, by the names above in lower case.
-        device: computes.
+        name: name of the checkpoint; None for the newest.
+        params: parameters of the command by name. The options defined above have the names
+            `dynamic`, `cache_size` and so on.
+        device: name of the device.
 
     Raises:
         CharlmError: a setting is malformed or without effect, or a model cannot be used.
@@ -141,10 +142,11 @@ def make_evaluator(
 
 
 def adaptation_settings(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings given for each way to adapt that is asked for.
+    """Return the given settings of each selected adaptation, by "dynamic" and "cache".
 
     Raises:
-        ConfigError: one is given for a way that is not asked for, or there is nothing to tune.
+        ConfigError: a setting is given for an adaptation that is not selected, or --tune is given
+            without an adaptation.
     """
     asked: dict[str, dict[str, Any]] = {}
     for kind, names in KINDS.items():
@@ -161,10 +163,12 @@ def adaptation_settings(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def parse_mix(texts: list[str]) -> dict[str, float | None]:
-    """NAME or NAME=WEIGHT each.
+    """Parse members of a mixture of the form NAME or NAME=WEIGHT into weights by name.
+
+    A member without a weight has None.
 
     Raises:
-        ConfigError: a name comes twice, or only some have weights.
+        ConfigError: a member is malformed or given twice, or only some have weights.
     """
     members: dict[str, float | None] = {}
     for text in texts:
@@ -195,7 +199,23 @@ def make_mixture(
     params: Mapping[str, Any],
     device: "DeviceName",
 ) -> tuple["Evaluator", str]:
-    """A mixture of what `--mix` names and, where it has a share, the checkpoint."""
+    """Return an evaluator of a mixture of models, and its name.
+
+    If no checkpoint is named but --mix names one, the first of these is the main model. Otherwise
+    the main model is the named or newest checkpoint, and its weight is what the given ones leave
+    of 1. If they leave nothing and no checkpoint is named, it only provides the vocabulary.
+
+    Args:
+        name: name of the checkpoint; None if none is named.
+        mixed: weight of each name given by --mix, or None for all, which fits the weights.
+        given: settings of each selected adaptation.
+        params: parameters of the command by name.
+        device: name of the device.
+
+    Raises:
+        CharlmError: the weights leave nothing for the named checkpoint, a model is given twice or
+            has another vocabulary, or a model cannot be used.
+    """
     from charlm.api import (
         check_same_vocabulary,
         fit_mixture,
@@ -219,7 +239,7 @@ def make_mixture(
                     f"the weights of --mix leave nothing for {primary.folder}; they sum to "
                     f"{sum(weights.values()):g}."
                 )
-            main = ""  # it gives the vocabulary alone
+            main = ""  # the checkpoint only provides the vocabulary
         elif weights:
             weights = {main: left, **weights}
     else:
@@ -248,7 +268,7 @@ def make_mixture(
 
 
 def evaluator_of(checkpoint: "Checkpoint", params: Mapping[str, Any]) -> "Evaluator":
-    """The evaluator of a checkpoint, with the command's context and frame."""
+    """Return the evaluator of a checkpoint with the context and frame of the command."""
     from charlm.api import Evaluator
     from charlm.display.reading import show_reading
 
@@ -263,7 +283,13 @@ def evaluator_of(checkpoint: "Checkpoint", params: Mapping[str, Any]) -> "Evalua
 def adapted(
     evaluator: "Evaluator", given: Mapping[str, dict[str, Any]], *, tune: bool
 ) -> "Predictor":
-    """The network of a checkpoint, adapting as asked; tuned first if that is asked, too."""
+    """Return the network of a checkpoint with the selected adaptation, tuned first if `tune`.
+
+    Args:
+        evaluator: evaluator of the checkpoint.
+        given: settings of each selected adaptation. Others are as tuned before, or default.
+        tune: tune the other settings on the validation part; the checkpoint stores them.
+    """
     from charlm.api import adapt, remembered, tune_adaptation
     from charlm.display.console import show_note
 
@@ -277,16 +303,16 @@ def adapted(
         try:
             for adaptation, nats in trials:
                 show_note(f"{nats:.4f} nats per token with {describe(asdict(adaptation))}")
-        except StorageError as error:  # someone else's folder: the settings serve this time
+        except StorageError as error:  # a read-only checkpoint: the settings are used once
             show_note(f"{error} The settings are not remembered.")
     return adapt(checkpoint, adaptation)
 
 
 def describe(adaptation: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """Settings as the command line has them."""
+    """Return settings of adaptations as command-line flags."""
     return " ".join(
         f"--{kind}-{name.replace('_', '-')} {value!r}"
         for kind, settings in adaptation.items()
-        if isinstance(settings, Mapping)  # else there is none, or a hand has spoilt it
+        if isinstance(settings, Mapping)  # None if not selected; another type if edited by hand
         for name, value in settings.items()
     )

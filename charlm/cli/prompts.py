@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def find_prompts(prompt: str | None, prompts: str | None, tokenizer: "Tokenizer") -> list[str]:
-    """What `--prompt` and `--prompts` name; an empty prompt where neither is given.
+    """Return the prompts given by `--prompt` or `--prompts`; an empty prompt if neither is given.
 
     Raises:
-        ConfigError: both are given.
+        ConfigError: both are given, or `@` is given without a file.
         TextError: a file cannot be read or is empty, or a prompt is not UTF-8.
     """
     if prompt is not None and prompts is not None:
@@ -24,9 +24,14 @@ def find_prompts(prompt: str | None, prompts: str | None, tokenizer: "Tokenizer"
 
 
 def read_prompt(prompt: str, tokenizer: "Tokenizer") -> str:
-    """The text itself, or of `@FILE`, or of standard input for `-`; `@@` begins with an `@`.
+    """Return a prompt: the text itself, the content of `@FILE`, or standard input for `-`.
 
-    A file's last line break is not part of the prompt: editors put it there.
+    A text that starts with `@@` starts with a literal `@`. The last line break of a file is
+    removed, because editors add it.
+
+    Raises:
+        ConfigError: `@` is given without a file.
+        TextError: the file cannot be read or is empty, or the prompt is not UTF-8.
     """
     check_utf8(prompt, tokenizer.level)
     if prompt.startswith("@@"):
@@ -42,7 +47,12 @@ def read_prompt(prompt: str, tokenizer: "Tokenizer") -> str:
 
 
 def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
-    """The lines of a file, each a prompt; an empty line is an empty prompt."""
+    """Return the lines of a file as prompts; an empty line is an empty prompt.
+
+    Raises:
+        ConfigError: the name is empty.
+        TextError: the file cannot be read or has only empty lines.
+    """
     *whole, rest = read_text(name, tokenizer).split("\n")
     lines = [line.removesuffix("\r") for line in whole] + [rest] * (rest != "")
     if not any(lines):
@@ -51,12 +61,17 @@ def read_lines(name: str, tokenizer: "Tokenizer") -> list[str]:
 
 
 def name_of(name: str) -> str:
-    """How an error names it."""
+    """Return the name of a file in error messages: "standard input" for `-`."""
     return "standard input" if name == "-" else name
 
 
 def read_text(name: str, tokenizer: "Tokenizer") -> str:
-    """A whole text, as files of a corpus are read."""
+    """Return the content of a file, read in the same way as the files of a corpus.
+
+    Raises:
+        ConfigError: the name is empty.
+        TextError: the file cannot be read.
+    """
     from charlm.data import UserSource, whole_text
 
     if not name:

@@ -1,4 +1,4 @@
-"""`charlm rescore`."""
+"""The `charlm rescore` command."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charlm.evaluation import NbestLists, RankingName, RescoringConfig, RescoringErrors
     from charlm.text import Tokenizer
 
-SIGNIFICANT_DIGITS = 10  # of what is printed; --json has them all
+SIGNIFICANT_DIGITS = 10  # of printed scores; --json has full precision
 
 WEIGHTS = "Weights of the ranking"
 
@@ -145,7 +145,7 @@ def rescore(
         else:
             write_lines(utterances, best=best)
         sys.stdout.flush()
-    finally:  # a reader such as `head` may have had enough
+    finally:  # a reader such as `head` may have closed the pipe
         if measured is not None:
             from charlm.display.rescoring import show_rescoring_errors
 
@@ -153,10 +153,10 @@ def rescore(
 
 
 def the_only_list(names: list[str]) -> str:
-    """The one n-best list that is named beside the checkpoint.
+    """Return the name of the single n-best list.
 
     Raises:
-        ConfigError: there is none, or several.
+        ConfigError: there is no n-best list, or more than one.
     """
     match names:
         case [name]:
@@ -168,10 +168,10 @@ def the_only_list(names: list[str]) -> str:
 
 
 def check_sources(nbest: str, tune: str | None, references: str | None) -> None:
-    """References come once, and not where the lists come from.
+    """Check that references are given once, and that standard input is used only once.
 
     Raises:
-        ConfigError: two options exclude each other.
+        ConfigError: --tune and --references are both given, or standard input is used twice.
     """
     if tune is not None and references is not None:
         raise ConfigError("--tune and --references exclude each other; choose one.")
@@ -182,11 +182,16 @@ def check_sources(nbest: str, tune: str | None, references: str | None) -> None:
 def read_texts(
     nbest: str, truth: str | None, spaces: str | None
 ) -> tuple[list["NbestEntry"], list[str], dict[str, str] | None]:
-    """The entries, their texts as the model reads them, and the true text of each utterance.
+    """Return the entries, their plain texts, and the reference text of each utterance.
+
+    Args:
+        nbest: file of the n-best lists.
+        truth: file of the references; if it is None, the references returned are None.
+        spaces: symbol for a space in texts of separated characters; None for ordinary texts.
 
     Raises:
-        ConfigError: the symbol for a space is empty or holds white space.
-        TextError: a file cannot be read or is not of its form.
+        ConfigError: the symbol for a space is empty or contains white space.
+        TextError: a file cannot be read or is malformed, or the utterances do not match.
     """
     from charlm.data import (
         UserSource,
@@ -218,10 +223,12 @@ def without_marks(
     nbest: str,
     truth: str | None,
 ) -> tuple[list[str], dict[str, str] | None]:
-    """Texts and true texts without the marks of their ends, which such models take for their own.
+    """Return the texts and references without `<s>`, `</s>` and `<eos>` marks at their ends.
+
+    Models of pretokenized texts would read these marks as their own special tokens.
 
     Raises:
-        TextError: one holds a mark elsewhere.
+        TextError: a text has a mark elsewhere.
     """
     from charlm.data import strip_marks
 
@@ -236,7 +243,10 @@ def without_marks(
 def note_silent(
     entries: list["NbestEntry"], texts: list[str], tokenizer: "Tokenizer", nbest: str
 ) -> None:
-    """Say where texts are empty, and where the model cannot tell them apart."""
+    """Print notes about empty texts and about texts that consist only of `<other>` tokens.
+
+    The model cannot distinguish the latter from other such texts of the same length.
+    """
     from charlm.display.console import show_note
 
     tokens = tokenizer.encode_batch(texts)
@@ -253,7 +263,7 @@ def note_silent(
 
 
 def places(lines: list[int], nbest: str) -> str:
-    """The first of them, and how many more."""
+    """Return the first line as FILE:LINE, with the number of further lines."""
     name = name_of(nbest)
     more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
     return f"{name}:{lines[0]}{more}"
@@ -262,10 +272,10 @@ def places(lines: list[int], nbest: str) -> str:
 def check_log_probs(
     entries: list["NbestEntry"], log_probs: "NDArray[np.float64]", nbest: str
 ) -> None:
-    """The model gives every text a probability.
+    """Check that every text has a finite log probability, so that it can be ranked.
 
     Raises:
-        TextError: there is one that it holds impossible, which no scale could rank.
+        TextError: a text has an infinite or undefined log probability.
     """
     for entry, log_prob in zip(entries, log_probs.tolist(), strict=True):
         if not math.isfinite(log_prob):
@@ -278,7 +288,14 @@ def check_log_probs(
 def rank(
     entries: list["NbestEntry"], lists: "NbestLists", config: "RescoringConfig", *, best: bool
 ) -> list[dict[str, Any]]:
-    """Utterances with their hypotheses, best first, or the `best` alone."""
+    """Return the JSON object of each utterance with its hypotheses, best first.
+
+    Args:
+        entries: the hypotheses.
+        lists: their scores, log probabilities and lengths.
+        config: weights of the combined score.
+        best: keep only the best hypothesis of each utterance.
+    """
     combined = lists.combined(config)
     utterances: dict[str, list[dict[str, Any]]] = {}
     for index in lists.ranking(combined).tolist():
@@ -298,7 +315,10 @@ def rank(
 
 
 def write_lines(utterances: list[dict[str, Any]], *, best: bool) -> None:
-    """A line a hypothesis: its first three fields are an n-best list again."""
+    """Print a line per hypothesis, whose first three fields form an n-best list again.
+
+    With `best`, print only the utterance and the text.
+    """
     for utterance in utterances:
         for each in utterance["hypotheses"]:
             fields = [each["text"]]
@@ -311,7 +331,7 @@ def write_lines(utterances: list[dict[str, Any]], *, best: bool) -> None:
 def write_json(
     utterances: list[dict[str, Any]], measured: "RescoringErrors | None", key: str
 ) -> None:
-    """A list of the utterances; where errors were counted, an object that has them as well."""
+    """Write the utterances as a JSON list, or as an object with the errors if they were counted."""
     if measured is None:
         sys.stdout.write(dump(utterances, 2))
     else:
@@ -319,5 +339,5 @@ def write_json(
 
 
 def number(value: float) -> str:
-    """A score with the digits that mean something."""
+    """Format a score with 10 significant digits."""
     return f"{value:.{SIGNIFICANT_DIGITS}g}"

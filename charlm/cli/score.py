@@ -1,4 +1,4 @@
-"""`charlm score`."""
+"""The `charlm score` command."""
 
 import sys
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ NAMES: dict[ByName, tuple[str, ...]] = {
 }
 BREAKS = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 ESCAPES = {**BREAKS, **str.maketrans({"\\": r"\\"})}
-DIGITS = 9  # after the point, and in all; what is kept of float32 and more
+DIGITS = 9  # decimals, and significant digits when printed; enough for float32
 
 Row = dict[str, str | int | float | None]
 
 
 class Spelling(str):
-    """A token whose backslashes spell bytes and are none of the text's."""
+    """Token text whose backslashes are byte escapes and not part of the text."""
 
     __slots__ = ()
 
@@ -130,10 +130,16 @@ def score(
 
 
 def check_pairs(given: dict[str, bool], *, pairs: bool, dynamic: bool, as_json: bool) -> None:
-    """Pairs are scored in one way, texts in others.
+    """Check that the options are compatible with scoring pairs, or texts.
+
+    Args:
+        given: for each option that applies to texts only, whether it is given.
+        pairs: --pairs is given.
+        dynamic: --dynamic is given.
+        as_json: --json is given.
 
     Raises:
-        ConfigError: something has no effect, or no meaning.
+        ConfigError: an option has no effect or cannot be combined with --pairs.
     """
     for name, there in given.items():
         if pairs and there:
@@ -148,10 +154,10 @@ def check_pairs(given: dict[str, bool], *, pairs: bool, dynamic: bool, as_json: 
 
 
 def check_heatmap(by: ByName | None, *, as_json_lines: bool) -> None:
-    """A picture is of tokens or words, and no JSON.
+    """Check that the options are compatible with --heatmap.
 
     Raises:
-        ConfigError: it is to be something else.
+        ConfigError: --by is not token or word, or --jsonl is given.
     """
     if by not in (None, "token", "word"):
         raise ConfigError(f"--heatmap colours by token or by word, not by {by}; change --by.")
@@ -160,7 +166,17 @@ def check_heatmap(by: ByName | None, *, as_json_lines: bool) -> None:
 
 
 def report_pairs(evaluator: "Evaluator", label: str, name: str, *, as_json: bool) -> None:
-    """Read minimal pairs, judge them, print what came out."""
+    """Score the minimal pairs in a file and print the accuracy, as a table or as JSON.
+
+    Args:
+        evaluator: scores the sentences.
+        label: name of the model.
+        name: file of the pairs.
+        as_json: print JSON.
+
+    Raises:
+        TextError: the file cannot be read or is malformed.
+    """
     from charlm.api import score_minimal_pairs
     from charlm.data import UserSource, read_pairs
     from charlm.display.pairs import show_pairs
@@ -175,7 +191,7 @@ def report_pairs(evaluator: "Evaluator", label: str, name: str, *, as_json: bool
 
 
 def pairs_record(scores: "GroupedPairScores") -> dict[str, Any]:
-    """Groups of pairs as JSON has them."""
+    """Return the JSON object of the results on minimal pairs: all pairs and each group."""
 
     def record(pairs: "PairScores") -> dict[str, Any]:
         return {
@@ -191,7 +207,11 @@ def pairs_record(scores: "GroupedPairScores") -> dict[str, Any]:
 
 
 def paint(evaluator: "Evaluator", texts: list[str], by: Literal["token", "word"]) -> None:
-    """Show texts in colours; the smaller what is coloured, the fewer bits to a bar."""
+    """Print texts coloured by surprisal.
+
+    Smaller units carry fewer bits, so a step of bar height is 3 bits for words, 1 bit for
+    characters and bytes, and 2 bits for other tokens.
+    """
     from charlm.api import score_files, shades
     from charlm.display.heatmap import show_heatmap
 
@@ -205,7 +225,7 @@ def paint(evaluator: "Evaluator", texts: list[str], by: Literal["token", "word"]
 def write_rows(
     evaluator: "Evaluator", texts: list[str], by: ByName, *, as_json_lines: bool
 ) -> None:
-    """Print a row for each token or segment, as soon as it is known."""
+    """Print a row for each token or segment as soon as it is scored."""
     rows = begun(score_rows(evaluator, texts, by))
     if as_json_lines:
         for row in rows:
@@ -223,12 +243,15 @@ def write_rows(
 
 
 def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator[Row]:
-    """The rows of all texts, by the names of their columns."""
+    """Yield the rows of all texts as mappings from column name to value.
+
+    Sentences are numbered consecutively across texts. With several texts, a row has its file name.
+    """
     from charlm.api import score_files, segments
     from charlm.evaluation import TokenSurprisal
 
     row_of = {"token": token_row, "word": token_row, "sentence": sentence_row, "line": line_row}
-    before = 0  # sentences of the texts before
+    before = 0  # number of sentences in the preceding texts
     for name, tokens in score_files(evaluator, texts, by):
         sentence = 0
         for each in segments(tokens, evaluator.tokenizer, by, evaluator.framing):
@@ -241,7 +264,7 @@ def score_rows(evaluator: "Evaluator", texts: list[str], by: ByName) -> Iterator
 
 
 def token_row(each: "Surprisal", sentence: int) -> Row:
-    """A token or a word."""
+    """Return the row of a token or a word."""
     return {
         "sentence_id": sentence,
         "token_id": each.place,
@@ -256,7 +279,7 @@ def token_row(each: "Surprisal", sentence: int) -> Row:
 
 
 def sentence_row(each: "Surprisal", sentence: int) -> Row:
-    """A sentence."""
+    """Return the row of a sentence."""
     return {
         "sentence_id": sentence,
         "num_tokens": each.num_tokens,
@@ -269,17 +292,20 @@ def sentence_row(each: "Surprisal", sentence: int) -> Row:
 
 
 def line_row(each: "Surprisal", sentence: int) -> Row:
-    """A line, with the sentence it begins in or with."""
+    """Return the row of a line, with the number of the sentence that contains its first token."""
     return {"line_id": each.place, **sentence_row(each, sentence)}
 
 
 def tidy(bits: float) -> float:
-    """As many digits as are worth printing."""
-    return round(bits, DIGITS) + 0.0  # which makes 0 of -0
+    """Round a value in bits to 9 decimals."""
+    return round(bits, DIGITS) + 0.0  # turns -0.0 into 0.0
 
 
 def cell(value: str | float | None) -> str:
-    """A value in a table parted by tabs."""
+    """Format a value for a tab-separated table, with tabs, line breaks and backslashes escaped.
+
+    The backslashes of a `Spelling` are not escaped again. None is an empty cell.
+    """
     if isinstance(value, str):
         return value.translate(BREAKS if isinstance(value, Spelling) else ESCAPES)
     if value is None:

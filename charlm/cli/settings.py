@@ -1,4 +1,4 @@
-"""The settings of `charlm train` as options: each has a name, a panel and a line of help."""
+"""Options for the settings of `charlm train`, each with its help panel and help text."""
 
 from functools import partial
 from typing import Annotated, Literal
@@ -330,10 +330,10 @@ Patience = Annotated[
 
 
 def parse_cutoffs(text: str) -> tuple[int, ...]:
-    """The numbers of `1000,4000`.
+    """Parse whole numbers separated by commas, such as `1000,4000`.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the text does not have this form.
     """
     try:
         return tuple(int(number) for number in text.split(","))

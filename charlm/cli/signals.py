@@ -1,4 +1,4 @@
-"""Signals that end a command in order: SIGTERM, and SIGHUP when the terminal closes."""
+"""Handling of signals that end a command: SIGINT, SIGTERM and, on a closed terminal, SIGHUP."""
 
 import errno
 import os
@@ -10,18 +10,21 @@ from types import FrameType
 
 INTERRUPTED = 130
 OUTPUTS = (1, 2)  # file descriptors
-LOST = (errno.EIO, errno.ENXIO)  # of a terminal that is gone
+LOST = (errno.EIO, errno.ENXIO)  # errors of a terminal that has closed
 
 
 def end_in_order() -> None:
-    """Have SIGTERM and SIGHUP end the command with its temporary files removed."""
+    """Install handlers that exit on SIGTERM and SIGHUP, so that temporary files are removed.
+
+    Signals that the caller ignores stay ignored.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if not is_ignored(number):
             signal.signal(number, leave)
 
 
 def leave(number: int, _: FrameType | None) -> None:
-    """End in order, with the status of a process that was told to."""
+    """Exit with status 128 + the signal number."""
     if number == signal.SIGHUP:
         silence_lost_terminal()
     sys.exit(128 + number)
@@ -34,16 +37,16 @@ def is_ignored(number: int) -> bool:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a wish to stop.
+    """Yield a function that returns whether SIGINT, SIGTERM or SIGHUP has arrived.
 
-    The second SIGINT or SIGTERM interrupts at once. Those that the caller asked to ignore stay so,
-    as SIGINT is in the background of a script.
+    The first signal only sets this flag. A repeated SIGINT or SIGTERM interrupts at once. Signals
+    that the caller ignores stay ignored, such as SIGINT for a background job of a script.
     """
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if number == signal.SIGHUP:  # which comes twice, from the terminal and from the shell
+        if number == signal.SIGHUP:  # arrives twice, from the terminal and from the shell
             silence_lost_terminal()
         else:
             signal.signal(number, signal.default_int_handler)
@@ -59,17 +62,17 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def silence_lost_terminal() -> None:
-    """Send nowhere what would be written to a terminal that is gone: each write would fail."""
+    """Redirect stdout and stderr to /dev/null if their terminal has closed: writes would fail."""
     for descriptor in OUTPUTS:
         try:
             os.get_terminal_size(descriptor)
         except OSError as error:
-            if error.errno in LOST:  # else it is no terminal
+            if error.errno in LOST:  # any other error means that it is not a terminal
                 silence(descriptor)
 
 
 def silence(descriptor: int) -> None:
-    """Send what is written to a file descriptor nowhere."""
+    """Redirect a file descriptor to /dev/null."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)

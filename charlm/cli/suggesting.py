@@ -1,4 +1,4 @@
-"""A group of commands that says which one was meant."""
+"""Command group that suggests similar commands for an unknown one."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -7,10 +7,13 @@ from charlm.cli.groups import TextGroup
 
 
 class SuggestingGroup(TextGroup):
-    """Suggests commands that begin alike, `generate` for `gen`, or are spelt alike."""
+    """Command group that suggests commands with the same beginning or a similar spelling.
+
+    For example, it suggests `generate` for `gen`.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; where there is none of that name, say which there are."""
+        """Return the command; fail with suggestions for an unknown name that resembles others."""
         name = args[0]
         known = self.list_commands(ctx)
         missing = name not in known and not name.startswith("-")
@@ -21,7 +24,7 @@ class SuggestingGroup(TextGroup):
 
 
 def similar(name: str, known: list[str]) -> list[str]:
-    """The known names that begin as it does, or it as they; else those spelt much alike."""
+    """Return the known names of which one is a prefix of the other, or those spelt similarly."""
     folded = name.lower()
     begun = [each for each in known if each.startswith(folded) or folded.startswith(each)]
     return begun if folded and begun else get_close_matches(folded, known)

@@ -1,4 +1,4 @@
-"""`charlm train`."""
+"""The `charlm train` command."""
 
 import json
 from contextlib import closing, nullcontext
@@ -196,7 +196,7 @@ def train(
 
 
 def show_planned(planned: "Planned", as_json: bool) -> None:
-    """What would be trained, and what should be known of the text."""
+    """Print the plan of a run, as a table or as JSON, and notes about the text."""
     from charlm.display.console import show_note
     from charlm.display.training import show_whole_plan
 
@@ -209,10 +209,10 @@ def show_planned(planned: "Planned", as_json: bool) -> None:
 
 
 def tensorboard_log(folder: Path) -> "TensorboardLog":
-    """Where a run's event files will be written.
+    """Return the writer of a run's TensorBoard event files.
 
     Raises:
-        ConfigError: the library is not installed.
+        ConfigError: tensorboard is not installed.
     """
     from charlm.display.tensorboard import TensorboardLog
 
@@ -220,10 +220,10 @@ def tensorboard_log(folder: Path) -> "TensorboardLog":
 
 
 def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
-    """Train, show how it goes, and keep the work when interrupted.
+    """Train to the end and show progress; save the run if it is interrupted.
 
     Raises:
-        Exit: interrupted.
+        Exit: the run was interrupted.
         StorageError: the checkpoint cannot be written.
     """
     from charlm.display.console import show_note
@@ -238,7 +238,7 @@ def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
     try:
         with (
             stop_signals() as stopped,
-            closing(run.events()) as events,  # which has the folder locked until then
+            closing(run.events()) as events,  # holds the lock on the folder until it is closed
             TrainingDisplay(run) as display,
             log or nullcontext(),
         ):
@@ -262,22 +262,22 @@ def train_to_end(prepared: "Prepared", log: "TensorboardLog | None") -> None:
 
 
 def show_event(display: "TrainingDisplay", event: "Event", prepared: "Prepared") -> bool:
-    """Show an event, with a sample where one is due; whether anybody can see it."""
+    """Show an event, with a new sample after a validation; return False if output is lost."""
     try:
         display.show(event)
         if display.wants_sample(event):
             display.show_sample(write_sample(prepared.run, prepared.tokenizer))
-    except (OSError, SystemExit):  # rich leaves so when a pipe is broken
+    except (OSError, SystemExit):  # rich raises SystemExit for a broken pipe
         silence(2)
         return False
     return True
 
 
 def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> "Length | None":
-    """A resumed run goes on as it was planned, or longer; its new length, if one is given.
+    """Check that only the length of a resumed run is changed; return the new length, if given.
 
     Raises:
-        ConfigError: a setting is given that would change it.
+        ConfigError: another setting, a recipe or --plan is given.
     """
     from charlm.training import Length
 
@@ -294,14 +294,14 @@ def check_resume(flags: dict[str, Any], recipe: Path | None, plan: bool) -> "Len
 
 
 def checkpoint_as_corpus(corpus: list[str] | None) -> Path | None:
-    """Return the checkpoint folder that is named in place of a text, if one is."""
+    """Return the checkpoint folder that is named in place of a text, or None."""
     if corpus is None or len(corpus) != 1 or is_text_name(corpus[0]):
         return None
     return find_checkpoint(Path(corpus[0])) if is_checkpoint_name(corpus[0]) else None
 
 
 def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
-    """Return the folder named by -o, or the newest run on these texts, or the newest run.
+    """Return the folder given by -o, the newest run on the given texts, or the newest run.
 
     Raises:
         CheckpointError: there is no such run.
@@ -312,16 +312,16 @@ def run_to_resume(corpus: list[str] | None, output: Path | None) -> Path:
 
 
 def resume_command(run: "TrainingRun") -> str:
-    """What to type to go on."""
+    """Return the command line that resumes a run."""
     return command_line("train", "--resume", "-o", run.folder)
 
 
 def check_corpus(corpus: list[str] | None, folder: Path) -> None:
-    """A run is resumed on its own texts.
+    """Check that the given texts, if any, are those that a run was trained on.
 
     Raises:
-        CheckpointError: its config.json cannot be read.
-        ConfigError: others are named.
+        CheckpointError: the run's config.json cannot be read.
+        ConfigError: other texts are given.
     """
     from charlm.checkpoint import read_config
     from charlm.training import same_texts
@@ -331,7 +331,10 @@ def check_corpus(corpus: list[str] | None, folder: Path) -> None:
 
 
 def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:
-    """What the model writes at this point, apart from the run's own randomness."""
+    """Return text sampled from the current model, without using the run's random state.
+
+    With labels, each sample uses one of them, chosen by the step number.
+    """
     from charlm.api import blend_of, sample_text
     from charlm.decoding import DecodingConfig
 
@@ -340,6 +343,6 @@ def write_sample(run: "TrainingRun", tokenizer: "Tokenizer") -> str:
     model, seed = run.learner.model.eval(), run.progress.step
     labels, text = run.config.labels, ""
     if labels:
-        label = labels[seed % len(labels)]  # by turns
+        label = labels[seed % len(labels)]  # the seed is the step
         model, text = model.under(blend_of(labels, {label: 1.0}).to(model.device)), f"[{label}] "
     return text + sample_text(model, tokenizer, config, direction, seed=seed)

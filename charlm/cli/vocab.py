@@ -1,4 +1,4 @@
-"""`charlm vocab build | show | encode | decode`."""
+"""The `charlm vocab` commands: build, show, encode and decode."""
 
 import json
 from pathlib import Path
@@ -139,7 +139,7 @@ def show(
 
 
 def tokenizer_as_text(names: list[str]) -> Path | None:
-    """Return the first of some names that is a tokenizer.json or a checkpoint, and not a text."""
+    """Return the first name that is a tokenizer.json or a checkpoint and not a text, or None."""
     for name in names:
         path = Path(name)
         if is_checkpoint_name(name) and not is_text_name(name):
@@ -150,16 +150,19 @@ def tokenizer_as_text(names: list[str]) -> Path | None:
 
 
 def holds_tokenizer(path: Path) -> bool:
-    """Whether a JSON file has the parts of a tokenizer.json, whichever program wrote it."""
+    """Return whether a JSON file has the structure of a tokenizer.json of any program.
+
+    Return False for a file that cannot be read or parsed.
+    """
     try:
         content = parse_json(read_regular(path, MAX_TOKENIZER_BYTES), MAX_TOKENIZER_VALUES)
-    except (OSError, ValueError):  # a text: it is not read whole to find out
+    except (OSError, ValueError):  # not JSON, or too large for a tokenizer.json
         return False
     return isinstance(content, dict) and {"model", "added_tokens"} <= content.keys()
 
 
 def show_tokenizer(tokenizer: "Tokenizer", top: int, as_json: bool) -> None:
-    """Show the first tokens of a vocabulary, in the order of their ids."""
+    """Print the first `top` tokens of a vocabulary in the order of their ids."""
     from charlm.display.tables import show_ids
 
     rows = [(index, tokenizer.token(index)) for index in range(min(top, tokenizer.vocab_size))]
@@ -200,7 +203,7 @@ def encode(
     for source in [[text] for text in texts] if texts else [stdin.texts()]:
         for piece in frame_pieces(source, framing):
             ids += join_frames([piece], known).tolist()
-            if not (as_json or tokens):  # a long frame goes out in parts
+            if not (as_json or tokens):  # a long frame is printed as it is read
                 print(*ids, end="\n" if piece.closes else " ")
                 ids = []
             elif piece.closes:
@@ -229,10 +232,10 @@ def decode(
 
 
 def parse_ids(line: str, tokenizer: "Tokenizer") -> list[int]:
-    """Read ids with white space or commas between them.
+    """Parse token ids separated by white space or commas.
 
     Raises:
-        ConfigError: one is not the id of a token.
+        ConfigError: a word is not the id of a token.
     """
     ids = []
     for word in line.replace(",", " ").split():
@@ -251,7 +254,14 @@ def read_and_build(
     pretokenized: bool | None,
     split: str,
 ) -> "tuple[Corpus, Tokenizer]":
-    """Read texts and build the vocabulary of their training part."""
+    """Read texts and build the vocabulary of their training split.
+
+    Print a note if a word-level vocabulary does not suit the text.
+
+    Raises:
+        ConfigError: a setting is malformed or out of range.
+        TextError: a text cannot be read.
+    """
     from charlm.data import CorpusConfig, parse_split, read_corpus, user_paths
     from charlm.display.console import show_note
     from charlm.text import TextConfig, build_tokenizer, unspaced_note
@@ -271,7 +281,12 @@ def read_and_build(
 
 
 def find_tokenizer(path: Path | None) -> "Tokenizer":
-    """A tokenizer.json by its name, or a checkpoint's, by default the newest one's."""
+    """Load a tokenizer.json, or the tokenizer of a checkpoint, by default the newest.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+        TokenizerError: the tokenizer.json is damaged or was not written by charlm.
+    """
     from charlm.location import TOKENIZER, find_checkpoint
     from charlm.text import load_tokenizer
 

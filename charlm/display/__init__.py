@@ -1,1 +1,1 @@
-"""Results and progress on the terminal: the only room that paints."""
+"""Terminal display of results and progress, and export of learning curves."""

@@ -1,4 +1,4 @@
-"""Texts with what else might have been written: each token's probability and its rivals."""
+"""Display of generated texts with each token's probability and its most probable alternatives."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ from charlm.display.fitting import width_of
 from charlm.display.printable import JOINERS
 from charlm.display.tables import visible
 
-# From dark blue to yellow through grey, each shade lighter than the one before: the same to all
-# kinds of colour vision, as cividis is (Nunez et al. 2018), and among the 256 colours that every
-# terminal has. With each, a text colour that stands out, and the probability it begins at.
+# Minimum probability and style of each shade. The background goes from dark blue through grey to
+# yellow with increasing lightness, so it reads the same with any kind of colour vision, as cividis
+# does (Nunez et al. 2018). All colours are in the 256-colour palette that most terminals support.
 SHADES = (
     (0.00, "#ffffff on #00005f"),
     (0.01, "#ffffff on #5f5f87"),
@@ -24,14 +24,17 @@ SHADES = (
     (0.50, "#000000 on #d7d75f"),
     (0.80, "#000000 on #ffff5f"),
 )
-BAR, SHORT_BAR = 10, 4  # characters that stand for probability 1
-WIDE = 60  # cells, below which bars are short
-BESIDE = 3  # cells that a column takes beyond its content
-GAP = "   "  # between rivals
+BAR, SHORT_BAR = 10, 4  # bar length in characters at probability 1
+WIDE = 60  # minimum terminal width, in cells, for long bars
+BESIDE = 3  # cells of padding and border per column
+GAP = "   "  # between alternatives
 
 
 def show_alternatives(generations: Iterable[Generation]) -> None:
-    """Each text in colours, then token by token with the most probable ones at its place."""
+    """Print each text coloured by probability, then a table of its tokens and alternatives.
+
+    Every generation must have `choices`.
+    """
     console = data_console()
     for generation in generations:
         assert generation.choices is not None
@@ -50,9 +53,9 @@ def show_alternatives(generations: Iterable[Generation]) -> None:
 
 
 def table(choices: Iterable[Choice], width: int) -> Table:
-    """A line a token; the one that was written is underlined among its rivals.
+    """Return a table with one row per token, the generated token underlined among alternatives.
 
-    Where `width` is too small for all rivals in a row, they go on below.
+    Alternatives that do not fit into `width` cells wrap onto further lines.
     """
     choices, longest = list(choices), BAR if width >= WIDE else SHORT_BAR
     headings = ("token", "P", "")
@@ -76,7 +79,7 @@ def table(choices: Iterable[Choice], width: int) -> Table:
 
 
 def rivals(choice: Choice, width: int) -> Text:
-    """The most probable tokens at a place, in lines of up to `width` cells."""
+    """Return the most probable tokens at one position, in lines of at most `width` cells."""
     text, used = Text(), 0
     for token, log_prob in choice.alternatives:
         rival = Text()
@@ -92,12 +95,12 @@ def rivals(choice: Choice, width: int) -> Text:
 
 
 def counted(choices: Sequence[Choice]) -> str:
-    """How many tokens."""
+    """Return the number of tokens as text, such as `1 token` or `5 tokens`."""
     return f"{len(choices)} token{'' if len(choices) == 1 else 's'}"
 
 
 def legend() -> Text:
-    """What the shades mean."""
+    """Return the legend of the shades: the minimum probability of each."""
     line = Text("P ")
     for least, style in SHADES:
         line.append(f" {least:.0%}+ ", style=style)
@@ -105,13 +108,13 @@ def legend() -> Text:
 
 
 def shade(log_prob: float) -> str:
-    """The colours of a probability."""
+    """Return the style for a token's log probability, in nats."""
     probability = math.exp(log_prob)
     return [style for least, style in SHADES if probability >= least][-1]
 
 
 def percent(log_prob: float) -> str:
-    """A probability, never rounded to none or all of it."""
+    """Format a log probability as a percentage, never rounded to 0% or 100%."""
     share = 100 * math.exp(log_prob)
     if share < 0.1:
         return "<0.1%"
@@ -119,6 +122,9 @@ def percent(log_prob: float) -> str:
 
 
 def lines_kept(token: str) -> str:
-    """A token as it stands in the text, but for what would move the cursor."""
+    """Return a token as it appears in the text, with characters that move the cursor escaped.
+
+    Line breaks and joiners are kept.
+    """
     kept = "\n" + JOINERS
     return "".join(c if c in kept or c.isprintable() else visible(c) for c in token)

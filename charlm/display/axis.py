@@ -1,4 +1,4 @@
-"""An axis of a chart: where a value is on it, and round numbers along it."""
+"""Chart axes: positions of values, round tick values and their labels."""
 
 import math
 from collections.abc import Sequence
@@ -12,27 +12,27 @@ Floats = NDArray[np.float64]
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
 PER_DECADE = ((1, 2, 5), (1, 3), (1,))
 SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-LONGEST = 15  # characters of a number; a longer one leaves no room for the chart
-LARGE, SMALL = 100_000, 0.001  # from here on and below, a number is written shorter
+LONGEST = 15  # maximum characters of a label; a longer one leaves too little room for the chart
+LARGE, SMALL = 100_000, 0.001  # numbers from LARGE up or below SMALL are abbreviated
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """From `low` to `high`, which differ; a logarithmic one is above 0."""
+    """Range of a chart axis. `low` < `high`; on a logarithmic axis both are positive."""
 
     low: float
     high: float
     is_log: bool = False
 
     def place(self, values: Floats) -> Floats:
-        """How far along the axis each value is: 0 at its low end, 1 at its high end."""
+        """Return the position of each value along the axis: 0 at `low`, 1 at `high`."""
         low, high = self.low, self.high
         if self.is_log:
             low, high, values = math.log(low), math.log(high), np.log(values)
         return (values - low) / (high - low)
 
     def ticks(self, most: int) -> list[float]:
-        """Round numbers on the axis, two to `most` of them where there are so many."""
+        """Return round numbers within the axis, at most `most` and usually at least two."""
         if self.is_log:
             ticks = log_ticks(self.low, self.high, most)
             if len(ticks) > 1:
@@ -41,7 +41,7 @@ class Axis:
 
 
 def make_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
-    """An axis that shows these values; a single one is put in the middle."""
+    """Return an axis from `low` to `high`; if they are equal, widen it around that value."""
     if high - low > 1e-9 * max(abs(low), abs(high)):
         return Axis(low, high, is_log)
     if is_log:
@@ -51,7 +51,10 @@ def make_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:
-    """Multiples of 1, 2, 2.5 or 5 times a power of ten, the closest that are `most` at most."""
+    """Return multiples of 1, 2, 2.5 or 5 times a power of ten within the range.
+
+    The step is the smallest that gives at most `most` ticks.
+    """
     step = (high - low) / most
     power = 10.0 ** math.floor(math.log10(step))
     for digit in ROUND:
@@ -63,7 +66,11 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers in each decade, or powers of ten some decades apart."""
+    """Return 1, 2 and 5, or 1 and 3, or 1 times each power of ten within the range.
+
+    The densest of these with at most `most` ticks is used. If even the powers of ten are too many,
+    they are thinned out evenly.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for digits in PER_DECADE:
         ticks = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
@@ -74,12 +81,12 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def rounded(value: float) -> float:
-    """Without the last digits, which are a computer's and not the number's."""
+    """Round to 12 significant digits, to remove floating-point error."""
     return float(f"{value:.12g}")
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Each tick as short as it stays exact, all evenly spaced ones with as many decimals."""
+    """Return the shortest exact label of each tick; evenly spaced ticks share decimals and unit."""
     steps = np.diff(ticks)
     if len(ticks) > 1 and not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
         return [short(tick) for tick in ticks]
@@ -95,16 +102,16 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 
 
 def short(value: float) -> str:
-    """A number in few characters: `0.05`, `200`, `1.5M`."""
+    """Format a number in few characters: `0.05`, `200`, `1.5M`."""
     size, suffix = scale(abs(value)) if abs(value) >= LARGE else (1.0, "")
     return f"{value / size:g}{suffix}"
 
 
 def scale(value: float) -> tuple[float, str]:
-    """What a number is divided by so that it is short, and what says so."""
+    """Return the divisor that shortens a number, and its suffix: (1e3, "k"), or (1, "") if none."""
     return next(((size, suffix) for size, suffix in SUFFIXES if value >= size), (1.0, ""))
 
 
 def is_exact(value: float, decimals: int) -> bool:
-    """Whether so many decimals lose nothing of a tick."""
+    """Return whether rounding to `decimals` decimals leaves a tick value unchanged."""
     return math.isclose(round(value, decimals), value, rel_tol=1e-9, abs_tol=1e-12)

@@ -1,4 +1,4 @@
-"""A beam search step by step: what grew, what was finished, what was pruned."""
+"""Step-by-step display of beam search: growing, finished and pruned hypotheses."""
 
 from rich import box
 from rich.table import Table
@@ -12,11 +12,15 @@ from charlm.display.tables import visible
 from charlm.text import STOP
 
 GROWS, FINISHED, PRUNED = "●", "■", "·"
-SHOWN = 48  # characters of a text that are shown, its last
+SHOWN = 48  # maximum characters of a hypothesis before its last token; the last ones are shown
 
 
 def show_beams(writer: Writer, prompt: str) -> None:
-    """Search, and show the candidates of every step as it is made; then what was found."""
+    """Run beam search, print the candidates of each step as it is made, then the texts found.
+
+    Raises:
+        ConfigError: no text was found, because every hypothesis ended in banned tokens.
+    """
     console = data_console()
     finished: list[Node] = []
     for step in writer.beam_steps(prompt):
@@ -33,7 +37,10 @@ def show_beams(writer: Writer, prompt: str) -> None:
 
 
 def step_table(step: BeamStep, writer: Writer, prompt: str, *, heading: bool) -> Table:
-    """The candidates of one step, best first, in columns as wide as those of the other steps."""
+    """Return a table of one step's candidates, best first.
+
+    Column widths are fixed, so the tables of successive steps line up.
+    """
     name, grouped = f"{step.length}", writer.config.num_beam_groups > 1
     table = Table(box=None, show_header=heading, padding=(0, 1))
     for title, width in (("token", 14 if grouped else 5), ("log P", 9), ("score", 9)):
@@ -55,7 +62,7 @@ def step_table(step: BeamStep, writer: Writer, prompt: str, *, heading: bool) ->
 
 
 def found_table(finished: list[Node], writer: Writer, prompt: str) -> Table:
-    """The texts found, in full."""
+    """Return a table of the texts found, best first, each in full."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("tokens", "log P", "score"):
         table.add_column(heading, justify="right")
@@ -68,7 +75,7 @@ def found_table(finished: list[Node], writer: Writer, prompt: str) -> Table:
 
 
 def shown_text(node: Node, writer: Writer, prompt: str) -> Text:
-    """The end of a hypothesis, its last token underlined."""
+    """Return the end of a hypothesis in one line, with the last token underlined."""
     tokens = node.path()
     before = prompt + writer.text(prompt, tokens[:-1])
     whole = prompt + writer.text(prompt, tokens)

@@ -1,4 +1,4 @@
-"""Lines in braille: a character of the terminal is two dots wide and four high."""
+"""Line drawing with braille characters, each two dots wide and four dots high."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# What each dot of a character adds to the code of the empty one, U+2800.
+# Offset of each dot from U+2800, the empty braille character.
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 DOTS_HIGH, DOTS_WIDE = DOTS.shape
 EMPTY = 0x2800
 NO_INK = -1
-DIGITS = 9  # of a dot: what is computed to be on an edge is on it, or within SLACK of it
+DIGITS = 9  # decimals of a coordinate in dots; points on an edge are exact, or off by < SLACK
 SLACK = 1e-6
 
 
 class Canvas:
-    """A part of the terminal to draw on.
+    """Drawing area of braille characters.
 
-    Places are shares of it: (0, 0) is bottom left, (1, 1) top right. An ink is a number for whoever
-    colours the lines; a character has one, the last one used.
+    Coordinates are relative: (0, 0) is the bottom left, (1, 1) the top right. An ink is a number
+    that the caller maps to a colour. Each character has one ink, the last one drawn there.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -30,12 +30,12 @@ class Canvas:
         self._inks = np.full((rows, columns), NO_INK)
 
     def draw(self, x: Floats, y: Floats, ink: int, *, dotted: bool = False) -> None:
-        """Draw straight lines from point to point; what is outside the canvas is not drawn.
+        """Draw straight lines between consecutive points, clipped to the canvas.
 
         Args:
-            x: from left to right, shape (points,).
-            y: from bottom to top, shape (points,).
-            ink: at least 0.
+            x: horizontal coordinates, 0 at the left, shape (points,).
+            y: vertical coordinates, 0 at the bottom, shape (points,).
+            ink: number of the line's colour, at least 0.
             dotted: leave gaps of two dots.
         """
         high, wide = self._dots.shape
@@ -50,18 +50,18 @@ class Canvas:
         self._inks[rows // DOTS_HIGH, columns // DOTS_WIDE] = ink
 
     def put(self, x: float, y: float, mark: str, ink: int) -> None:
-        """Write one character over what is drawn there; outside the canvas there is nothing."""
+        """Write one character over the drawing at (x, y); do nothing outside the canvas."""
         if 0 <= x <= 1 and 0 <= y <= 1:
             place = self.cell(x, y)
             self._marks[place], self._inks[place] = mark, ink
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
-        """Row, counted from the top, and column of a place on the canvas."""
+        """Return the row, counted from the top, and the column of the character at (x, y)."""
         high, wide = self._dots.shape
         return round((1 - y) * (high - 1)) // DOTS_HIGH, round(x * (wide - 1)) // DOTS_WIDE
 
     def rows(self) -> Iterator[list[tuple[str, int]]]:
-        """From top to bottom, each row as stretches of one ink."""
+        """Yield each row from top to bottom as a list of (text, ink) runs."""
         rows, columns = self._marks.shape
         cells = self._dots.reshape(rows, DOTS_HIGH, columns, DOTS_WIDE)
         codes = np.einsum("rycx,yx->rc", cells, DOTS)
@@ -72,13 +72,13 @@ class Canvas:
 
 
 def sampled(x: Floats, y: Floats, width: float, height: float) -> tuple[Floats, Floats]:
-    """Points a step of 1 apart at most along the lines, those outside the area left out.
+    """Return points along the lines, at most 1 apart in x and y, without those outside the area.
 
     Args:
-        x: shape (points,).
-        y: shape (points,).
-        width: of the area, from 0.
-        height: of the area, from 0.
+        x: horizontal coordinates of the line ends, in dots, shape (points,).
+        y: vertical coordinates of the line ends, in dots, shape (points,).
+        width: of the area, which starts at 0.
+        height: of the area, which starts at 0.
     """
     corner = np.array([[width], [height]])
     start, step = np.stack([x[:-1], y[:-1]]), np.stack([np.diff(x), np.diff(y)])
@@ -94,14 +94,18 @@ def sampled(x: Floats, y: Floats, width: float, height: float) -> tuple[Floats, 
 
 
 def within(start: Floats, step: Floats, corner: Floats) -> tuple[Floats, Floats]:
-    """From which to which share of itself each line is inside the area (Liang & Barsky 1984).
+    """Clip lines to the area from (0, 0) to `corner` (Liang & Barsky 1984).
 
     Args:
-        start: shape (2, lines).
-        step: from the start to the end, shape (2, lines).
-        corner: of the area, which begins at 0, shape (2, 1).
+        start: start of each line, shape (2, lines).
+        step: end minus start of each line, shape (2, lines).
+        corner: upper right corner of the area, shape (2, 1).
+
+    Returns:
+        The fractions of each line, from 0 to 1, at which it enters and leaves the area, each of
+        shape (lines,). They are equal if the line is outside.
     """
-    with np.errstate(all="ignore"):  # a line may run along an edge
+    with np.errstate(all="ignore"):  # a horizontal or vertical line divides by zero
         edges = np.stack([-start / step, (corner - start) / step])
     first = np.minimum(np.fmax.reduce(edges.min(axis=0), axis=0, initial=0.0), 1.0)
     last = np.fmin.reduce(edges.max(axis=0), axis=0, initial=1.0)

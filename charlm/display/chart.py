@@ -1,4 +1,4 @@
-"""Learning curves in the terminal: a chart in braille, and a table of the runs. Needs no torch."""
+"""Learning curves in the terminal: a braille chart and a table of the runs. Needs no torch."""
 
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
@@ -16,12 +16,12 @@ from charlm.display.curves import Chart, Curve, faint_label, label, perplexities
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 MARKS = ascii_uppercase + ascii_lowercase
-PIPE_WIDTH = 80  # of a chart, which would be flat if it were as wide as a table may be
+PIPE_WIDTH = 80  # columns; at the width of piped tables a chart would look flat
 LEAST_WIDTH = 30
 LEAST_HEIGHT, MOST_HEIGHT = 8, 24
-OTHER_LINES = 12  # titles, legend and table, which should be seen with the chart
+OTHER_LINES = 12  # titles, legend and table, which should fit on the screen with the chart
 COLUMNS_OF_TICK = 12
-COLUMNS_OF_MARK = 24  # from mark to mark along a curve
+COLUMNS_OF_MARK = 24  # between two marks along a curve
 WIDTH_FOR_PERPLEXITY = 60
 DOTTED_SAMPLE = "⠑⠢⡑⢄"
 SUMMARY = ("steps", "seconds", "best nats", "at step", "last loss", "tokens per s")
@@ -31,11 +31,11 @@ Runs = Sequence[tuple[str, History]]
 
 
 def show_chart(chart: Chart, runs: Runs) -> None:
-    """A chart as wide as the terminal, what its lines are, and figures of each run.
+    """Print a chart as wide as the terminal, its legend, and a table of the runs.
 
     Args:
-        chart: its curves know the indices of their runs.
-        runs: those it was made from.
+        chart: made from `runs`; with several runs, the key of a curve is the index of its run.
+        runs: name and history of each run.
     """
     console = data_console()
     width = max(LEAST_WIDTH, console.width if console.is_terminal else PIPE_WIDTH)
@@ -50,13 +50,14 @@ def show_chart(chart: Chart, runs: Runs) -> None:
 
 
 def chart_lines(chart: Chart, width: int, height: int, *, alone: bool) -> Iterator[Text]:
-    """The chart with its axes, line by line.
+    """Yield the chart with its axes, line by line.
 
     Args:
         chart: what to draw.
-        width: columns in all.
-        height: rows within the axes.
-        alone: of one run, so that there is room to give losses as perplexities too.
+        width: total number of columns.
+        height: number of rows within the axes.
+        alone: the chart shows a single run; if it is wide enough, losses are labelled with their
+            perplexities on the right.
     """
     ticks = chart.y_axis.ticks(max(3, height // 3))
     labels = tick_labels(ticks)
@@ -83,12 +84,12 @@ def chart_lines(chart: Chart, width: int, height: int, *, alone: bool) -> Iterat
 
 
 def titles(left: str, right: str, width: int) -> Text:
-    """One at each end of the line above the chart."""
+    """Return the line above the chart: one title at each end."""
     return Text(left + right.rjust(width - len(left)) if right else left, style="bold")
 
 
 def x_axis_lines(chart: Chart, canvas: Canvas, left: int, columns: int) -> Iterator[Text]:
-    """The axis below with its numbers, and what they count."""
+    """Yield the lines of the x axis: the axis, its tick labels and its title."""
     ticks = chart.x_axis.ticks(max(2, columns // COLUMNS_OF_TICK))
     line = ["─"] * columns
     numbers = [" "] * (left + 2 + columns)
@@ -106,7 +107,7 @@ def x_axis_lines(chart: Chart, canvas: Canvas, left: int, columns: int) -> Itera
 
 
 def drawn(chart: Chart, columns: int, height: int) -> Canvas:
-    """The curves on a canvas: training beneath validation, and marks above all."""
+    """Draw the curves: training beneath validation, and marks on top."""
     canvas = Canvas(columns, height)
     places = [(chart.x_axis.place(c.x), chart.y_axis.place(c.y)) for c in chart.curves]
     inks = sorted(range(len(places)), key=lambda ink: not chart.curves[ink].is_faint)
@@ -114,7 +115,7 @@ def drawn(chart: Chart, columns: int, height: int) -> Canvas:
         canvas.draw(*places[ink], ink, dotted=chart.curves[ink].is_faint)
     marked = inks[len(chart.faint) :]
     distance = COLUMNS_OF_MARK / columns
-    for number, ink in enumerate(marked, 1):  # each begins elsewhere: none is to hide another
+    for number, ink in enumerate(marked, 1):  # marks are staggered so that none hides another
         x, y = places[ink]
         along = np.arange(x[0] + distance * number / len(marked), x[-1] - distance / 2, distance)
         for place in np.append(along, x[-1]):
@@ -123,26 +124,26 @@ def drawn(chart: Chart, columns: int, height: int) -> Canvas:
 
 
 def colour(curve: Curve) -> str:
-    """Of a curve, for rich."""
+    """Return the rich colour of a curve."""
     return COLOURS[curve.key % len(COLOURS)]
 
 
 def line_style(curve: Curve) -> str:
-    """Of the line, fainter for training."""
+    """Return the rich style of a curve's line; training is dimmed."""
     return f"dim {colour(curve)}" if curve.is_faint else f"bold {colour(curve)}"
 
 
 def mark(curve: Curve) -> str:
-    """The letter that stands along a curve."""
+    """Return the letter that marks a curve."""
     return MARKS[curve.key % len(MARKS)]
 
 
 def legend(chart: Chart, names: Sequence[str]) -> Iterator[Text]:
-    """What each line is, and what is not seen.
+    """Yield the lines of the legend, and a note if values are cut off.
 
     Args:
-        chart: what is drawn.
-        names: of the runs.
+        chart: the chart to describe.
+        names: names of the runs.
     """
     parts = [
         Text(f"{mark(each)} {label(each, names)}", style=colour(each)) for each in chart.marked
@@ -157,7 +158,7 @@ def legend(chart: Chart, names: Sequence[str]) -> Iterator[Text]:
 
 
 def summary(runs: Runs) -> Table:
-    """Figures of each run; what it has not reported stays empty."""
+    """Return a table with one row per run; values that were not reported stay empty."""
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("run", overflow="fold")
     for heading in SUMMARY:
@@ -179,5 +180,5 @@ def summary(runs: Runs) -> Table:
 
 
 def cell(value: float | None, form: str) -> str:
-    """A figure, or nothing where there is none."""
+    """Format a number, or return an empty string for None."""
     return "" if value is None else format(value, form)

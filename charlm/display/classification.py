@@ -1,4 +1,4 @@
-"""Texts with the labels they were given."""
+"""Tables of classified texts and confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,14 @@ from charlm.display.console import data_console
 from charlm.display.fitting import print_table
 from charlm.display.tables import visible
 
-MOST_LABELS = 12  # columns of probabilities
+MOST_LABELS = 12  # with more labels, only the probability of the predicted one is shown
 
 
 def show_classified(found: Sequence[tuple[str, Classified]]) -> None:
-    """A row for each text: its label, the probability of each label, the text."""
+    """Print one row per text: predicted label, label probabilities and text.
+
+    With more than 12 labels, only the probability of the predicted label is shown.
+    """
     table = Table(box=box.SIMPLE_HEAD)
     names = list(found[0][1].probabilities) if found else []
     shown = names if len(names) <= MOST_LABELS else []
@@ -30,7 +33,7 @@ def show_classified(found: Sequence[tuple[str, Classified]]) -> None:
 
 
 def show_confusion(confusion: Confusion, text: str) -> None:
-    """Rows are the texts' own labels, columns those they were given."""
+    """Print the confusion matrix and accuracy; rows are true labels, columns predicted ones."""
     title = f"{text}: own label (rows) and given label (columns)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")

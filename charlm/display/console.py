@@ -1,7 +1,7 @@
-"""Where things are painted: data on stdout, everything else on stderr.
+"""Rich consoles: results on stdout, everything else on stderr.
 
-All that is printed leaves through `TextConsole`, or through `terminal.py` where nothing is painted:
-whatever a file, a name or a model holds is shown as text.
+All output goes through `TextConsole`, or through `terminal.py` where it is not formatted by rich.
+Both escape control characters, so text from files, names or models cannot control the terminal.
 """
 
 from collections.abc import Iterable
@@ -16,17 +16,17 @@ from charlm.display.terminal import painted_stdout
 
 PIPE_WIDTH = 160
 ERROR = "error: "
-ERROR_CHARS = 300  # of a whole line, whatever it quotes
+ERROR_CHARS = 300  # maximum length of the whole line
 
 
 class TextConsole(Console):
-    """A console on which text is text: no markup, no emoji names, control characters spelt out.
+    """Console that escapes control characters and interprets no markup or emoji names.
 
-    Colours come from `Text` and from styles, which only charlm's own code gives.
+    Colours come only from `Text` objects and styles set by charlm itself.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        """Print to stdout, or to stderr."""
+        """Create a console that prints to stdout, or to stderr if `stderr` is true."""
         super().__init__(
             stderr=stderr,
             file=None if stderr else painted_stdout(),
@@ -42,9 +42,10 @@ class TextConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Make segments of something to print, as `Console` does; all that is printed comes here.
+        """Render an object to segments, as `Console` does, with control characters escaped.
 
-        Texts are changed before they are cut into lines, and all segments once more.
+        All output passes through this method. A `Text` is escaped before it is wrapped, so that
+        line widths are right; every segment is escaped again afterwards.
         """
         if isinstance(renderable, Text):
             renderable = printable_text(renderable)
@@ -54,7 +55,7 @@ class TextConsole(Console):
 
 
 def printable_text(text: Text) -> Text:
-    """The same text with its styles, control characters spelt out."""
+    """Return the text with control characters escaped and its styles kept in place."""
     plain = text.plain
     if printable(plain) == plain:
         return text
@@ -71,7 +72,7 @@ def printable_text(text: Text) -> Text:
 
 
 def data_console() -> Console:
-    """For results; plain when piped, and then wide, since nothing wraps a pipe's lines again."""
+    """Return the console for results; when piped, it is unstyled and 160 columns wide."""
     console = TextConsole()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -79,24 +80,24 @@ def data_console() -> Console:
 
 
 def note_console() -> Console:
-    """For everything that is not the result."""
+    """Return the console for notes and errors, on stderr."""
     return TextConsole(stderr=True)
 
 
 def progress_console() -> Console:
-    """For how a run goes: on stderr, its lines broken between words on a terminal."""
+    """Return the console for progress, on stderr; on a terminal its lines wrap between words."""
     console = note_console()
     console.soft_wrap = not console.is_terminal
     return console
 
 
 def show_note(message: str) -> None:
-    """Something a user should know, in one line."""
+    """Print a note for the user in one line on stderr."""
     note_console().print(printable(message, lines=False), style="yellow")
 
 
 def show_error(message: str) -> None:
-    """Why it cannot go on, in one line of at most 300 characters."""
+    """Print an error message in one line of at most 300 characters on stderr."""
     line = printable(" ".join(message.split()), lines=False)
     console = note_console()
     console.print(ERROR, style="bold red", end="")

@@ -1,4 +1,4 @@
-"""Which curves a chart of training runs shows, and how much of them. Needs no torch."""
+"""Learning curves of training runs: selection, smoothing and axes. Needs no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,19 +24,23 @@ Y_TITLES: Mapping[YName, str] = {
 }
 NOISY = ("loss", "grad-norm", "tokens-per-second")
 TIMES = ((7200, 3600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
-SMOOTHED_SHARE = 20  # a mean is over one in so many reports
+SMOOTHED_SHARE = 20  # by default, a moving mean spans 1/20 of the reports
 OTHER_WEIGHTS = {"raw weights": "valid_nats_raw", "averaged weights": "valid_nats_averaged"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """How runs are looked at."""
+    """Settings of a chart.
+
+    Raises:
+        ConfigError: `smooth` is below 1, or is given for a quantity that is not smoothed.
+    """
 
     x: XName = "steps"
     y: YName = "loss"
     log: Logarithmic | None = None
-    smooth: int | None = None  # reports in a mean; None is a share of them, 1 each by itself
-    zoom: bool = True  # leave out what is far above the rest
+    smooth: int | None = None  # reports per moving mean; 1 is no smoothing, None 1/20 of them
+    zoom: bool = True  # cut off values far above the rest
 
     def __post_init__(self) -> None:
         if self.smooth is not None and self.smooth < 1:
@@ -50,26 +54,26 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a chart, x and y of shape (points,)."""
+    """One line of a chart. `x` and `y` have shape (points,)."""
 
-    key: int  # what colour and letter follow from: the run, or which of the only run's curves it is
+    key: int  # selects colour and letter: index of the run, or of the curve if there is one run
     name: str
     x: Floats
     y: Floats
-    is_faint: bool = False  # drawn beneath the validation of the same key
-    averaged: int = 1  # reports in the mean that a point is
+    is_faint: bool = False  # training that is drawn beneath the validation curve of the same key
+    averaged: int = 1  # reports per moving mean
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves on their axes."""
+    """Curves with their axes and titles."""
 
     curves: tuple[Curve, ...]
     x_axis: Axis
     y_axis: Axis
     x_title: str
     y_title: str
-    highest: float  # of all points, beyond the axis where it is zoomed
+    highest: float  # largest y of all points; above the axis if the chart is zoomed
 
     @property
     def faint(self) -> list[Curve]:
@@ -81,23 +85,25 @@ class Chart:
 
     @property
     def has_perplexity(self) -> bool:
-        """Whether the exponential of the values says something, and in few digits."""
+        """Return whether y shows losses that are readable as perplexities, up to log(1e6) nats."""
         return self.y_title == Y_TITLES["loss"] and self.y_axis.high <= math.log(1e6)
 
     @property
     def is_cut(self) -> bool:
-        """Whether there is something above the axis."""
+        """Return whether some values lie above the axis."""
         return self.highest > self.y_axis.high
 
 
 def run_curves(history: History, view: View, *, key: int = 0, in_detail: bool) -> list[Curve]:
-    """The curves of a run that have points, the first of them of training.
+    """Return the curves of a run that have points, training before validation.
 
     Args:
-        history: its reports.
-        view: what is asked for.
-        key: of its curves; validations of other weights count on from it.
-        in_detail: give those too.
+        history: reports of the run.
+        view: quantities to plot and smoothing.
+        key: key of the training and validation curves. Curves of raw and averaged weights have the
+            following keys.
+        in_detail: add the validation curves of raw and averaged weights where they differ from
+            the validation curve.
     """
     x_field, y_field = X_FIELDS[view.x], view.y.replace("-", "_")
     x, y = history.series(x_field, y_field)
@@ -120,11 +126,11 @@ def run_curves(history: History, view: View, *, key: int = 0, in_detail: bool) -
 
 
 def label(curve: Curve, names: Sequence[str]) -> str:
-    """What a legend calls a curve that is not faint.
+    """Return the legend entry of a curve that is not faint.
 
     Args:
-        curve: its key is the index of its run, if there are several.
-        names: of the runs.
+        curve: with several runs, its key is the index of its run.
+        names: names of the runs.
     """
     if len(names) == 1:
         return curve.name + mean_of([curve])
@@ -133,12 +139,12 @@ def label(curve: Curve, names: Sequence[str]) -> str:
 
 
 def faint_label(faint: Sequence[Curve]) -> str:
-    """What a legend calls the training of all runs."""
+    """Return the legend entry shared by the faint training curves of all runs."""
     return "training" + mean_of(faint)
 
 
 def mean_of(curves: Sequence[Curve]) -> str:
-    """Over how many reports each point is a mean, if it is one."""
+    """Return the part of a legend entry that states the reports per moving mean, or ""."""
     numbers = sorted({curve.averaged for curve in curves})
     if numbers[-1] == 1:
         return ""
@@ -146,15 +152,20 @@ def mean_of(curves: Sequence[Curve]) -> str:
 
 
 def perplexities(nats: Sequence[float]) -> list[str]:
-    """What losses are as perplexities, to three digits."""
+    """Return losses in nats as perplexities with three significant digits."""
     return [f"{math.exp(loss):#.3g}".rstrip(".") for loss in nats]
 
 
 def moving_mean(values: Floats, number: int) -> Floats:
-    """The mean of each value and those about it, `number` in all, fewer at the ends."""
+    """Return the centred moving mean over `number` values, over fewer at the ends.
+
+    Args:
+        values: shape (points,).
+        number: window size, at least 1 and at most the number of points.
+    """
     if number == 1:
         return values
-    kernel = np.ones(number)  # sums of their own: after a huge value, running ones are not exact
+    kernel = np.ones(number)  # convolution: a running sum would lose precision after a huge value
     here = slice(number // 2, number // 2 + len(values))
     sums = np.convolve(values, kernel)[here]
     means: Floats = sums / np.convolve(np.ones(len(values)), kernel)[here]
@@ -162,10 +173,10 @@ def moving_mean(values: Floats, number: int) -> Floats:
 
 
 def make_chart(curves: Sequence[Curve], view: View) -> Chart:
-    """Put curves, at least one, on axes that suit them.
+    """Return a chart of the curves with axes that fit them.
 
     Raises:
-        ConfigError: there are no points that a logarithmic axis can show.
+        ConfigError: a logarithmic axis was asked for, but no point is positive on it.
     """
     curves, x_title = with_time_unit(curves, view)
     curves = tuple(c for c in (showable(curve, view) for curve in curves) if len(c.x))
@@ -189,7 +200,7 @@ def make_chart(curves: Sequence[Curve], view: View) -> Chart:
 
 
 def with_time_unit(curves: Sequence[Curve], view: View) -> tuple[Sequence[Curve], str]:
-    """Seconds as minutes or hours where they are many; and the title of the axis."""
+    """Return the curves, with long times in minutes or hours, and the title of the x axis."""
     if view.x != "seconds":
         return curves, view.x
     longest = max((float(curve.x.max()) for curve in curves), default=0.0)
@@ -198,7 +209,7 @@ def with_time_unit(curves: Sequence[Curve], view: View) -> tuple[Sequence[Curve]
 
 
 def showable(curve: Curve, view: View) -> Curve:
-    """Without the points that a logarithmic axis has no place for, in the order of x."""
+    """Return the curve sorted by x, without points that a logarithmic axis cannot show."""
     kept = np.ones(len(curve.x), np.bool_)
     if view.is_log("x"):
         kept &= curve.x > 0
@@ -210,6 +221,10 @@ def showable(curve: Curve, view: View) -> Curve:
 
 
 def zoomed_high(values: Floats) -> float:
-    """Up to where values are shown so that a few high ones, as at a run's start, hide no detail."""
+    """Return the upper limit of the axis that keeps a few high values from hiding detail.
+
+    High values are common at the start of a run. The limit lies half the distance from the minimum
+    to the 95th percentile above that percentile, but not above the maximum.
+    """
     low, most = float(values.min()), float(np.quantile(values, 0.95))
     return float(values.max()) if most <= low else min(float(values.max()), 1.5 * most - 0.5 * low)

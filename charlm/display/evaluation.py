@@ -1,4 +1,4 @@
-"""Evaluations as tables: one text, several texts, several models."""
+"""Tables of evaluation results: one text, several texts, several models."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ EXPLAINED = {
     "other_rate": "num_other / num_tokens",
     "standard_error": "of nats per token",
 }
-WIDE = 60  # cells from which the meanings of the measures are shown
+WIDE = 60  # minimum terminal width, in cells, for the column that explains the measures
 CHIEF = {
     "perplexity": "perplexity",
     "bits_per_char": "bits per\nchar",
@@ -42,7 +42,7 @@ CHIEF = {
 
 
 def show_evaluation(measured: Measured, model: str) -> None:
-    """All measures with what they mean, and the fingerprint."""
+    """Print all measures of one model on one text, with their meanings and the fingerprint."""
     table = titled(f"{model} on {called(measured)}")
     table.add_column("measure", no_wrap=True)
     table.add_column("value", justify="right", style="bold", no_wrap=True)
@@ -57,7 +57,7 @@ def show_evaluation(measured: Measured, model: str) -> None:
 
 
 def show_texts(measured: Sequence[Measured], model: str) -> None:
-    """The chief measures of each text, a line each; the last are all of them together."""
+    """Print the main measures of several texts, one row each; the last item is their total."""
     table = titled(model)
     table.add_column("text", overflow="fold")
     for heading in CHIEF.values():
@@ -71,7 +71,12 @@ def show_texts(measured: Sequence[Measured], model: str) -> None:
 
 
 def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Comparison]) -> None:
-    """Models side by side, then how each differs from the first."""
+    """Print models side by side, then the difference of each from the first.
+
+    Args:
+        accounts: results of each model on the same texts.
+        comparisons: of every model but the first, with the first.
+    """
     together = [account.together for account in accounts]
     table = titled("on " + ", ".join(called(each) for each in accounts[0].measured))
     table.add_column("measure", no_wrap=True)
@@ -103,7 +108,7 @@ def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Compariso
 
 
 def difference_lines(comparison: Comparison) -> list[str]:
-    """What can be said of two models, in words."""
+    """Return the lines that describe the differences between two models."""
     lines = []
     if not comparison.same_text:
         return ["they have not read the same text: nothing compares."]
@@ -123,14 +128,14 @@ def difference_lines(comparison: Comparison) -> list[str]:
 
 
 def interval(difference: Difference) -> str:
-    """A difference with its confidence interval, if the text is long enough for one."""
+    """Format a difference, with its 95% confidence interval if the text is long enough for one."""
     if math.isnan(difference.low):
         return f"{difference.value:+.4f}"
     return f"{difference.value:+.4f} (95% {difference.low:+.4f} to {difference.high:+.4f})"
 
 
 def verdict(difference: Difference) -> str:
-    """Whether it is better or worse, as far as can be told."""
+    """Return "better", "worse" or why neither can be said; lower surprisal is better."""
     if math.isnan(difference.low):
         return "the text is too short to tell"
     if not difference.is_clear:
@@ -139,10 +144,10 @@ def verdict(difference: Difference) -> str:
 
 
 def called(measured: Measured) -> str:
-    """A text's name, as a reader would say it."""
+    """Return the display name of a text: "standard input" for `-`."""
     return "standard input" if measured.text == "-" else measured.text
 
 
 def titled(title: str) -> Table:
-    """A table under its title."""
+    """Return an empty table with a title."""
     return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")

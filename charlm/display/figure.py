@@ -1,4 +1,4 @@
-"""Learning curves as a figure for print: PNG, SVG or PDF, drawn by matplotlib."""
+"""Learning curves as a PNG, SVG or PDF figure, drawn with matplotlib."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ from charlm.storage import atomic_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito 2008: told apart with any colour vision, and all but the last in grey too.
+# Okabe & Ito 2008: distinguishable with any colour vision, and all but the last in greyscale too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = "os^DvPX"
 WIDTH, HEIGHT = 6.4, 4.0  # inches
 DOTS_PER_INCH = 200
 MARKS_PER_CURVE = 12
 MOST_TICKS = 8
-MARGIN = 0.03  # of the axis
-SETTINGS: Any = {  # matplotlib lists the keys it takes one by one
+MARGIN = 0.03  # fraction of the axis
+SETTINGS: Any = {  # matplotlib types its keys as literals, which a plain dict does not match
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -28,21 +28,21 @@ SETTINGS: Any = {  # matplotlib lists the keys it takes one by one
     "grid.alpha": 0.25,
     "font.size": 10,
     "legend.frameon": False,
-    "pdf.fonttype": 42,  # text that can be searched
+    "pdf.fonttype": 42,  # keeps text searchable
     "svg.fonttype": "none",
-    "svg.hashsalt": "charlm",  # the same figure gives the same file
-    "text.parse_math": False,  # a name may hold a dollar
+    "svg.hashsalt": "charlm",  # makes files reproducible
+    "text.parse_math": False,  # a name may contain a dollar sign
 }
 NO_DATE = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def save_figure(chart: Chart, names: Sequence[str], path: Path) -> None:
-    """Draw a chart into a file of the format that its name ends with.
+    """Draw a chart into a file, in the format given by its extension.
 
     Args:
         chart: what to draw.
-        names: of the runs.
-        path: ends with .png, .svg or .pdf.
+        names: names of the runs.
+        path: file name that ends with .png, .svg or .pdf.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -50,7 +50,7 @@ def save_figure(chart: Chart, names: Sequence[str], path: Path) -> None:
     """
     try:
         from matplotlib import rc_context
-        from matplotlib.figure import Figure  # without pyplot there is no window and no state
+        from matplotlib.figure import Figure  # pyplot would open windows and keep global state
     except ImportError:
         raise ConfigError("to draw into a file, run `pip install charlm[plot]`.") from None
     form = path.suffix.lower().removeprefix(".")
@@ -66,7 +66,7 @@ def save_figure(chart: Chart, names: Sequence[str], path: Path) -> None:
 
 
 def line_style(curve: Curve) -> dict[str, Any]:
-    """How a curve looks, for matplotlib."""
+    """Return the matplotlib line properties of a curve."""
     colour = COLOURS[curve.key % len(COLOURS)]
     if curve.is_faint:
         return {"color": colour, "linewidth": 1.0, "linestyle": ":", "alpha": 0.9}
@@ -80,7 +80,7 @@ def line_style(curve: Curve) -> dict[str, Any]:
 
 
 def label_axes(axes: "Axes", chart: Chart, *, alone: bool) -> None:
-    """Titles, ranges and scales; a second axis with perplexities for the loss of a single run."""
+    """Set titles, ranges, scales and ticks; for the loss of a single run, add a perplexity axis."""
     x_ticks, y_ticks = chart.x_axis.ticks(MOST_TICKS), chart.y_axis.ticks(MOST_TICKS)
     axes.set_xscale("log" if chart.x_axis.is_log else "linear")
     axes.set_xticks(x_ticks, tick_labels(x_ticks))
@@ -100,7 +100,7 @@ def label_axes(axes: "Axes", chart: Chart, *, alone: bool) -> None:
 
 
 def with_margin(axis: Axis) -> tuple[float, float]:
-    """A little more than the axis, so that no line runs along the frame."""
+    """Return the limits of the axis with a margin, so that no line runs along the frame."""
     if axis.is_log:
         margin = (axis.high / axis.low) ** MARGIN
         return axis.low / margin, axis.high * margin
@@ -109,7 +109,7 @@ def with_margin(axis: Axis) -> tuple[float, float]:
 
 
 def add_legend(axes: "Axes", chart: Chart, names: Sequence[str]) -> None:
-    """What each line is, and what is not seen; training has one entry for all runs."""
+    """Add a legend, with one entry for the training of all runs, and a note on cut-off values."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **line_style(curve)) for curve in chart.marked]
@@ -118,7 +118,7 @@ def add_legend(axes: "Axes", chart: Chart, names: Sequence[str]) -> None:
         style = line_style(chart.faint[0]) | ({} if len(names) == 1 else {"color": "grey"})
         handles.append(Line2D([], [], **style))
         labels.append(faint_label(chart.faint))
-    # A label that begins with an underscore would be left out; a space is not seen.
+    # matplotlib omits labels that begin with an underscore; a leading space is invisible.
     axes.legend(handles, [f" {text}" if text.startswith("_") else text for text in labels])
     if chart.is_cut:
         note = f"values up to {chart.highest:.4g} are not shown"

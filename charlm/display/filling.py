@@ -1,4 +1,4 @@
-"""Ways to fill blanks, the most probable first."""
+"""Table of candidates for blanks, the most probable first."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,11 @@ from charlm.display.tables import visible
 
 
 def show_fillings(found: Sequence[Filling]) -> None:
-    """A row each: probability or share, log P of the whole text, fillings, text; and what of."""
+    """Print one row per filling, and a line that states what the probabilities refer to.
+
+    The columns are the probability, or the share among candidates if not all fillings were tried,
+    log P of the whole text in nats, the filling of each blank, and the text.
+    """
     table = Table(box=box.SIMPLE_HEAD)
     blanks = len(found[0].fillings) if found else 1
     headings = ["filling"] if blanks == 1 else [f"blank {n}" for n in range(1, blanks + 1)]
@@ -39,5 +43,8 @@ def show_fillings(found: Sequence[Filling]) -> None:
 
 
 def percent(share: float) -> str:
-    """A share with two significant digits or more: of several blanks all may be small."""
+    """Format a share as a percentage with two or more significant digits.
+
+    With several blanks, all shares may be small.
+    """
     return f"{share:.1%}" if share >= 0.01 else f"{100 * share:.2g}%"

@@ -1,4 +1,4 @@
-"""Tables that fit a narrow terminal: without edges, else with the columns below one another."""
+"""Tables that fit a narrow terminal: without edges, or with columns stacked below one another."""
 
 from collections.abc import Iterable
 
@@ -7,16 +7,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-FOLDED = 8  # cells are enough for a text that may be cut anywhere into lines
+FOLDED = 8  # minimum width, in cells, of a column whose text may be broken anywhere
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table so that no figure is cut: as it is, without edges, or stacked.
+    """Print a table so that no number is cut: unchanged, without edges, or stacked.
 
-    Stacked, the first cell of each row is followed by a line for each other column.
+    In the stacked layout, the first cell of each row is followed by one line for each other column
+    that is not empty.
     """
     for column in table.columns:
-        if column.no_wrap:  # which rich counts as if it could wrap
+        if column.no_wrap:  # rich computes the minimum width as if the column could wrap
             column.min_width = width_of([column.header, *column.cells])
     if not fits(console, table):
         table.show_edge, table.pad_edge = False, False
@@ -40,9 +41,9 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def fits(console: Console, table: Table) -> bool:
-    """Whether every column has room for its longest word, or line where it does not wrap.
+    """Return whether every column has room for its longest word or its `min_width`.
 
-    A column that folds needs no more than its `min_width`, or some cells.
+    A column that folds needs at most 8 cells or its `min_width`.
     """
     needed = 0
     for column in table.columns:
@@ -51,17 +52,17 @@ def fits(console: Console, table: Table) -> bool:
         if column.overflow == "fold":
             longest = min(longest, FOLDED)
         needed += max(longest, column.min_width or 0)
-    count = len(table.columns)  # a cell on either side of each, and a line between two
+    count = len(table.columns)  # each has a cell of padding on either side, and a separator
     needed += 3 * count + 1 if table.show_edge else 3 * count - 3
     return needed <= console.width
 
 
 def width_of(parts: Iterable[object]) -> int:
-    """The cells that the widest line of some texts takes."""
+    """Return the width of the widest line of several texts, in cells."""
     lines = (line for part in parts for line in as_text(part).split("\n"))
     return max((line.cell_len for line in lines), default=0)
 
 
 def as_text(cell: object) -> Text:
-    """A cell or a heading as text; a string is never markup, as on a `TextConsole`."""
+    """Return a cell or heading as `Text`; a string is not parsed as markup."""
     return cell.copy() if isinstance(cell, Text) else Text(str(cell))

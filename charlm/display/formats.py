@@ -1,4 +1,4 @@
-"""Evaluations as other programs print them, for scripts that read those."""
+"""Evaluation results in the output formats of KenLM and SRILM, for scripts that parse those."""
 
 import math
 
@@ -8,7 +8,7 @@ LOG10 = math.log(10)
 
 
 def kenlm_summary(measured: Measured) -> str:
-    """As KenLM's `query -v summary`."""
+    """Return the summary in the format of KenLM's `query -v summary`."""
     found = measured.evaluation
     return "\n".join(
         (
@@ -21,7 +21,7 @@ def kenlm_summary(measured: Measured) -> str:
 
 
 def srilm_line(measured: Measured) -> str:
-    """As SRILM's `ngram -unk -ppl`: `<other>` is a word with a probability like any other."""
+    """Return the lines of SRILM's `ngram -unk -ppl`: `<other>` counts as an ordinary word."""
     found = measured.evaluation
     words = found.num_tokens - found.num_stop
     return (

@@ -1,4 +1,4 @@
-"""A text coloured by surprisal, with bars beneath that say the same without colour."""
+"""Heat map of surprisal: coloured text with bars beneath that show the same without colour."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from charlm.display.printable import JOINERS
 from charlm.display.tables import visible
 
 BARS = "▁▂▃▄▅▆▇█"
-# The shade of each bar: what is expected is dark, what surprises stands out.
+# Shade of each bar: expected text is dark, surprising text is bright.
 STYLES = tuple(SHADES[index][1] for index in (0, 1, 2, 3, 3, 4, 4, 5))
 TAB = "⇥   "
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What cannot be parted on a terminal: a character with the marks on it."""
+    """Indivisible unit of terminal text: a character with its combining marks."""
 
     text: str
-    height: int | None  # index of its bar; None: the model says nothing of it
+    height: int | None  # index of its bar; None: the text has no surprisal
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """Width in terminal columns."""
         return cell_len(self.text)
 
     @property
@@ -49,12 +49,12 @@ LINE_BREAK = Cell("\n", None)
 def show_heatmap(
     texts: Iterable[tuple[str, Iterable[Shade]]], *, bits_per_bar: float, names: bool = False
 ) -> None:
-    """Texts as they stand, bars beneath every line, and a legend.
+    """Print coloured texts with bars beneath every line, and a legend.
 
     Args:
-        texts: what each is called, and its stretches in a row.
-        bits_per_bar: by how much each bar is higher than the one before it.
-        names: say what each text is called.
+        texts: name and consecutive spans of each text.
+        bits_per_bar: surprisal, in bits, per step of bar height.
+        names: print the name of each text.
     """
     console = data_console()
     for name, shades in texts:
@@ -67,7 +67,7 @@ def show_heatmap(
 
 
 def show_row(row: Line, console: Console) -> None:
-    """What fits beside each other on the terminal, and the bars of it."""
+    """Print one line of text and, unless all bars are blank, the line of its bars."""
     text = Text()
     for style, cells in groupby(row, key=lambda cell: cell.style):
         text.append("".join(cell.text for cell in cells), style=style)
@@ -77,7 +77,7 @@ def show_row(row: Line, console: Console) -> None:
 
 
 def legend(bits_per_bar: float) -> Text:
-    """What bars and shades mean."""
+    """Return the legend: the minimum surprisal, in bits, of each bar and shade."""
     line = Text("bits ")
     for height, (bar, style) in enumerate(zip(BARS, STYLES, strict=True)):
         line.append(f" {bar} {height * bits_per_bar:g}+ ", style=style)
@@ -85,15 +85,15 @@ def legend(bits_per_bar: float) -> Text:
 
 
 def cells(shades: Iterable[Shade], bits_per_bar: float) -> Iterator[Cell]:
-    """The cells of a text, as soon as it is sure that no mark comes on them.
+    """Yield the cells of a text, each once the next character shows that it is complete.
 
-    A line break with a surprisal of its own is seen at the line's end.
+    A line break with a surprisal of its own is shown as `↵` at the end of the line.
     """
     last: Cell | None = None
     for shade in shades:
         height = None if shade.bits is None else bar_height(shade.bits, bits_per_bar)
         for character in shade.text:
-            if character == "\r" and height is None:  # it is part of a line break
+            if character == "\r" and height is None:  # part of a line break
                 continue
             if last is not None and character != "\n" and joins(last.text, character):
                 last = joined(last, character, height)
@@ -108,25 +108,25 @@ def cells(shades: Iterable[Shade], bits_per_bar: float) -> Iterator[Cell]:
 
 
 def bar_height(bits: float, bits_per_bar: float) -> int:
-    """The index of the bar that stands for so many bits."""
+    """Return the index of the bar for a surprisal in bits, clamped to the available bars."""
     return int(min(max(bits / bits_per_bar, 0), len(BARS) - 1))
 
 
 def make_cell(character: str, height: int | None) -> Cell:
-    """A character by itself."""
+    """Return the cell of a single character."""
     shown = as_shown(character)
-    on_nothing = cell_len(shown) == 0  # a mark needs something to be on
+    on_nothing = cell_len(shown) == 0  # a combining mark needs a base character
     return Cell("◌" + shown if on_nothing else shown, height)
 
 
 def joined(cell: Cell, character: str, height: int | None) -> Cell:
-    """A cell with one more character, under the higher of both bars."""
+    """Return the cell extended by a character, with the higher of both bars."""
     heights = [h for h in (cell.height, height) if h is not None]
     return Cell(cell.text + as_shown(character), max(heights, default=None))
 
 
 def as_shown(character: str) -> str:
-    """A character as it stands, but for what would move the cursor or the text."""
+    """Return a character as it is, or an escape for one that would move the cursor or the text."""
     if character == "\t":
         return TAB
     plain = character.isprintable() or category(character) == "Zs" or character in JOINERS
@@ -134,7 +134,7 @@ def as_shown(character: str) -> str:
 
 
 def joins(before: str, character: str) -> bool:
-    """Whether a character is drawn as one with what is before it: marks, emoji, flags."""
+    """Return whether a character is drawn as one with the text before it: marks, emoji, flags."""
     return (
         cell_len(as_shown(character)) == 0
         or before.endswith("\u200d")
@@ -144,17 +144,20 @@ def joins(before: str, character: str) -> bool:
 
 
 def is_skin_tone(text: str) -> bool:
-    """Whether it colours the emoji before it."""
+    """Return whether the character is a skin tone modifier for the emoji before it."""
     return "\U0001f3fb" <= text <= "\U0001f3ff"
 
 
 def is_flag_letter(text: str) -> bool:
-    """Whether it is one of the two letters that make up a flag."""
+    """Return whether the text is a regional indicator; two of them make up a flag."""
     return len(text) == 1 and "\U0001f1e6" <= text <= "\U0001f1ff"
 
 
 def rows(cells: Iterable[Cell], width: int) -> Iterator[Line]:
-    """Lines cut into parts that fit, after white space where there is any, each once it is full."""
+    """Yield lines wrapped to `width` columns, each as soon as it is full.
+
+    Lines are broken after white space where there is any.
+    """
     row: Line = []
     used = 0
     for cell in cells:

@@ -1,4 +1,4 @@
-"""Minimal pairs, judged by a model, as a table."""
+"""Table of a model's results on minimal pairs."""
 
 from rich import box
 from rich.table import Table
@@ -9,7 +9,7 @@ from charlm.evaluation import GroupedPairScores, PairScores
 
 
 def show_pairs(scores: GroupedPairScores, title: str) -> None:
-    """Accuracy by group, where groups are named, and of all pairs."""
+    """Print the accuracy of each named group and of all pairs."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     table.add_column("pairs of", overflow="fold")
     for heading in ("pairs", "right", "ties", "accuracy", "bits"):
@@ -26,7 +26,7 @@ def show_pairs(scores: GroupedPairScores, title: str) -> None:
 
 
 def cells(scores: PairScores) -> tuple[str, ...]:
-    """The figures of some pairs."""
+    """Return the table cells of a group of pairs: counts, accuracy and mean difference in bits."""
     return (
         f"{scores.num_pairs:,}",
         f"{scores.num_right:,}",

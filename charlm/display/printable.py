@@ -1,9 +1,9 @@
-"""Text that a terminal shows and never obeys: control characters are spelt out.
+"""Escaping of text for terminals, so that it cannot control them.
 
-Written as in Python are C0 and C1 control characters, such as those that begin escape sequences;
-overrides and isolates of the direction of writing, which can make a line read as another; line
-separators; and bytes that are no text. Combining marks, joiners and the marks of Arabic and Hebrew
-stay: they are part of ordinary text.
+These are written as Python escapes: C0 and C1 control characters, such as those that begin escape
+sequences; bidirectional overrides and isolates, which can disguise a line as another; line
+separators; and bytes that are not valid UTF-8. Combining marks, joiners and the marks of Arabic
+and Hebrew are kept, because they are part of ordinary text.
 """
 
 import re
@@ -11,14 +11,14 @@ import re
 UNSAFE = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]"
 )
-JOINERS = "\u200c\u200d"  # within Persian words and emoji
+JOINERS = "\u200c\u200d"  # used within Persian words and emoji
 BREAKS = re.compile("[\t\n]")
 
 
 def printable(text: str, *, lines: bool = True) -> str:
-    """Spell out what a terminal would obey; line breaks and tabs stay if `lines`.
+    """Escape control characters; keep line breaks and tabs if `lines` is true.
 
-    A line break that is written `\\r\\n` becomes a plain one.
+    With `lines`, `\\r\\n` is converted to `\\n`.
     """
     if lines:
         text = text.replace("\r\n", "\n")
@@ -27,15 +27,15 @@ def printable(text: str, *, lines: bool = True) -> str:
 
 
 def escaped(character: str) -> str:
-    """A character that cannot be printed, as Python writes it."""
+    """Return the Python escape of an unprintable character; a surrogate escape is `\\xhh`."""
     if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"  # a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"  # a byte that is not valid UTF-8
     return character.encode("unicode_escape").decode()
 
 
 def shortened(line: str, length: int) -> str:
-    """A line of at most `length` characters: the middle of a longer one is left out."""
+    """Return the line, with the middle replaced by an ellipsis if it is longer than `length`."""
     if len(line) <= length:
         return line
-    end = (length - 1) // 2  # what to do stands at the end of a message
+    end = (length - 1) // 2  # the end is kept because messages end with what to do
     return f"{line[: length - 1 - end]}…{line[len(line) - end :]}"

@@ -1,4 +1,4 @@
-"""How far the reading of a text is, on stderr, where that is a terminal."""
+"""Progress bar for scoring a text, shown on stderr if that is a terminal."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ from charlm.evaluation import TokenScores
 def show_reading(
     scores: Iterator[TokenScores], num_tokens: int, text: str
 ) -> Iterator[TokenScores]:
-    """The scores as they come, and a bar that is gone when they have.
+    """Yield the scores unchanged while showing a progress bar, which disappears at the end.
 
     Args:
-        scores: of a text's tokens.
-        num_tokens: how many there will be, or a few more.
-        text: what it is called.
+        scores: scores of consecutive parts of a text.
+        num_tokens: total number of tokens, or slightly more.
+        text: name of the text.
     """
     console = progress_console()
     columns = (

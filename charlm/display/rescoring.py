@@ -1,4 +1,4 @@
-"""What rescoring does for the errors, as a table."""
+"""Table of the errors before and after rescoring."""
 
 from rich import box
 from rich.table import Table
@@ -11,7 +11,7 @@ UNITS = {"word": "words", "char": "characters"}
 
 
 def show_rescoring_errors(errors: RescoringErrors) -> None:
-    """Each ranking with its errors; what was tuned, as the flags that repeat it."""
+    """Print the errors of each ranking on stderr, and the flags that repeat tuned settings."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("ranking")
     table.add_column("errors", justify="right")
@@ -29,7 +29,7 @@ def show_rescoring_errors(errors: RescoringErrors) -> None:
 
 
 def explained(ranking: Ranking) -> str:
-    """What decides its order."""
+    """Return a description of the settings that a ranking is based on."""
     if ranking.config is None:
         return "the references: no ranking does better"
     if ranking.name == "first pass":
@@ -38,5 +38,5 @@ def explained(ranking: Ranking) -> str:
 
 
 def flags(config: RescoringConfig) -> str:
-    """The settings as the command takes them, every digit kept."""
+    """Return the settings as command-line flags, in full precision."""
     return f"--scale {config.scale!r} --length-bonus {config.length_bonus!r}"

@@ -1,4 +1,4 @@
-"""Scores of tokens, words, sentences or lines as an aligned table, for a terminal."""
+"""Aligned terminal table of the scores of tokens, words, sentences or lines."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,9 +10,9 @@ from charlm.display.tables import visible
 
 Row = Mapping[str, str | int | float | None]
 
-BLOCK = 100  # rows whose widths are found together: the first are shown before the last are known
+BLOCK = 100  # rows aligned at a time, so that output starts before all rows are known
 GAP = "  "
-WRITTEN = ("token", "text", "file")  # columns that hold text, and may be cut
+WRITTEN = ("token", "text", "file")  # columns that contain text and may be truncated
 HEADINGS: dict[str, str] = {
     "sentence_id": "sent",
     "token_id": "no",
@@ -20,7 +20,8 @@ HEADINGS: dict[str, str] = {
     "num_tokens": "tokens",
 }
 HEADINGS |= {"surprisal": "bits", "char_start": "from", "char_end": "to"}
-# What is left out first where a terminal is too narrow; token, text and surprisal stay.
+# Columns in the order in which they are dropped on a narrow terminal. Token, text and surprisal
+# are always shown.
 SPARED: tuple[str, ...] = (
     "char_end",
     "char_start",
@@ -31,18 +32,23 @@ SPARED: tuple[str, ...] = (
     "sentence_id",
 )
 SPARED += ("entropy", "rank", "num_tokens")
-LEAST_TEXT = 12  # cells of a text that must fit before columns beside it are shown
+LEAST_TEXT = 12  # minimum width, in cells, of a text column while other columns can be dropped
 
 
 def show_rows(names: Sequence[str], rows: Iterable[Row]) -> None:
-    """Print rows as they come, as many columns as the terminal is wide enough for."""
+    """Print rows as they arrive, with as many columns as fit on the terminal.
+
+    Args:
+        names: names of the columns, in order.
+        rows: mappings from column name to value.
+    """
     console = data_console()
     for line in aligned(names, rows, console.width):
         console.print(line, markup=False, no_wrap=True, overflow="ignore", crop=False)
 
 
 def aligned(names: Sequence[str], rows: Iterable[Row], width: int) -> Iterator[str]:
-    """The lines of the table, the first its headings; none is wider than `width` cells."""
+    """Yield the lines of the table, headings first, for a terminal of `width` cells."""
     rows = iter(rows)
     widths: dict[str, int] = {}
     while block := list(islice(rows, BLOCK)):
@@ -53,7 +59,7 @@ def aligned(names: Sequence[str], rows: Iterable[Row], width: int) -> Iterator[s
         for name in widths:
             if name not in WRITTEN:
                 widths[name] = max(widths[name], *(len(each[name]) for each in cells))
-        if needed(widths) > width:  # later rows have more digits than the first
+        if needed(widths) > width:  # later rows may have more digits than the first
             cut = next(name for name in reversed(widths) if name in WRITTEN)
             widths[cut] = max(1, widths[cut] - needed(widths) + width)
         for name in (name for name in widths if name in WRITTEN):
@@ -66,14 +72,20 @@ def aligned(names: Sequence[str], rows: Iterable[Row], width: int) -> Iterator[s
 
 
 def fit(names: Sequence[str], cells: Sequence[Mapping[str, str]], width: int) -> dict[str, int]:
-    """The columns that fit, with their widths, texts as wide as is left."""
+    """Return the columns that fit and their widths in cells; text columns get the remaining space.
+
+    Args:
+        names: names of the columns, in order.
+        cells: the first rows, formatted, which determine the widths.
+        width: width of the terminal in cells.
+    """
     widths = {
         name: max(len(HEADINGS.get(name, name)), *(cell_len(each[name]) for each in cells))
         for name in names
     }
     spared = sorted(
         (name for name in SPARED if name in widths),
-        key=lambda name: any(each[name] for each in cells),  # empty columns go first
+        key=lambda name: any(each[name] for each in cells),  # empty columns are dropped first
     )
     while (
         spared
@@ -95,12 +107,12 @@ def fit(names: Sequence[str], cells: Sequence[Mapping[str, str]], width: int) ->
 
 
 def needed(widths: Mapping[str, int]) -> int:
-    """Cells that a line takes."""
+    """Return the total width of a line in cells, gaps included."""
     return sum(widths.values()) + len(GAP) * (len(widths) - 1)
 
 
 def line(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
-    """One line of the table: texts on the left of their columns, numbers on the right."""
+    """Return one line of the table, with text aligned left and numbers aligned right."""
     parts = []
     for name, size in widths.items():
         text = cells[name]
@@ -114,7 +126,7 @@ def line(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
 
 
 def cell(value: str | int | float | None) -> str:
-    """A value as people read it: two digits after the point, white space made visible."""
+    """Format a value for display: two decimals for floats, visible white space in text."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Vocabularies and checkpoints as tables. Needs no torch."""
+"""Tables of vocabularies, checkpoints and other fields. Needs no torch."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,12 +18,12 @@ from charlm.display.printable import JOINERS, escaped
 def show_vocabulary(
     rows: Sequence[tuple[int, str, int]], total: int, coverage: Sequence[tuple[int, float]]
 ) -> None:
-    """Tokens by frequency, then what share of the text so many of them cover.
+    """Print tokens by frequency, then the share of the text that the most frequent ones cover.
 
     Args:
-        rows: (rank, token, count).
-        total: tokens counted.
-        coverage: (number of tokens, share of the text).
+        rows: (rank, token, count) of each token.
+        total: number of tokens in the text.
+        coverage: (number of most frequent tokens, share of the text that they cover).
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("rank", "token", "count", "share", "together"):
@@ -45,7 +45,7 @@ def show_vocabulary(
 
 
 def show_ids(rows: Sequence[tuple[int, str]], title: str) -> None:
-    """Tokens of a vocabulary beside their ids."""
+    """Print a table of (id, token) rows."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
     table.add_column("token", overflow="fold")
@@ -55,7 +55,7 @@ def show_ids(rows: Sequence[tuple[int, str]], title: str) -> None:
 
 
 def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
-    """Each id with its token, in a paragraph."""
+    """Print (id, token) pairs as running text."""
     line = Text()
     for index, token in tokens:
         line.append(f"{index}", style="bold")
@@ -64,7 +64,7 @@ def show_tokens(tokens: Iterable[tuple[int, str]]) -> None:
 
 
 def show_fields(title: str, fields: Mapping[str, Any]) -> None:
-    """Names and values of one thing."""
+    """Print a table of names and values."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -74,7 +74,7 @@ def show_fields(title: str, fields: Mapping[str, Any]) -> None:
 
 
 def show_counts(title: str, rows: Sequence[tuple[str, str, int]]) -> None:
-    """Parts, how many each has by what formula, and all together."""
+    """Print a table of (part, formula, count) rows and their total."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
@@ -86,7 +86,7 @@ def show_counts(title: str, rows: Sequence[tuple[str, str, int]]) -> None:
 
 
 def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """All checkpoints, the newest first."""
+    """Print a table of checkpoints in the given order."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("checkpoint", "tokens", "model", "step", "valid nats", "written")
     for name in names:
@@ -98,7 +98,7 @@ def show_checkpoints(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
 
 
 def visible(token: str) -> str:
-    """A token with its white space and control characters made visible; joiners within it stay."""
+    """Make white space and control characters of a token visible; keep joiners within it."""
     shown = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
     inner = range(1, len(shown) - 1)
     return "".join(
@@ -108,7 +108,10 @@ def visible(token: str) -> str:
 
 
 def number(value: float) -> str:
-    """A count with thousands separated, a rate with four or more digits."""
+    """Format an integer with thousands separators, or a float with four decimals.
+
+    A float of 10,000 or more has one decimal.
+    """
     if isinstance(value, int):
         return f"{value:,}"
     if math.isnan(value) or math.isinf(value):
@@ -117,5 +120,5 @@ def number(value: float) -> str:
 
 
 def when(seconds: float) -> str:
-    """A moment as people write it."""
+    """Format a Unix timestamp as local date and time."""
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")

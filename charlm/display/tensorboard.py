@@ -1,4 +1,4 @@
-"""A run's metrics.jsonl as event files, from which TensorBoard draws it while it trains."""
+"""Export of a run's metrics.jsonl to TensorBoard event files during training."""
 
 import time
 from collections.abc import Mapping
@@ -30,22 +30,23 @@ TAGS: Mapping[str, str] = {
 
 
 class TensorboardLog:
-    """Keeps `CHECKPOINT/tensorboard/` as `CHECKPOINT/metrics.jsonl` is.
+    """Writer that keeps `CHECKPOINT/tensorboard/` in step with `CHECKPOINT/metrics.jsonl`.
 
         with TensorboardLog(run.folder) as log:
             for event in run.events():
                 log.show(event)
 
-    Reports are told apart by step, and times are the run's own. Each opening, and each step back of
-    the run, writes all reports anew and voids those written before. So no point is there twice or
-    missing, however the last process ended, and a run that began without has its whole past.
+    Points are identified by step, and their times follow the run's own clock. Entering the context,
+    and each rollback of the run, starts a new event file that purges the earlier ones and contains
+    all reports. No point is duplicated or missing, however the last process ended, and a run that
+    was started without the option gets its complete history.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Check that the library is there; nothing is written yet.
+        """Check that the library is installed; write nothing yet.
 
         Args:
-            folder: the checkpoint, which need not exist yet.
+            folder: checkpoint folder, which need not exist yet.
 
         Raises:
             ConfigError: tensorboard is not installed.
@@ -57,7 +58,7 @@ class TensorboardLog:
         self._make_writer = SummaryWriter
         self._folder = folder
         self._writer: SummaryWriter | None = None
-        self._size = 0  # of metrics.jsonl, as far as it has been written
+        self._size = 0  # of metrics.jsonl, in bytes, when it was last read
         self._num_reports = 0
         self._started = 0.0
 
@@ -77,10 +78,11 @@ class TensorboardLog:
             self._close()
 
     def show(self, event: Event) -> None:
-        """Write what the run has reported with this event, if it has.
+        """Write the reports that the run has added with this event, if any.
 
         Raises:
-            StorageError: it cannot be written.
+            CheckpointError: metrics.jsonl is damaged.
+            StorageError: the event file cannot be written.
         """
         with storage_errors(self._folder / FOLDER):
             if isinstance(event, WentBack):
@@ -89,7 +91,7 @@ class TensorboardLog:
                 self._write_reports()
 
     def _begin(self) -> None:
-        """Open a new file that voids what is in others, and write all there is."""
+        """Open a new event file that purges the earlier ones, and write all reports."""
         self._close()
         with storage_errors(self._folder / FOLDER):
             self._writer = self._make_writer(
@@ -101,7 +103,7 @@ class TensorboardLog:
             self._write_reports()
 
     def _write_reports(self) -> None:
-        """Write the reports that have come since the last time."""
+        """Write the reports added since the last call."""
         assert self._writer is not None, "enter it first"
         self._size = self._size_of_metrics()
         reports = read_history(self._folder).reports

@@ -1,6 +1,6 @@
-"""Standard output on a terminal: texts that are printed there are shown, never obeyed.
+"""Escaping of control characters on standard output if it is a terminal.
 
-Into a pipe or a file they go byte for byte.
+Output to a pipe or a file is not changed.
 """
 
 import sys
@@ -12,27 +12,30 @@ from charlm.display.printable import printable
 
 
 class TerminalText:
-    """A stream to a terminal that spells out control characters; otherwise the stream it wraps."""
+    """Wrapper around a terminal stream that escapes control characters in what is written.
+
+    All other attributes are those of the wrapped stream.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         """Wrap `stream`."""
         self.stream = stream
-        self._held = ""  # a carriage return, until it is known whether a line break follows
+        self._held = ""  # a carriage return that may turn out to be part of a `\r\n`
 
     def write(self, text: str) -> int:
-        """Write text, and return how many characters of it."""
+        """Write text and return its number of characters."""
         whole = self._held + text
         self._held = "\r" if whole.endswith("\r") else ""
         self.stream.write(printable(whole.removesuffix("\r")))
         return len(text)
 
     def finish(self) -> None:
-        """Write a carriage return that nothing has followed."""
+        """Write a carriage return that is still held back, if there is one."""
         held, self._held = self._held, ""
         self.stream.write(printable(held))
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts in a row."""
+        """Write several texts one after another."""
         for line in lines:
             self.write(line)
 
@@ -42,7 +45,7 @@ class TerminalText:
 
 @contextmanager
 def text_on_terminal() -> Iterator[None]:
-    """Spell out control characters on standard output while the block runs, if it is a terminal."""
+    """Escape control characters on standard output within the block, if it is a terminal."""
     stream = sys.stdout
     if not stream.isatty():
         yield
@@ -56,5 +59,8 @@ def text_on_terminal() -> Iterator[None]:
 
 
 def painted_stdout() -> IO[str] | None:
-    """Where a console paints that spells out control characters itself; None: standard output."""
+    """Return the stream for a console that escapes control characters itself.
+
+    Return None if standard output is not wrapped, so that the console uses it directly.
+    """
     return sys.stdout.stream if isinstance(sys.stdout, TerminalText) else None

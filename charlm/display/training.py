@@ -1,4 +1,4 @@
-"""A training run as it goes: a bar with figures and a sample, or plain lines off a terminal."""
+"""Progress of a training run: a live bar with metrics and a sample, or plain lines if piped."""
 
 import time
 from collections import deque
@@ -27,11 +27,11 @@ from charlm.training import (
     judge,
 )
 
-SPEED_WINDOW = 20.0  # seconds over which tokens per second are taken
+SPEED_WINDOW = 20.0  # seconds over which tokens per second are averaged
 
 
 def show_plan(plan: Plan, run: TrainingRun) -> None:
-    """What will be trained and how long it should take."""
+    """Print a summary of what will be trained and how long it should take, on stderr."""
     model, training, console = plan.model, plan.training, progress_console()
     softmax = "" if model.softmax == "full" else f", {model.softmax} softmax"
     console.print(
@@ -52,7 +52,7 @@ def show_plan(plan: Plan, run: TrainingRun) -> None:
 
 
 def show_whole_plan(plan: Plan) -> None:
-    """All that would be trained, and why, on stdout: nothing of it has been done."""
+    """Print the complete plan and its reasons on stdout, for a run that is not started."""
     model, training = plan.model, plan.training
     tied = "tied" if model.tie_embeddings else "not tied"
     fields = {
@@ -76,26 +76,29 @@ def show_whole_plan(plan: Plan) -> None:
 
 
 def num_steps(plan: Plan) -> str:
-    """How many there will be, or about how many where the clock has a say in it."""
+    """Return the number of steps as text, with "about" if it depends on a time budget."""
     return f"{'about ' * (plan.budget is not None)}{plan.training.steps:,}"
 
 
 def tokens_of_step(training: TrainingConfig) -> str:
-    """Streams, tokens and, where it is not one, windows of a step: `32 x 64` or `4 x 32 x 64`."""
+    """Return the shape of a step: batch size x bptt, with accumulated windows if more than one.
+
+    For example `32 x 64` or `4 x 32 x 64`.
+    """
     windows = f"{training.batch_size} x {training.bptt}"
     count = training.accumulation_steps
     return windows if count == 1 else f"{count} x {windows}"
 
 
 def clock(seconds: float) -> str:
-    """The time of day so many seconds from now, with the day where it is not today."""
+    """Return the local time `seconds` from now, with the date if that is not today."""
     then, now = time.localtime(time.time() + seconds), time.localtime()
     today = (then.tm_year, then.tm_yday) == (now.tm_year, now.tm_yday)
     return time.strftime("%H:%M:%S" if today else "%d %B, %H:%M", then)
 
 
 class TrainingDisplay:
-    """Shows the events of a run; `wants_sample` says when a new sample would be welcome."""
+    """Live display of the events of a run, used as a context manager."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
@@ -116,11 +119,11 @@ class TrainingDisplay:
 
     @property
     def _steps(self) -> int:
-        """In all, as far as is known."""
+        """Total number of steps, as currently planned."""
         return self._run.learner.config.steps
 
     def wants_sample(self, event: Event) -> bool:
-        """Whether the model is new and there is a terminal to show its writing on."""
+        """Return whether a new sample should be shown: after a validation, on a terminal."""
         return isinstance(event, Validated) and self._console.is_terminal
 
     def __enter__(self) -> Self:
@@ -138,7 +141,7 @@ class TrainingDisplay:
             self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the display for one event."""
         match event:
             case Step():
                 self._take(event)
@@ -162,7 +165,7 @@ class TrainingDisplay:
                 )
 
     def show_sample(self, text: str) -> None:
-        """A piece of text the model writes at this point."""
+        """Show text sampled from the current model."""
         self._sample = Text(text.strip())
         self._refresh()
 
@@ -172,7 +175,7 @@ class TrainingDisplay:
         self._times.append((now, self._num_tokens))
         while now - self._times[0][0] > SPEED_WINDOW:
             self._times.popleft()
-        # The mean of some fifty steps: one window's loss says little.
+        # Moving average over about 50 steps, because the loss of a single window is noisy.
         self._loss = step.loss if self._loss is None else 0.98 * self._loss + 0.02 * step.loss
         if self._run.valid is None and step.step % self._run.learner.config.valid_every == 0:
             self._print_line(step.step)
@@ -218,14 +221,14 @@ class TrainingDisplay:
 
 
 def duration(seconds: float) -> str:
-    """`1:05` or `2:03:04`."""
+    """Format a duration as `M:SS` or `H:MM:SS`, such as `1:05` or `2:03:04`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def show_end(run: TrainingRun) -> None:
-    """How the run ended, whether it learnt too little or too much, and what to do next."""
+    """Print the best result, a diagnosis of under- or overfitting with advice, and next steps."""
     progress, console = run.progress, progress_console()
     if progress.kept is not None:
         nats, step = progress.kept
@@ -249,7 +252,7 @@ def show_end(run: TrainingRun) -> None:
 
 
 def show_interrupted(run: TrainingRun, resume: str) -> None:
-    """That nothing is lost, and the command to go on with."""
+    """Print that the work of an interrupted run is saved, and the command that resumes it."""
     progress_console().print(
         f"interrupted at step {run.progress.step:,}; the work is kept. Go on with `{resume}`.",
         markup=False,
