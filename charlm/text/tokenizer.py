@@ -64,7 +64,7 @@ class Tokenizer(ABC):
 
     @property
     def pretokenized(self) -> bool:
-        """Return whether texts are split at white space only and may contain `<unk>` and `<eos>`."""
+        """Return whether texts are split at white space only and may hold `<unk>` and `<eos>`."""
         return False
 
     @abstractmethod
