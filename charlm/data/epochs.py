@@ -14,7 +14,7 @@ from charlm.errors import ConfigError
 
 HALVED = 0.05  # share of windows of half the length: Merity et al. 2018, sec. 4.1
 DEVIATION = 5  # tokens; standard deviation of a window's length
-SHORTEST = 5  # tokens; each window has the same cost of kernel launches
+SHORTEST = 5  # tokens; kernel launches cost as much for a short window as for a long one
 EXCESS = 10  # tokens by which a window may exceed bptt; bounds the memory use
 
 
@@ -56,11 +56,11 @@ class DrawnEpochs:
         start_id: id of `<start>`, which is never predicted.
         variable_bptt: draw the length of each window from a normal distribution with mean bptt,
             or bptt / 2 with probability 0.05, and standard deviation 5 (Merity et al. 2018,
-            arXiv:1708.02182, sec. 4.1). The position of a token in its window then varies between
-            epochs.
+            arXiv:1708.02182, sec. 4.1), limited to 5 .. bptt + 10. The position of a token in its
+            window then varies between epochs.
         partial_shuffle: rotate each stream by a random offset (Press 2019, arXiv:1903.04167). The
             tokens that share a batch then vary between epochs. Every token is still predicted
-            from the token before it; only at the joint does the state come from elsewhere.
+            from the token before it; only at the seam does the state come from elsewhere.
         seed: random seed.
     """
 

@@ -1,4 +1,4 @@
-"""Frames, which `<start>` and `<stop>` enclose, as a stream of pieces."""
+"""Frames, delimited by `<start>` and `<stop>`, as a stream of pieces."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator

@@ -29,7 +29,7 @@ class NbestEntry:
 
 
 def read_nbest(source: Source) -> list[NbestEntry]:
-    """Read lines of `utterance<TAB>score<TAB>text`.
+    """Read n-best lists from lines of `utterance<TAB>score<TAB>text`.
 
     The entries are grouped by utterance, in the order of the first line of each utterance. Within
     an utterance they keep their order.

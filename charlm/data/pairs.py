@@ -169,7 +169,7 @@ def pair_of(fields: Fields, group: str | None, place: str, *, pretokenized: bool
 
 
 def counted(number: int) -> str:
-    """Return a number of fields in words."""
+    """Return a number of fields with the noun, such as `2 fields`."""
     return f"{number} field{'' if number == 1 else 's'}"
 
 

@@ -63,7 +63,7 @@ class Source:
     """
 
     def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
-        """Say where the text is, and what to call it if not by its path."""
+        """Initialize the source; `name` is used in error messages (default: the path)."""
         self.name = "standard input" if STDIN in (path, name) else name or path
         self._path = str(path)
         self._any_bytes = any_bytes
@@ -157,7 +157,7 @@ class UserSource(Source):
     """
 
     def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
-        """Say where the text is, and what to call it if not by its path."""
+        """Initialize the source; `name` is used in error messages (default: the path)."""
         local = path.removeprefix("file://") if path.startswith("file:///") else path
         super().__init__(local, any_bytes=any_bytes, name=name or path)
         self._spool: IO[bytes] | None = None
@@ -225,7 +225,7 @@ class TextAtHand(Source):
     """Text that is already in memory."""
 
     def __init__(self, text: str, name: str = "the text") -> None:
-        """Take the text, and what to call it."""
+        """Initialize the source; `name` is used in error messages."""
         super().__init__(name)
         self._text = text
 

@@ -15,7 +15,7 @@ class Window:
     `<start>` and padding are never predicted; the target there is `NOT_PREDICTED`.
     """
 
-    inputs: NDArray[np.int64]  # (batch_size, time), time <= bptt
+    inputs: NDArray[np.int64]  # (batch_size, time); time <= bptt, + 10 if it is variable
     targets: NDArray[np.int64]  # (batch_size, time)
     fresh: NDArray[np.bool_]  # (batch_size,): rows whose state is reset before this window
     labels: NDArray[np.int64] | None = None  # (batch_size,): label of each row, if any
