@@ -1,4 +1,4 @@
-"""Text to token files, and token files to windows for training and evaluation."""
+"""Corpora, token files, and windows of tokens for training and evaluation."""
 
 from charlm.data.cache import encode_part, find_tokens
 from charlm.data.corpus import Corpus, read_corpus, read_text

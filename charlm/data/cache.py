@@ -1,8 +1,9 @@
-"""Token files kept between runs, named by the content they were made from.
+"""Cache of token files, keyed by the content they were encoded from.
 
-The name is a hash of the text, the tokenizer and the rules, so an edited corpus or another
-vocabulary has a name of its own and nothing stale is ever served. The files are in a folder that
-charlm marks as its own; only there, and only files of such names, are old ones deleted.
+The file name is a hash of the text, the tokenizer and the framing rules. An edited corpus or
+another vocabulary therefore has another file name, and stale tokens are never returned. The files
+are in a folder that charlm marks as its own. Old files are deleted only in this folder, and only if
+they have such a name.
 """
 
 import hashlib
@@ -32,8 +33,8 @@ from charlm.storage import (
 from charlm.text import Tokenizer
 
 KEEP_SECONDS = 30 * 24 * 3600
-FOLDER = "charlm-tokens"  # within the cache folder, which other programs may use as well
-MARKER = "CACHEDIR.TAG"  # backup programs leave out a folder with such a file
+FOLDER = "charlm-tokens"  # inside the cache folder, which other programs may share
+MARKER = "CACHEDIR.TAG"  # backup programs skip a folder that contains this file
 MARK = b"""\
 Signature: 8a477f597d28d172789f06886806bc55
 # charlm made this folder. It holds token files of texts, which charlm deletes when they have not
@@ -44,7 +45,7 @@ TOKEN_NAME = re.compile(r"[0-9a-f]{32}\.tokens")
 
 
 def cache_folder() -> Path:
-    """`$CHARLM_CACHE`, else `charlm` in the user's cache folder."""
+    """Return `$CHARLM_CACHE` if set, otherwise `charlm` in the user's cache folder."""
     if folder := os.environ.get("CHARLM_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charlm"
@@ -53,13 +54,15 @@ def cache_folder() -> Path:
 def encode_part(
     corpus: Corpus, part: Part, tokenizer: Tokenizer, label: str | None = None
 ) -> TokenFile:
-    """The tokens of one part of a corpus in its direction, encoded once and then kept.
+    """Return the tokens of one split of a corpus in its direction, from the cache if possible.
 
-    Of texts with labels they are those of one label, or of all one after the other.
+    For texts with labels, return the tokens of `label`. If `label` is None, the tokens of all
+    labels are joined in order. A damaged cache file is replaced with a `CharlmWarning`.
 
     Raises:
         TextError: a text cannot be read.
-        StorageError: the cache folder is full or not writable.
+        StorageError: the disk is full, the cache folder is not writable, or the cache file is not
+            a regular file.
     """
     text = corpus.parts[part]
     if isinstance(text, LabelledPart):
@@ -68,7 +71,7 @@ def encode_part(
             return join_files(files)
         text = text.by_label[label]
     path = token_path(corpus.config, corpus.sha256, part, tokenizer, label)
-    was_there = os.path.lexists(path)  # else another run may write it meanwhile
+    was_there = os.path.lexists(path)  # otherwise another run may have just written it
     kept = find_tokens(corpus.config, corpus.sha256, part, tokenizer, label)
     if kept is not None:
         return kept
@@ -91,13 +94,16 @@ def encode_part(
 def find_tokens(
     config: CorpusConfig, sha256: str, part: Part, tokenizer: Tokenizer, label: str | None = None
 ) -> TokenFile | None:
-    """The tokens of one part if they are kept, whether or not the texts are at hand."""
+    """Return the cached tokens of one split, or None if there are none or they are damaged.
+
+    The texts themselves are not read. The file is marked as used, so that it is kept longer.
+    """
     path = token_path(config, sha256, part, tokenizer, label)
     try:
         tokens = open_token_file(path, tokenizer.vocab_size)
-    except (OSError, ValueError):  # none there, or a damaged one
+    except (OSError, ValueError):  # missing or damaged
         return None
-    with suppress(OSError):  # someone else's file, shared, or on a disk that is read-only
+    with suppress(OSError):  # the file belongs to another user, or the disk is read-only
         os.utime(path)
     return tokens
 
@@ -105,7 +111,7 @@ def find_tokens(
 def token_path(
     config: CorpusConfig, sha256: str, part: Part, tokenizer: Tokenizer, label: str | None = None
 ) -> Path:
-    """Where the tokens of one part are kept."""
+    """Return the cache path for the tokens of one split."""
     named = bool(config.valid or config.test)
     rules = [sha256, named or config.split or DEFAULT_SPLIT, config.frame, part]
     rules += [config.reads] * (config.reads != "forward")
@@ -116,18 +122,18 @@ def token_path(
 
 
 def token_folder() -> Path:
-    """Where all tokens are kept."""
+    """Return the folder of all cached token files."""
     return cache_folder() / FOLDER
 
 
 def make_token_folder() -> None:
-    """Make the folder where tokens are kept, and mark it as charlm's own.
+    """Create the folder of cached token files, and mark it as charlm's own.
 
-    A folder that exists is marked only if it is empty, but for marks that killed runs left half
-    written.
+    An existing folder is marked only if it is empty, apart from incomplete marker files that
+    interrupted runs left behind.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the folder cannot be created or written to.
     """
     folder = token_folder()
     make_folder(folder)
@@ -137,13 +143,16 @@ def make_token_folder() -> None:
 
 
 def is_own_folder(folder: Path) -> bool:
-    """Whether charlm has marked a folder as its own."""
+    """Return whether charlm has marked a folder as its own."""
     marker = folder / MARKER
     return is_regular(marker) and marker.stat().st_size == len(MARK) and marker.read_bytes() == MARK
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether it is a token file in charlm's own folder, or one that a killed run left."""
+    """Return whether a file in charlm's own folder was written by charlm.
+
+    These are token files, and temporary files left by interrupted runs.
+    """
     temporary = TEMPORARY.fullmatch(path.name)
     name = temporary["name"] if temporary else path.name
     is_token_file = TOKEN_NAME.fullmatch(name) is not None and is_regular(path)
@@ -151,25 +160,25 @@ def is_own_file(path: Path) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """See that a damaged token file is a file, so that replacing it touches nothing else.
+    """Check that a damaged token file is a regular file and may be replaced.
 
     Raises:
-        StorageError: it is a link, a pipe or a folder.
+        StorageError: the path is a link, a folder, a pipe or a device.
     """
     if not is_regular(path):
         raise StorageError(f"{path} is not a regular file; remove it, so that charlm can write it.")
 
 
 def forget_old_files(folder: Path) -> None:
-    """Remove from charlm's own folder the files that nothing has used for thirty days.
+    """Delete token files that have not been used for 30 days, if the folder is charlm's own.
 
-    What cannot be removed stays: it is another user's, or the folder is read-only.
+    Files that cannot be deleted are kept: they belong to another user, or the folder is read-only.
     """
     with suppress(OSError):
         if not is_own_folder(folder):
             return
         for path in folder.iterdir():
-            with suppress(OSError):  # or another run has just renamed or removed it
+            with suppress(OSError):  # another run may have just renamed or deleted it
                 unused = time.time() - path.lstat().st_mtime
                 if unused > KEEP_SECONDS and is_own_file(path):
                     path.unlink()

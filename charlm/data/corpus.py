@@ -1,4 +1,4 @@
-"""A corpus: texts, the parts they are split into, and what makes them themselves."""
+"""Corpora: texts, their splits, and the hash of their content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,30 +18,32 @@ from charlm.text import TextConfig
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A corpus that has been read once: its parts, and the sha256 that names its content."""
+    """Corpus that has been read once: its splits, and the SHA-256 hash of its content."""
 
-    config: CorpusConfig  # with the frame that was chosen
+    config: CorpusConfig  # with the chosen frame filled in
     parts: dict[Part, TextPart | LabelledPart]
     framing: Framing
     sha256: str
     num_chars: int
-    notes: tuple[str, ...]  # what a user should be told
+    notes: tuple[str, ...]  # messages for the user
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the labels, if the texts have any."""
+        """Names of the labels; empty if the texts have none."""
         text = self.parts["train"]
         return tuple(text.by_label) if isinstance(text, LabelledPart) else ()
 
 
 def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
-    """Read every text once: check it, count it, hash it, choose the frame.
+    """Read every text once to check, count and hash it, and choose the frame.
 
-    Names of the type `UserPath` may be standard input, pipes or remote; others are local files.
+    Names of type `UserPath` may refer to standard input, pipes or remote files. Other names must
+    be local files.
 
     Raises:
-        TextError: a text cannot be read, is empty, or has only one distinct character.
-        ConfigError: frames are to be independent, but there is only one.
+        TextError: a text cannot be read or is empty, or the training texts have only one distinct
+            character.
+        ConfigError: frames are set to be independent, but the corpus is one document.
     """
     if config.labelled:
         return read_labelled_corpus(config, text)
@@ -85,10 +87,13 @@ def read_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
 
 
 def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
-    """The same of texts with labels: the texts of each label are split by themselves.
+    """Read a corpus with labels, as `read_corpus` does.
+
+    The texts of each label are split separately.
 
     Raises:
-        TextError: a text or a label is missing, or all texts have the same one.
+        TextError: a text cannot be read, a text or a label is missing, the training texts have
+            only one label, or a held-out label does not occur in them.
     """
     named = {"train": config.paths, "valid": config.valid, "test": config.test}
     columns = Columns(config.label_column, config.text_column)
@@ -137,12 +142,12 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
 
 
 def make_framing(config: CorpusConfig, frame: Frame, text: TextConfig) -> Framing:
-    """How the texts of a corpus are cut into frames."""
+    """Return the rules by which the texts of a corpus are cut into frames."""
     return Framing(frame=frame, pretokenized=text.pretokenized, line_endings=config.line_endings)
 
 
 def join_labels(read: Sequence[LabelledText]) -> dict[str, list[Source]]:
-    """The sources of each label in several texts."""
+    """Merge the sources of several texts by label."""
     joined: dict[str, list[Source]] = {}
     for found in read:
         for label, sources in found.sources.items():
@@ -151,17 +156,27 @@ def join_labels(read: Sequence[LabelledText]) -> dict[str, list[Source]]:
 
 
 def default_labelled_frame(read: Sequence[LabelledText], scans: Sequence[Scan]) -> Frame:
-    """A record is a frame; files may be long, and come in paragraphs, else in lines."""
+    """Return the default frame of texts with labels.
+
+    A record of a table is one frame (document). The files of a folder may be long; their frames are
+    paragraphs if there are blank lines, otherwise lines.
+    """
     if not any(found.is_folder for found in read):
         return "document"
     return "paragraph" if any(s.blank_lines for s in scans) else "line"
 
 
 def read_text(path: str, framing: Framing, *, any_bytes: bool, name: str | None = None) -> TextPart:
-    """A text to evaluate, by the path that the user gave; errors call it by its name, if any.
+    """Return a text to evaluate.
+
+    Args:
+        path: path given by the user, which may be standard input, a pipe or a remote file.
+        framing: rules by which the text is cut into frames.
+        any_bytes: accept bytes that are not UTF-8.
+        name: name of the text in error messages; None uses the path.
 
     Raises:
-        TextError: it is empty or missing.
+        TextError: the text is missing, unreadable or empty.
     """
     source = UserSource(path, any_bytes=any_bytes, name=name)
     if not any(source.chunks()):

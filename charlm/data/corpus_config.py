@@ -1,4 +1,4 @@
-"""Which texts make a corpus, and how they are split, framed and read."""
+"""Settings of a corpus: its texts, split, frames and direction."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,35 +10,38 @@ from charlm.errors import ConfigError
 from charlm.settings import shown
 
 Direction = Literal["forward", "backward"]  # in which a text is read
-Directions = Literal["forward", "backward", "both"]  # in which models read it
+Directions = Literal["forward", "backward", "both"]  # of one model, or of a pair of models
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
-MAX_PATH = 4096  # characters, as Linux has it
+MAX_PATH = 4096  # characters; the limit of Linux
 DEFAULT_SPLIT = (90.0, 5.0, 5.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusConfig:
-    """Which texts, and how they are split and framed.
+    """Settings of a corpus.
 
-    `valid` and `test` name texts of their own; without them `split` cuts `paths`, taken in a row,
-    into contiguous parts (percent for train, valid, test).
+    `valid` and `test` name separate held-out texts. Without them, `split` gives the percentages of
+    the concatenated texts of `paths` for train, valid and test, which are contiguous.
+
+    Raises:
+        ConfigError: a setting is out of range, has no effect, or contradicts another one.
     """
 
     paths: tuple[str, ...]
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     split: tuple[float, float, float] | None = None
-    frame: Frame | None = None  # None: paragraphs for words where there are any, else lines;
-    # documents at the other levels
-    line_endings: LineEndings = "any"  # lf: as in checkpoints of earlier versions of charlm
+    frame: Frame | None = None  # None: for words, paragraphs if there are any, otherwise lines;
+    # at the other levels, documents
+    line_endings: LineEndings = "any"  # lf: for checkpoints of earlier versions of charlm
     independent_frames: bool = False
-    labelled: bool = False  # `paths` hold texts with labels: see labelled.py
+    labelled: bool = False  # texts have labels: see labelled.py
     label_column: str = LABEL
     text_column: str = TEXT
-    keep_text: bool = True  # the held-out parts in the checkpoint
+    keep_text: bool = True  # store the held-out splits in the checkpoint
     direction: Directions = "forward"  # backward: from the end of the text to its beginning;
-    # both: forward here, and a second model reads backward
+    # both: forward for this model, and backward for a second one
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -77,15 +80,15 @@ class CorpusConfig:
 
     @property
     def reads(self) -> Direction:
-        """The direction of the model that this is the corpus of."""
+        """Direction in which the model trained on this corpus reads it."""
         return "backward" if self.direction == "backward" else "forward"
 
 
 def parse_split(text: str) -> tuple[float, float, float]:
-    """Read `90/5/5`.
+    """Parse a split such as `90/5/5`: percentages for train, valid and test.
 
     Raises:
-        ConfigError: it is not three numbers with slashes between them.
+        ConfigError: the text is not three numbers separated by slashes.
     """
     try:
         train, valid, test = (float(share) for share in text.split("/"))
@@ -95,7 +98,7 @@ def parse_split(text: str) -> tuple[float, float, float]:
 
 
 def split_bounds(config: CorpusConfig, part: Part, num_chars: int) -> tuple[int, int]:
-    """The characters of a text that a part is made of."""
+    """Return the range of characters of a split: start (inclusive) and end (exclusive)."""
     shares = config.split or DEFAULT_SPLIT
     index = PARTS.index(part)
     start = int(num_chars * sum(shares[:index]) / 100)

@@ -1,4 +1,4 @@
-"""The windows of a whole run, epoch after epoch, in each epoch alike or cut anew."""
+"""Windows of a whole run: the same in every epoch, or redrawn in each epoch."""
 
 from bisect import bisect_right
 from typing import Protocol
@@ -12,21 +12,24 @@ from charlm.data.window import Window
 from charlm.data.windows import Windows, make_windows
 from charlm.errors import ConfigError
 
-HALVED = 0.05  # of the windows have half the length: Merity et al. 2018, sec. 4.1
-DEVIATION = 5  # tokens, of a window's length from its mean
-SHORTEST = 5  # tokens; each window costs the same launch of kernels
-EXCESS = 10  # tokens that a window may be longer than bptt, so that memory is bounded
+HALVED = 0.05  # share of windows of half the length: Merity et al. 2018, sec. 4.1
+DEVIATION = 5  # tokens; standard deviation of a window's length
+SHORTEST = 5  # tokens; kernel launches cost as much for a short window as for a long one
+EXCESS = 10  # tokens by which a window may exceed bptt; bounds the memory use
 
 
 class Epochs(Protocol):
-    """All windows of a run, numbered from 0 through its epochs; a number always gives the same."""
+    """Windows of a run, numbered from 0 across all epochs.
+
+    The same number always gives the same window.
+    """
 
     def __len__(self) -> int:
-        """Windows of an epoch; where that varies, of one with windows of the mean length."""
+        """Return the number of windows in an epoch; an estimate if window lengths vary."""
         ...
 
     def window(self, number: int) -> Window:
-        """Window `number` of the run."""
+        """Return window `number` of the run."""
         ...
 
 
@@ -44,21 +47,21 @@ class EqualEpochs:
 
 
 class DrawnEpochs:
-    """Streams that are cut anew in each epoch, as the seed and the epoch's number will have it.
+    """Streams with random windows, redrawn in each epoch from the seed and the epoch number.
 
     Args:
-        tokens: of the text.
-        batch_size: streams.
-        bptt: tokens a window, or about so many.
-        start_id: `<start>`, which is never predicted.
-        variable_bptt: draw the length of each window: about bptt, or with probability 0.05 about
-            half of it, with a standard deviation of 5 (Merity et al. 2018, arXiv:1708.02182,
-            sec. 4.1). A token then stands at another place of its window in each epoch.
-        partial_shuffle: begin each stream at a place drawn for it, and put what comes before that
-            place at its end (Press 2019, arXiv:1903.04167). Tokens then meet other tokens in their
-            batch. Every token is still predicted after the token before it; only where the ends
-            are joined does the state come from elsewhere.
-        seed: of all this.
+        tokens: token ids of the text: (num_tokens,).
+        batch_size: number of streams.
+        bptt: tokens per window; the typical number with `variable_bptt`.
+        start_id: id of `<start>`, which is never predicted.
+        variable_bptt: draw the length of each window from a normal distribution with mean bptt,
+            or bptt / 2 with probability 0.05, and standard deviation 5 (Merity et al. 2018,
+            arXiv:1708.02182, sec. 4.1), limited to 5 .. bptt + 10. The position of a token in its
+            window then varies between epochs.
+        partial_shuffle: rotate each stream by a random offset (Press 2019, arXiv:1903.04167). The
+            tokens that share a batch then vary between epochs. Every token is still predicted
+            from the token before it; only at the seam does the state come from elsewhere.
+        seed: random seed.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class DrawnEpochs:
         self._partial_shuffle = partial_shuffle
         self._seed = seed
         self._length = (len(tokens) - 1) // batch_size
-        self._starts = [0]  # number of each known epoch's first window
+        self._starts = [0]  # number of the first window of each known epoch
         self._epoch = -1
         self._windows: StreamWindows | None = None
 
@@ -95,7 +98,7 @@ class DrawnEpochs:
         return self._draw(epoch)[number - self._starts[epoch]]
 
     def _draw(self, epoch: int) -> StreamWindows:
-        """The windows of an epoch; those asked for last are kept."""
+        """Return the windows of an epoch. Those of the last requested epoch are cached."""
         if self._windows is None or epoch != self._epoch:
             random = np.random.default_rng((self._seed, epoch))
             begins = random.integers(0, self._length, self._batch_size)
@@ -113,8 +116,11 @@ class DrawnEpochs:
 
 
 def draw_cuts(random: np.random.Generator, length: int, bptt: int) -> NDArray[np.int64]:
-    """From 0 to `length` in steps of drawn lengths, of which the last is cut short."""
-    count = length // bptt + 1  # nearly always too few by some
+    """Return random bounds of windows from 0 to `length`: (num_windows + 1,).
+
+    The last window is cut short.
+    """
+    count = length // bptt + 1  # nearly always slightly too few
     pieces = [np.zeros(1, dtype=np.int64)]
     while sum(int(piece.sum()) for piece in pieces) < length:
         means = np.where(random.random(count) < HALVED, bptt / 2, bptt)
@@ -136,10 +142,12 @@ def make_epochs(
     partial_shuffle: bool = False,
     seed: int = 1,
 ) -> Epochs:
-    """All windows of a run over a text: one stream of frames, or each frame by itself.
+    """Return the windows of a run over a text: streams of frames, or independent frames.
+
+    The arguments are those of `FrameWindows` and `DrawnEpochs`.
 
     Raises:
-        ConfigError: the windows of independent frames are where the frames are, nowhere else.
+        ConfigError: `variable_bptt` or `partial_shuffle` is set for independent frames.
     """
     for name, asked in (("variable-bptt", variable_bptt), ("partial-shuffle", partial_shuffle)):
         if asked and independent_frames:

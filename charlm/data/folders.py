@@ -1,4 +1,4 @@
-"""Folders as corpora: the text files in one, by name."""
+"""Folders as corpora: the text files in a folder, sorted by name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from charlm.errors import TextError
 from charlm.location import is_whole_checkpoint
 from charlm.untrusted import open_regular
 
-HEAD_BYTES = 8192  # are looked at for NUL, which no text has
-MAX_NAMED = 3  # files in a note
+HEAD_BYTES = 8192  # searched for NUL bytes, which no text has
+MAX_NAMED = 3  # file names listed in a note
 
 
 @dataclass(frozen=True, slots=True)
 class TextFiles:
-    """The names of texts, and what a user should be told of those that were left out."""
+    """Paths of texts, and notes for the user about files that were left out."""
 
     paths: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def expand_folders(paths: Iterable[str]) -> TextFiles:
-    """Replace each folder by the text files in it, in the order of their names.
+    """Replace each folder by the text files in it, sorted by name.
 
-    Hidden files and folders within are left out, and so are empty files and what is not text: a
-    file with a NUL byte at its beginning.
+    Hidden files, subfolders, empty files and files that are not text are left out. A file with a
+    NUL byte in its first 8192 bytes is not text.
 
     Raises:
-        TextError: there is no text file in a folder, it is a checkpoint, or cannot be read.
+        TextError: a folder has no text files, is a checkpoint, or cannot be read.
     """
     found: list[str] = []
     notes: list[str] = []
@@ -43,7 +43,11 @@ def expand_folders(paths: Iterable[str]) -> TextFiles:
 
 
 def list_folder(folder: Path) -> TextFiles:
-    """The text files in a folder; errors as of `expand_folders`."""
+    """Return the text files in a folder.
+
+    Raises:
+        TextError: the folder has no text files, is a checkpoint, or cannot be read.
+    """
     check_no_checkpoint(folder)
     with read_errors(str(folder)):
         visible = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
@@ -75,10 +79,10 @@ def list_folder(folder: Path) -> TextFiles:
 
 
 def check_no_checkpoint(folder: Path) -> None:
-    """The files of a checkpoint are no texts.
+    """Check that a folder is not a checkpoint, whose files are not texts.
 
     Raises:
-        TextError: a folder is one.
+        TextError: the folder is a checkpoint.
     """
     if is_whole_checkpoint(folder):
         raise TextError(
@@ -88,7 +92,7 @@ def check_no_checkpoint(folder: Path) -> None:
 
 
 def is_text(file: Path) -> bool:
-    """Whether a file may be a text: a packed one, or one without NUL at its beginning."""
+    """Return whether a file may be text: it is compressed, or its beginning has no NUL bytes."""
     if PurePath(file).suffix in (*COMPRESSIONS, ".zst"):
         return True
     with open_regular(file) as content:
@@ -96,7 +100,7 @@ def is_text(file: Path) -> bool:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few of some names, and how many more there are."""
+    """Return the first three names, and the number of the others."""
     names = list(names)
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more

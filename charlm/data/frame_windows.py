@@ -1,7 +1,7 @@
-"""Windows of frames that know nothing of one another.
+"""Windows of independent frames.
 
-A text may be a gigabyte of short lines, and where its windows begin would fill more memory than it.
-So only the place of every `BLOCK`th is kept, and those that follow are found again when wanted.
+For a gigabyte of short lines, the positions of all windows would take more memory than the text.
+So only the position of every `BLOCK`-th window is stored, and the others are computed on demand.
 """
 
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from charlm.data.joined import JoinedTokens, Tokens
 from charlm.data.window import NOT_PREDICTED, Window
 
 BLOCK = 1024  # windows
-CHUNK = 1 << 20  # tokens that are looked through at once
+CHUNK = 1 << 20  # tokens searched at a time
 
 
 class FrameWindows:
-    """The text in `batch_size` streams of whole frames, state reset at each `<start>`.
+    """Windows of `batch_size` streams of whole frames. The state is reset at each `<start>`.
 
-    Frames abc, de, fghi and jk, <start> and <stop> among their letters, with batch_size=2, bptt=2:
+    Frames abc, de, fghi and jk, with <start> and <stop> among the letters, batch_size=2, bptt=2:
 
         inputs  a b | d .          targets  b c | e .
                 f g | h . | j .             g h | i . | k .
 
-    A frame ends its window; dots are padding. Each stream takes consecutive frames, as equal in
-    tokens as whole frames allow: a frame belongs where its middle falls. Every token but `<start>`
-    is a target.
+    A window ends with its frame; dots are padding. Each stream consists of consecutive frames, and
+    the streams have about equal numbers of tokens: a frame belongs to the stream that contains its
+    middle. Every token except `<start>` is a target.
     """
 
     def __init__(
@@ -38,21 +38,21 @@ class FrameWindows:
         start_id: int,
         lengths_from: int | None = None,
     ) -> None:
-        """Share the frames out among the streams.
+        """Assign the frames to the streams.
 
         Args:
-            tokens: of the text.
-            batch_size: streams.
-            bptt: tokens a window, at most.
-            start_id: `<start>`.
-            lengths_from: a frame of n symbols begins with this id plus n in place of `<start>`;
-                None: it does not tell its length.
+            tokens: token ids of the text: (num_tokens,).
+            batch_size: number of streams.
+            bptt: maximum number of tokens per window.
+            start_id: id of `<start>`.
+            lengths_from: id of the length token for 0 symbols. A frame of n symbols then begins
+                with the id `lengths_from + n` instead of `<start>`. None: no length tokens.
         """
         self._tokens = tokens
         self._bptt = bptt
         self._start_id = start_id
         self._lengths_from = lengths_from
-        counts = np.zeros(batch_size, dtype=np.int64)  # windows of each stream
+        counts = np.zeros(batch_size, dtype=np.int64)  # number of windows of each stream
         blocks, done = [], 0
         for starts, ends in find_frames(tokens, start_id):
             num_windows = -(-(ends - starts - 1) // bptt)
@@ -60,10 +60,10 @@ class FrameWindows:
             after = done + num_windows.cumsum()
             numbers = np.arange(-(-done // BLOCK) * BLOCK, after[-1], BLOCK)
             frame = after.searchsorted(numbers, side="right")
-            earlier = numbers - (after - num_windows)[frame]  # windows of the same frame
+            earlier = numbers - (after - num_windows)[frame]  # earlier windows of the same frame
             blocks.append(starts[frame] + earlier * bptt)
             done = int(after[-1])
-        # Windows are numbered through all streams, one stream after the other.
+        # Windows are numbered across streams: first all of stream 0, then all of stream 1, ...
         self._firsts = np.append(0, counts.cumsum())
         self._blocks = np.concatenate([*blocks, [len(tokens)]])
         self._num_windows = int(counts.max())
@@ -90,7 +90,10 @@ class FrameWindows:
         return Window(inputs, targets, fresh, labels)
 
     def _place(self, stream: int, index: int) -> NDArray[np.int64]:
-        """Begin and length of a window, symbols of its frame; none where a stream has ended."""
+        """Return begin and length of a window and the number of symbols in its frame: (3,).
+
+        All are 0 after the end of the stream.
+        """
         number = self._firsts[stream] + index
         if number >= self._firsts[stream + 1]:
             return np.zeros(3, dtype=np.int64)
@@ -101,15 +104,15 @@ class FrameWindows:
         return place
 
     def _read_block(self, block: int) -> NDArray[np.int64]:
-        """Of each of its windows begin, length and symbols of the frame: (up to `BLOCK`, 3).
+        """Return begin, length and number of symbols in the frame of each window: (<= `BLOCK`, 3).
 
-        Of a frame that goes on from another block those symbols are counted that are left.
+        If a frame continues from another block, only its remaining symbols are counted.
         """
         begin, end = self._blocks[block : block + 2]
         inside = begin + 1 + np.flatnonzero(self._tokens[begin + 1 : end] == self._start_id)
         starts = np.append(begin, inside)
         lengths = np.diff(starts, append=end)
-        lengths[:-1] -= 1  # the token before a <start> predicts nothing
+        lengths[:-1] -= 1  # the token before a <start> has no target
         if end == len(self._tokens) or self._tokens[end] == self._start_id:
             lengths[-1] -= 1
         num_windows = -(-lengths // self._bptt)
@@ -126,11 +129,14 @@ NO_PLACES = np.zeros((0, 3), dtype=np.int64)
 def find_frames(
     tokens: Tokens, start_id: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Where frames start, and where the next one does; those found in `CHUNK` tokens at a time."""
+    """Yield the starts and the ends of frames, (num_frames,) each, for every `CHUNK` tokens.
+
+    The end of a frame is the start of the next one, or the end of the text.
+    """
     starts = np.zeros(0, dtype=np.int64)
     for at in range(0, len(tokens), CHUNK):
         found = np.flatnonzero(tokens[at : at + CHUNK] == start_id)
-        starts = np.concatenate([starts[-1:], at + found])  # the last frame's end was not seen
+        starts = np.concatenate([starts[-1:], at + found])  # the last frame has no end yet
         ends = starts[1:]
         if len(starts) and at + CHUNK >= len(tokens):
             ends = np.append(ends, len(tokens))

@@ -1,4 +1,4 @@
-"""Frames: what `<start>` ... `<stop>` encloses, as a stream of pieces."""
+"""Frames, delimited by `<start>` and `<stop>`, as a stream of pieces."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -11,27 +11,27 @@ Frame = Literal["line", "paragraph", "document"]
 
 LineEndings = Literal["any", "lf"]
 
-MAX_PIECE = 1 << 16  # characters; keeps memory flat on a file that is one endless line
-MAX_WORD = 1 << 20  # characters; a longer run without white space is no word, and is cut
+MAX_PIECE = 1 << 16  # characters; bounds the memory use for a file that is one long line
+MAX_WORD = 1 << 20  # characters; a longer run without white space is cut
 
-# Repeats are possessive: what a text of nothing but line breaks would take to backtrack is much.
+# Quantifiers are possessive: backtracking would be slow on a text that is mostly line breaks.
 ENDING = r"(?>\r\n|\n|\r)"
-LINES = re.compile(rf"{ENDING}(?:[ \t]*+{ENDING})*+")  # blank lines between lines hold no frame
+LINES = re.compile(rf"{ENDING}(?:[ \t]*+{ENDING})*+")  # blank lines are not frames
 PARAGRAPH_BREAK = re.compile(rf"{ENDING}(?:[ \t]*+{ENDING})++")
 PARAGRAPHS = re.compile(rf"{PARAGRAPH_BREAK.pattern}|{ENDING}[ \t]*+\Z")
-# As checkpoints of earlier versions of charlm read their texts.
+# The rules of earlier versions of charlm, for their checkpoints.
 LF_LINES = re.compile(r"\r?+\n(?:[ \t]*+\r?+\n)*+")
 LF_PARAGRAPHS = re.compile(r"\r?+\n(?:[ \t]*+\r?+\n)++")
-# Published token counts include the blank lines of WikiText, so each line is a frame here;
-# a literal end mark ends one too, with the line break after it if there is one.
-# Spaces are looked at from the first one only.
+# Published token counts include the blank lines of WikiText, so blank lines are frames here.
+# A literal end mark also ends a frame, together with a line break that follows it.
+# A run of spaces is matched from its first space only, which keeps the time linear.
 PRETOKENIZED_LINES = re.compile(
     r"(?:(?<![ \t])[ \t]++)?+"
     r"(?:(?<!\S)(?:<eos>|</s>)(?!\S)[ \t]*+(?:\r?+\n)?+|\r?+\n)"
 )
 ONLY_PYTHON_SPACE = "\x1c\x1d\x1e\x1f"
-BLANK = " \t\r\n"  # what separators are made of, end marks aside
-# Where white space follows something else, as `parts_words` has it; and where a word begins.
+BLANK = " \t\r\n"  # characters of separators, apart from end marks
+# Places to cut: white space after another character, as in `parts_words`; starts of words.
 CUT = re.compile(rf"(?<=\S)[^\S{ONLY_PYTHON_SPACE}]")
 CUT_OR_START = re.compile(rf"{CUT.pattern}|{TOKEN_START.pattern}")
 BLANK_LINE = re.compile(rf"\S[^\S\r\n]*{ENDING}[^\S\r\n]*{ENDING}\s*\S")
@@ -39,9 +39,10 @@ BLANK_LINE = re.compile(rf"\S[^\S\r\n]*{ENDING}[^\S\r\n]*{ENDING}\s*\S")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a frame: at most `MAX_PIECE` characters, or one longer word.
+    """Part of a frame: at most `MAX_PIECE` characters, or one longer word.
 
-    All `text` and `gap` in a row are the original text: a gap parts frames and is not encoded.
+    A gap separates frames and is not encoded. The concatenation of `text` and `gap` of all pieces
+    is the original text.
     """
 
     text: str
@@ -54,17 +55,17 @@ class Piece:
         return len(self.text) + len(self.gap)
 
     def cut(self, position: int) -> tuple["Piece", "Piece"]:
-        """Two pieces of the same frame, the second beginning at `position` of the text."""
+        """Split the piece in two; the second begins at character `position` of the text."""
         head = replace(self, text=self.text[:position], gap="", closes=False)
         return head, replace(self, text=self.text[position:], opens=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Framing:
-    r"""How a text is cut into frames.
+    r"""Rules by which a text is cut into frames.
 
-    A line ends with `\r\n`, `\n` or `\r`, which is no part of a frame. With line endings "lf", a
-    lone `\r` is text, and the last paragraph keeps its line ending.
+    A line ends with `\r\n`, `\n` or `\r`, which is not part of a frame. With line endings "lf", a
+    single `\r` is text, and the last paragraph keeps its line ending.
     """
 
     frame: Frame
@@ -73,7 +74,7 @@ class Framing:
 
     @property
     def separator(self) -> re.Pattern[str] | None:
-        """What lies between frames; None: nothing does, a file is one frame."""
+        """Pattern of the separator between frames; None if a file is one frame."""
         match self.frame:
             case "line":
                 if self.pretokenized:
@@ -86,34 +87,34 @@ class Framing:
 
     @property
     def frame_break(self) -> re.Pattern[str] | None:
-        """What lies between two frames of a text that may go on, as a prompt does.
+        """Pattern of the separator in a text that may be continued, such as a prompt.
 
-        A line ending at its end does not end a paragraph yet.
+        A single line ending at the end of such a text does not end a paragraph.
         """
         return PARAGRAPH_BREAK if self.separator is PARAGRAPHS else self.separator
 
     @property
     def version(self) -> int:
-        """Number of the rules: frames of different versions may differ on the same text."""
+        """Version of the rules; different versions may cut the same text into different frames."""
         return 2 if self.separator in (LINES, PARAGRAPHS) else 1
 
     @property
     def keeps_blank(self) -> bool:
-        """Whether a frame may hold no token at all."""
+        """Return whether a frame may have no tokens."""
         return self.pretokenized and self.frame == "line"
 
 
 def frame_pieces(texts: Iterable[str], framing: Framing) -> Iterator[Piece]:
-    """Cut one document, given in chunks, into the pieces of its frames."""
+    """Yield the pieces of the frames of one document, which is given in chunks."""
     buffer, opens = "", True
     for chunk in texts:
         buffer += chunk
-        # A separator at the end may go on in the next chunk.
+        # A separator at the end may continue in the next chunk.
         limit = len(buffer.rstrip(BLANK))
         buffer, opens = yield from separate(buffer, opens, framing, limit)
         while len(buffer) > 2 * MAX_PIECE:
             text, buffer = split_between_words(buffer, framing)
-            if not buffer:  # the word may go on in the next chunk
+            if not buffer:  # the word may continue in the next chunk
                 buffer = text
                 break
             yield Piece(text, "", opens, False)
@@ -126,7 +127,11 @@ def frame_pieces(texts: Iterable[str], framing: Framing) -> Iterator[Piece]:
 def separate(
     buffer: str, opens: bool, framing: Framing, limit: int
 ) -> Generator[Piece, None, tuple[str, bool]]:
-    """Yield the frames that a separator closes before `limit`; return the rest, and its `opens`."""
+    """Yield the pieces of all frames whose separator ends before `limit`.
+
+    Returns:
+        The remaining text, and whether it is the beginning of a frame.
+    """
     position = 0
     for match in framing.separator.finditer(buffer) if framing.separator else ():
         if match.end() >= limit:
@@ -137,7 +142,7 @@ def separate(
 
 
 def close_frame(text: str, gap: str, opens: bool, framing: Framing) -> Iterator[Piece]:
-    """The last pieces of a frame; blank text between separators is a gap and no frame."""
+    """Yield the last pieces of a frame. Blank text between separators is a gap and not a frame."""
     if opens and not framing.keeps_blank and not text.strip() and framing.frame != "document":
         yield Piece("", text + gap, False, False)
         return
@@ -151,12 +156,15 @@ def close_frame(text: str, gap: str, opens: bool, framing: Framing) -> Iterator[
 
 
 def split_between_words(text: str, framing: Framing) -> tuple[str, str]:
-    """Cut a piece off the beginning where no word and, if possible, no BPE token is cut in two.
+    """Split a text in two without cutting a word or, if possible, a BPE token.
 
-    That is at most `MAX_PIECE` characters, before white space that follows something else; in a
-    longer run without white space where a word begins; and in a longer word after its end. Of a
-    word beyond `MAX_WORD` characters that many are cut off; a shorter one is not cut, and the
-    second part is then empty.
+    The first part has at most `MAX_PIECE` characters and ends before white space. If there is no
+    such place, it ends where a word begins without white space, such as before punctuation or Han.
+    If there is none either, the first part is one longer word. A word is cut only after `MAX_WORD`
+    characters.
+
+    Returns:
+        Both parts. The second is empty if the text is one word of at most `MAX_WORD` characters.
     """
     places = (place for place in range(MAX_PIECE, 0, -1) if parts_words(text, place))
     place = next(places, None) or last_start(text, framing)
@@ -168,7 +176,10 @@ def split_between_words(text: str, framing: Framing) -> tuple[str, str]:
 
 
 def last_start(text: str, framing: Framing) -> int | None:
-    """The last place among the first `MAX_PIECE` where a word begins without white space."""
+    """Return the last place up to `MAX_PIECE` where a word begins without white space.
+
+    Return None if there is no such place, or if the text is pretokenized.
+    """
     if framing.pretokenized:
         return None
     starts = [match.start() for match in TOKEN_START.finditer(text, 1, MAX_PIECE + 1)]
@@ -176,16 +187,16 @@ def last_start(text: str, framing: Framing) -> int | None:
 
 
 def parts_words(text: str, place: int) -> bool:
-    """Whether white space begins there, for Python and for the tokenizers' libraries alike."""
+    """Return whether white space begins at `place`, for both Python and `tokenizers`."""
     space, before = text[place], text[place - 1]
     return space.isspace() and space not in ONLY_PYTHON_SPACE and not before.isspace()
 
 
 def has_line_ending(text: str) -> bool:
-    """Whether a line ends in `text`."""
+    """Return whether `text` contains a line ending."""
     return "\n" in text or "\r" in text
 
 
 def has_blank_line(text: str) -> bool:
-    """Whether an empty line parts two paragraphs of `text`."""
+    """Return whether `text` has two paragraphs separated by a blank line."""
     return BLANK_LINE.search(text) is not None

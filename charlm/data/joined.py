@@ -1,4 +1,4 @@
-"""Token arrays one after the other, as one, without copying them."""
+"""Concatenation of token arrays without copying them."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 class JoinedTokens:
-    """Reads like one array of all tokens; those of label 0 come first, then those of label 1, ...
+    """View of the tokens of several labels as one array: label 0 first, then label 1, ...
 
     Raises:
-        IndexError: where it is read beyond its ends.
+        IndexError: an index is out of range.
     """
 
     def __init__(self, arrays: Sequence[NDArray[np.unsignedinteger]]) -> None:
@@ -21,7 +21,7 @@ class JoinedTokens:
         return int(self.bounds[-1])
 
     def __getitem__(self, where: "int | slice | NDArray[np.int64]") -> NDArray[np.unsignedinteger]:
-        """Tokens of a range, or at places of any shape."""
+        """Return the tokens in a slice of step 1, or at indices of any shape."""
         if isinstance(where, slice):
             begin, end, step = where.indices(len(self))
             assert step == 1
@@ -41,16 +41,19 @@ class JoinedTokens:
     def __array__(
         self, dtype: None = None, copy: bool | None = None
     ) -> NDArray[np.unsignedinteger]:
-        """All tokens, copied."""
+        """Return a copy of all tokens: (num_tokens,)."""
         return self[:]
 
     def labels(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The label of the token at each place."""
+        """Return the label of the token at each place, in the shape of `places`."""
         labels: NDArray[np.int64] = self.bounds.searchsorted(places, side="right") - 1
         return labels
 
     def heads(self, count: int) -> "JoinedTokens":
-        """The first tokens of each label, `count` in all or a few less, in equal shares."""
+        """Return the same share of the tokens of each label, taken from its beginning.
+
+        The total is `count` tokens or a few less; all tokens if there are fewer.
+        """
         share = min(1.0, count / max(1, len(self)))
         return JoinedTokens([array[: int(share * len(array))] for array in self._arrays])
 

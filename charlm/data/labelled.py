@@ -1,4 +1,4 @@
-"""Texts with labels: tables parted by tabs, JSON lines, or a folder for each label."""
+"""Texts with labels: tab-separated tables, JSON lines, or one folder per label."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ LABEL, TEXT = "label", "text"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the columns of a table, or the fields of an object, are called."""
+    """Names of the columns of a table, or of the fields of a JSON object."""
 
     label: str = LABEL
     text: str = TEXT
@@ -25,34 +25,35 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """The texts of each label, by its name, and the sha256 that names their content."""
+    """Texts by label, and the SHA-256 hash of their content."""
 
     sources: dict[str, list[Source]]
     sha256: str
-    is_folder: bool  # whose texts are files, perhaps long ones
-    notes: tuple[str, ...] = ()  # what a user should be told
+    is_folder: bool  # each text is a file, which may be long
+    notes: tuple[str, ...] = ()  # messages for the user
 
 
 def is_labelled(path: str) -> bool:
-    """Whether a name promises texts with labels."""
+    """Return whether a path is a folder or has the suffix of a table or of JSON lines."""
     return Path(path).is_dir() or plain_suffix(path) in (*TABLE, *OBJECTS)
 
 
 def plain_suffix(path: str) -> str:
-    """`.tsv` of `plays.tsv.gz`."""
+    """Return the suffix without that of a compression: `.tsv` for `plays.tsv.gz`."""
     name = PurePath(path)
     packed = name.suffix in (*COMPRESSIONS, ".zst")
     return name.with_suffix("").suffix if packed else name.suffix
 
 
 def read_labelled(path: str, columns: Columns, *, any_bytes: bool = False) -> LabelledText:
-    """Read texts with labels. Tables and objects are held in memory, files of a folder are not.
+    """Read texts with labels, sorted by label.
 
-    A table parted by tabs names its columns on its first line; without names, a line is a label
-    and a text. Labels are in the order of their names.
+    Tables and JSON lines are held in memory; the files of a folder are not. The first line of a
+    tab-separated table names its columns. If it does not, each line is a label and a text.
 
     Raises:
-        TextError: the text cannot be read, or a label or a text is missing.
+        TextError: the path has no labels, the text cannot be read, or a label or a text is missing
+            or invalid.
     """
     if Path(path).is_dir():
         return read_folder(Path(path), any_bytes=any_bytes)
@@ -77,7 +78,14 @@ def read_labelled(path: str, columns: Columns, *, any_bytes: bool = False) -> La
 
 
 def read_folder(folder: Path, *, any_bytes: bool) -> LabelledText:
-    """The files of each folder in a folder, whose name is their label; empty ones are left out."""
+    """Read a folder of folders. The name of an inner folder is the label of the files in it.
+
+    Hidden files and folders and empty files are left out.
+
+    Raises:
+        TextError: the folder is a checkpoint or has no inner folder with texts, a file cannot be
+            read, or the name of an inner folder is not a valid label.
+    """
     check_no_checkpoint(folder)
     sources: dict[str, list[Source]] = {}
     empty: list[str] = []
@@ -100,12 +108,17 @@ def read_folder(folder: Path, *, any_bytes: bool) -> LabelledText:
 
 
 def visible_folder(path: Path) -> bool:
-    """Whether it is a folder, and not a hidden one."""
+    """Return whether a path is a folder that is not hidden."""
     return path.is_dir() and not path.name.startswith(".")
 
 
 def read_table(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tuple[str, str]]:
-    """Label and text of each line of fields."""
+    """Yield the label and the text of each line of a tab-separated table.
+
+    Raises:
+        TextError: a column is missing, or a line has the wrong number of fields, an empty field or
+            an invalid label.
+    """
     names, begin = lines[0].split("\t"), 1
     if columns.label not in names or columns.text not in names:
         if columns != Columns() or len(names) != 2:
@@ -114,7 +127,7 @@ def read_table(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tu
                 f"{path}:1: there is no column {missing!r} among {shown(', '.join(names))}; name "
                 "the columns there, or by --label-column and --text-column."
             )
-        names, begin = [columns.label, columns.text], 0  # two fields need no names
+        names, begin = [columns.label, columns.text], 0  # the names are optional for two columns
     label_at, text_at = names.index(columns.label), names.index(columns.text)
     for number, line in enumerate(lines[begin:], begin + 1):
         fields = line.split("\t")
@@ -127,7 +140,11 @@ def read_table(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tu
 
 
 def read_objects(path: str, lines: Sequence[str], columns: Columns) -> Iterator[tuple[str, str]]:
-    """Label and text of each JSON object."""
+    """Yield the label and the text of each JSON object.
+
+    Raises:
+        TextError: a line is not a JSON object, or a field is missing, empty or of another type.
+    """
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
         content = parse_object(line, place)
@@ -145,7 +162,11 @@ def read_objects(path: str, lines: Sequence[str], columns: Columns) -> Iterator[
 
 
 def check_pair(label: str, text: str, place: str) -> tuple[str, str]:
-    """A label and a text that are there."""
+    """Return a label and a text that have been checked.
+
+    Raises:
+        TextError: one of them is empty, or the label is invalid.
+    """
     for what, value in (("label", label), ("text", text)):
         if not value.strip():
             raise TextError(f"{place}: the {what} is empty; write it, or remove the line.")
@@ -153,7 +174,13 @@ def check_pair(label: str, text: str, place: str) -> tuple[str, str]:
 
 
 def check_label(label: str, place: str) -> str:
-    """A label that can be printed, and be given a weight on the command line."""
+    """Return a label that has been checked.
+
+    Labels are printed and are given weights on the command line as `label=weight`.
+
+    Raises:
+        TextError: the label is not printable or contains `=`.
+    """
     if not label.isprintable() or "=" in label:
         raise TextError(f"{place}: a label must be printable and without '=', not {shown(label)}.")
     return label

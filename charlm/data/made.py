@@ -1,4 +1,4 @@
-"""Corpora that come with charlm, or that any Python installation holds."""
+"""Built-in corpora: part of charlm, or of any Python installation."""
 
 import ast
 import importlib.util
@@ -24,8 +24,8 @@ def tales() -> Iterator[str]:
 def python() -> Iterator[str]:
     """The manual of this Python and its standard library's docstrings, several MB.
 
-    Nothing is imported or run but the manual's table; files come in the order of their names, so
-    the text is the same for the same Python.
+    Nothing is imported or executed: files are only parsed. They are sorted by name, so that the
+    text is the same for the same Python.
     """
     for topic in manual_topics():
         yield topic.strip() + "\n\n"
@@ -37,9 +37,9 @@ def python() -> Iterator[str]:
 
 
 def manual_topics() -> Iterator[str]:
-    """The chapters that `help()` shows, by name."""
+    """Yield the topics that `help()` shows, sorted by name."""
     spec = importlib.util.find_spec("pydoc_data.topics")
-    if spec is None or spec.origin is None:  # left out of some small installations
+    if spec is None or spec.origin is None:  # missing in some small installations
         return
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     tables = [node.value for node in tree.body if isinstance(node, ast.Assign)]
@@ -49,7 +49,7 @@ def manual_topics() -> Iterator[str]:
 
 
 def docstrings(path: Path) -> Iterator[str]:
-    """The docstrings of a module, its classes and its functions, in the order of the file."""
+    """Yield the printable docstrings of a module, its classes and functions, breadth first."""
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError:  # a few library files are templates or deliberately broken
@@ -66,10 +66,10 @@ MADE_CORPORA: dict[str, Callable[[], Iterator[str]]] = {"python": python, "tales
 
 
 def made_corpus(name: str) -> Iterator[str]:
-    """The text of a corpus by name, in pieces.
+    """Return the text of a built-in corpus, in pieces.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no corpus of this name.
     """
     if name not in MADE_CORPORA:
         known = ", ".join((*MADE_CORPORA, *TASKS))

@@ -1,4 +1,4 @@
-"""N-best lists and their references: what a recogniser heard or read, a hypothesis a line."""
+"""N-best lists of a recogniser, one hypothesis per line, and their references."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from charlm.text import STOP
 NBEST_FIELDS = ("utterance", "score", "text")
 REFERENCE_FIELDS = ("utterance", "text")
 LARGEST_SCORE = 1e100  # beyond it, differences of scores overflow
-MAX_SHOWN = 40  # characters of a field that a message quotes
+MAX_SHOWN = 40  # characters of a field in an error message
 NUMBER = re.compile(r" *[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)? *")
 BEGIN_MARK = "<s>"
 END_MARKS = ("</s>", "<eos>", STOP)
@@ -20,22 +20,22 @@ END_MARKS = ("</s>", "<eos>", STOP)
 
 @dataclass(frozen=True, slots=True)
 class NbestEntry:
-    """One hypothesis of an utterance, as the recogniser gave it."""
+    """Hypothesis of a recogniser for one utterance."""
 
-    utterance: str  # an id, never scored
-    score: float  # natural logarithm; higher is better
-    text: str  # empty: the recogniser found nothing said or written
-    line: int  # of the file, from 1
+    utterance: str  # id; not part of the text
+    score: float  # natural logarithm of a probability; higher is better
+    text: str  # may be empty: the recogniser found nothing
+    line: int  # line number in the file, from 1
 
 
 def read_nbest(source: Source) -> list[NbestEntry]:
-    """Read lines of `utterance<TAB>score<TAB>text`.
+    """Read n-best lists from lines of `utterance<TAB>score<TAB>text`.
 
-    The entries of an utterance come together, in their order; utterances in the order of their
-    first lines.
+    The entries are grouped by utterance, in the order of the first line of each utterance. Within
+    an utterance they keep their order.
 
     Raises:
-        TextError: the text cannot be read or is empty, or a line is not of this form.
+        TextError: the file cannot be read or is empty, or a line is not of this form.
     """
     lists: dict[str, list[NbestEntry]] = {}
     for line, (utterance, score, text) in read_fields(source, NBEST_FIELDS):
@@ -45,11 +45,11 @@ def read_nbest(source: Source) -> list[NbestEntry]:
 
 
 def read_references(source: Source) -> dict[str, str]:
-    """Read lines of `utterance<TAB>text`: what was really said or written, in the file's order.
+    """Read reference transcripts from lines of `utterance<TAB>text`, in the order of the file.
 
     Raises:
-        TextError: the text cannot be read or is empty, or a line is not of this form or gives an
-            utterance its second reference.
+        TextError: the file cannot be read or is empty, a line is not of this form, or an utterance
+            has two references.
     """
     references: dict[str, str] = {}
     for line, (utterance, text) in read_fields(source, REFERENCE_FIELDS):
@@ -64,16 +64,16 @@ def read_references(source: Source) -> dict[str, str]:
 def check_references(
     entries: Sequence[NbestEntry], references: Mapping[str, str], nbest: str, name: str
 ) -> None:
-    """Every utterance has both hypotheses and a reference.
+    """Check that every utterance has both hypotheses and a reference.
 
     Args:
-        entries: the n-best lists.
-        references: a text for each utterance.
-        nbest: what messages call the lists.
-        name: what messages call the references.
+        entries: n-best lists.
+        references: reference text by utterance.
+        nbest: name of the n-best file in error messages.
+        name: name of the reference file in error messages.
 
     Raises:
-        TextError: one is without the other.
+        TextError: an utterance has no reference, or a reference has no hypotheses.
     """
     utterances = dict.fromkeys(entry.utterance for entry in entries)
     if missing := [utterance for utterance in utterances if utterance not in references]:
@@ -83,17 +83,17 @@ def check_references(
 
 
 def plain_texts(lines: Iterable[tuple[int, str]], spaces: str | None, name: str) -> Iterator[str]:
-    """Texts as a model reads them, without space at either end.
+    """Yield texts in the form that a model reads, without space at either end.
 
     Args:
-        lines: each text with the number of its line.
-        spaces: None, where the spaces of a text are its own. Otherwise texts are characters parted
-            by spaces, as handwriting recognisers write them, and this symbol stands for a space:
-            with `|`, `T h e | c a t` is `The cat`.
-        name: what messages call the file.
+        lines: line number and text of each line.
+        spaces: symbol that represents a space in texts of space-separated characters, as written by
+            handwriting recognisers: with `|`, `T h e | c a t` is `The cat`. None: texts are plain
+            text.
+        name: name of the file in error messages.
 
     Raises:
-        TextError: with `spaces`, something else than characters is parted by spaces.
+        TextError: `spaces` is given, and a text is not made of space-separated characters.
     """
     for line, text in lines:
         if spaces is not None:
@@ -102,7 +102,11 @@ def plain_texts(lines: Iterable[tuple[int, str]], spaces: str | None, name: str)
 
 
 def join_characters(text: str, spaces: str, place: str) -> str:
-    """Characters parted by spaces as a text; the symbol `spaces` becomes a space."""
+    """Join space-separated characters into a text; the symbol `spaces` becomes a space.
+
+    Raises:
+        TextError: the parts of `text` are not single characters.
+    """
     characters = text.split()
     for character in characters:
         if character != spaces and not is_character(character):
@@ -114,21 +118,22 @@ def join_characters(text: str, spaces: str, place: str) -> str:
 
 
 def is_character(text: str) -> bool:
-    """Whether it is one code point, with any marks that combine with it."""
+    """Return whether `text` is one code point, optionally followed by combining marks."""
     return all(unicodedata.category(mark).startswith("M") for mark in text[1:])
 
 
 def strip_marks(text: str, place: str) -> str:
-    """A text without the `<s>` and `</s>` or `<eos>` that decoders leave at its ends.
+    """Remove the sentence marks that decoders leave at the ends of a text.
 
-    For models of pretokenized texts, to which `</s>` is the end that every sentence has anyhow.
+    The marks are `<s>` at the beginning and `</s>`, `<eos>` or `<stop>` at the end. This is for
+    models of pretokenized texts, which encode an end mark as `<stop>` and add one to each sentence.
 
     Args:
-        text: without space at either end.
-        place: what messages call the line: file and number.
+        text: text without space at either end.
+        place: file and line number for error messages.
 
     Raises:
-        TextError: a mark is elsewhere, where it would end the sentence.
+        TextError: a mark is inside the text, where it would end the sentence.
     """
     words = text.lower().split()
     if words[:1] == [BEGIN_MARK]:
@@ -142,7 +147,12 @@ def strip_marks(text: str, place: str) -> str:
 
 
 def read_fields(source: Source, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line with its number; the first is an utterance's id."""
+    """Yield the number and the tab-separated fields of each line; field 0 is the utterance id.
+
+    Raises:
+        TextError: the file cannot be read or is empty, or a line is blank, has the wrong number of
+            fields or has no valid id.
+    """
     lines = read_lines(source)
     form = f"{', '.join(names[:-1])} and {names[-1]}, parted by tabs"
     if not lines:
@@ -163,10 +173,10 @@ def read_fields(source: Source, names: Sequence[str]) -> Iterator[tuple[int, lis
 
 
 def read_lines(source: Source) -> list[str]:
-    """The lines of a text without their line breaks, which are `\\n` alone.
+    """Return the lines of a text without their line breaks, which are `\\n` only.
 
     Raises:
-        TextError: it cannot be read; where it is not UTF-8, the line is named.
+        TextError: the text cannot be read; if it is not UTF-8, the message gives the line.
     """
     try:
         lines = whole_text(source).split("\n")
@@ -174,15 +184,15 @@ def read_lines(source: Source) -> list[str]:
         check_encoding(source)
         raise
     if lines[-1] == "":
-        lines.pop()  # what follows the last line break
+        lines.pop()  # the text after the last line break
     return lines
 
 
 def check_encoding(source: Source) -> None:
-    """Tell the line where a text is not UTF-8.
+    """Check that a text is UTF-8, and report the line of the first byte that is not.
 
     Raises:
-        TextError: there is one, or the text cannot be read.
+        TextError: the text is not UTF-8 or cannot be read.
     """
     content = whole_content(source)
     try:
@@ -197,7 +207,11 @@ def check_encoding(source: Source) -> None:
 
 
 def check_utterance(utterance: str, place: str) -> None:
-    """An id is one word."""
+    """Check an utterance id.
+
+    Raises:
+        TextError: the id is empty or contains white space.
+    """
     if not utterance:
         raise TextError(f"{place}: the utterance has no id before the first tab; give it one.")
     if utterance.split() != [utterance]:
@@ -207,7 +221,11 @@ def check_utterance(utterance: str, place: str) -> None:
 
 
 def parse_score(score: str, place: str) -> float:
-    """A finite number."""
+    """Parse the score of a hypothesis.
+
+    Raises:
+        TextError: the score is not a finite decimal number, or its absolute value exceeds 1e100.
+    """
     if not NUMBER.fullmatch(score) or abs(float(score)) > LARGEST_SCORE:
         raise TextError(
             f"{place}: the score must be a finite number, a log-probability, not {shown(score)}."
@@ -216,11 +234,11 @@ def parse_score(score: str, place: str) -> float:
 
 
 def shown(field: str) -> str:
-    """A field as a message quotes it."""
+    """Return a field quoted and shortened for an error message."""
     return repr(field if len(field) <= MAX_SHOWN else field[:MAX_SHOWN] + "…")
 
 
 def some(utterances: Sequence[str]) -> str:
-    """The first of them, and how many more."""
+    """Return the first utterance, and the number of the others."""
     more = f" and {len(utterances) - 1:,} more" if len(utterances) > 1 else ""
     return shown(utterances[0]) + more

@@ -1,4 +1,4 @@
-"""Minimal pairs: two sentences that differ in one thing, which makes one of them good."""
+"""Minimal pairs: an acceptable sentence and an unacceptable one that differ in one feature."""
 
 import json
 import re
@@ -13,34 +13,35 @@ from charlm.errors import TextError
 from charlm.untrusted import parse_json
 
 GOOD, BAD = "sentence_good", "sentence_bad"  # as in BLiMP (Warstadt et al. 2020)
-GROUPS = ("UID", "group", "phenomenon", "linguistics_term", "field")  # the first there is counts
+GROUPS = ("UID", "group", "phenomenon", "linguistics_term", "field")  # the first that is present
 SHORT_NAMES = {"good": GOOD, "bad": BAD}
 FORM = "a good sentence, a bad one and, if you like, their group, parted by tabs"
-MAX_SHOWN = 40  # characters of a value that a message quotes
-SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, or a byte that is no text
+MAX_SHOWN = 40  # characters of a value in an error message
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair, or an escaped byte
 
-Lines = Sequence[tuple[str, str]]  # what messages call a line (file and number), and the line
+Lines = Sequence[tuple[str, str]]  # place for error messages (file and line number), and line
 Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class MinimalPair:
-    """A good sentence and a bad one; pairs of one phenomenon are a group."""
+    """Good and bad sentence. Pairs of one phenomenon share a group."""
 
     good: str
     bad: str
-    group: str = ""  # empty: none is named
+    group: str = ""  # empty: no group is given
 
 
 def read_pairs(source: Source, *, pretokenized: bool = False) -> list[MinimalPair]:
-    """Read a pair a line: fields parted by tabs, or JSON objects; the first line tells which.
+    """Read one pair per line, from tab-separated fields or JSON objects.
 
-    Fields are good sentence, bad sentence and, on all lines or on none, group. Where the first
-    line names them, as BLiMP's objects do, they come in any order and among others. Pretokenized
-    sentences come without the marks of their ends, as from `strip_marks`.
+    The first line determines the format. The fields are the good sentence, the bad sentence and,
+    on all lines or on none, the group. If the fields are named, by a header line or as in BLiMP's
+    JSON objects, they may come in any order and among others. Sentence marks are removed from
+    pretokenized sentences by `strip_marks`.
 
     Raises:
-        TextError: the text cannot be read or is empty, or a line is no such pair.
+        TextError: the file cannot be read or has no pairs, or a line is not a valid pair.
     """
     lines = filled_lines(source)
     is_json = lines[0][1].lstrip().startswith("{")
@@ -52,7 +53,11 @@ def read_pairs(source: Source, *, pretokenized: bool = False) -> list[MinimalPai
 
 
 def filled_lines(source: Source) -> Lines:
-    """The lines of a text, none of them blank."""
+    """Return the lines of a text with their places.
+
+    Raises:
+        TextError: the text cannot be read or is empty, or a line is blank.
+    """
     lines = read_lines(source)
     if not lines:
         raise TextError(f"{source.name} is empty; write on each line {FORM}.")
@@ -66,7 +71,13 @@ def filled_lines(source: Source) -> Lines:
 
 
 def read_table(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
-    """Lines of fields, with the one that holds the group; the first line may name them."""
+    """Yield the fields, the name of the group field and the place of each tab-separated line.
+
+    The first line may name the fields.
+
+    Raises:
+        TextError: the names are invalid, or a line has the wrong number of fields.
+    """
     place, first = lines[0]
     names = [SHORT_NAMES.get(name, name) for name in first.split("\t")]
     if GOOD in names or BAD in names:
@@ -88,7 +99,11 @@ def read_table(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
 
 
 def check_names(names: Sequence[str], place: str) -> None:
-    """A line of names names both sentences, and nothing twice."""
+    """Check that a header line names both sentences, and no field twice.
+
+    Raises:
+        TextError: a name is missing or repeated.
+    """
     if missing := {GOOD, BAD} - set(names):
         raise TextError(f"{place}: the names of the fields lack {missing.pop()}; add it.")
     if len(set(names)) < len(names):
@@ -96,7 +111,11 @@ def check_names(names: Sequence[str], place: str) -> None:
 
 
 def read_objects(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
-    """Lines of JSON objects, with the field that holds the group."""
+    """Yield the fields, the name of the group field and the place of each JSON object.
+
+    Raises:
+        TextError: a line is not a JSON object.
+    """
     group: str | None = None
     for index, (place, line) in enumerate(lines):
         content = parse_object(line, place)
@@ -106,10 +125,10 @@ def read_objects(lines: Lines) -> Iterator[tuple[Fields, str | None, str]]:
 
 
 def parse_object(line: str, place: str) -> Fields:
-    """The fields of the JSON object that a line holds.
+    """Parse a line that holds one JSON object.
 
     Raises:
-        TextError: it holds something else.
+        TextError: the line is not a JSON object, or contains surrogates.
     """
     try:
         content = parse_json(line)
@@ -123,12 +142,17 @@ def parse_object(line: str, place: str) -> Fields:
 
 
 def group_name(names: Iterable[str]) -> str | None:
-    """The field that holds the group."""
+    """Return the name of the field that holds the group, or None."""
     return next((name for name in GROUPS if name in names), None)
 
 
 def pair_of(fields: Fields, group: str | None, place: str, *, pretokenized: bool) -> MinimalPair:
-    """A pair of two sentences that are there and differ."""
+    """Return the pair described by the fields of a line.
+
+    Raises:
+        TextError: a sentence or the group is missing, not a string or blank, the sentences are
+            equal, or a pretokenized sentence has a sentence mark inside.
+    """
     for name in (GOOD, BAD) if group is None else (GOOD, BAD, group):
         value = fields.get(name)
         if not isinstance(value, str):
@@ -145,10 +169,10 @@ def pair_of(fields: Fields, group: str | None, place: str, *, pretokenized: bool
 
 
 def counted(number: int) -> str:
-    """How many fields."""
+    """Return a number of fields with the noun, such as `2 fields`."""
     return f"{number} field{'' if number == 1 else 's'}"
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it."""
+    """Return a value quoted and shortened for an error message."""
     return shorten(repr(value), MAX_SHOWN, placeholder="…")

@@ -1,4 +1,4 @@
-"""What one reading of a text tells: its hash, its length, whether it holds anything to learn."""
+"""One pass over a text: its hash, its length and the properties that its frames depend on."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,19 +12,23 @@ from charlm.text import TextConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
-    """What one reading of a text told."""
+    """Result of one pass over a text."""
 
     name: str
     sha256: str
     num_chars: int
-    symbols: frozenset[str]  # its distinct characters, as far as the first two
-    lines: bool  # whether there is more than one
-    blank_lines: bool  # whether one parts two paragraphs
-    notes: tuple[str, ...]  # what it does that a user should know, as in `begins with a mark.`
+    symbols: frozenset[str]  # distinct characters, until at least two are found
+    lines: bool  # whether the text has more than one line
+    blank_lines: bool  # whether a blank line separates two paragraphs
+    notes: tuple[str, ...]  # for the user; verb phrases such as `begins with a mark.`
 
 
 def scan(source: Source) -> Scan:
-    """Read one text to the end, checking that it can be read."""
+    """Read one text to the end.
+
+    Raises:
+        TextError: the text cannot be read.
+    """
     digest = hashlib.sha256()
     for chunk in source.chunks():
         digest.update(chunk)
@@ -34,7 +38,7 @@ def scan(source: Source) -> Scan:
         if len(symbols) < 2:
             symbols |= set(text)
         lines = lines or has_line_ending((tail + text).strip())
-        # A few thousand characters from before, so that a blank line between chunks is seen.
+        # The end of the previous chunk is kept to find a blank line that spans two chunks.
         blank_lines = blank_lines or has_blank_line(tail + text)
         tail = (tail + text)[-4096:]
     notes = []
@@ -52,7 +56,7 @@ def scan(source: Source) -> Scan:
 
 
 def join_notes(scans: Iterable[Scan]) -> tuple[str, ...]:
-    """The notes on several texts: one line each, however many texts have it."""
+    """Return the notes on several texts, with equal notes merged into one line."""
     texts: dict[str, list[str]] = {}
     for found in scans:
         for note in found.notes:
@@ -64,10 +68,10 @@ def join_notes(scans: Iterable[Scan]) -> tuple[str, ...]:
 
 
 def check_content(paths: Sequence[str], scans: Sequence[Scan]) -> None:
-    """See that there is something to learn.
+    """Check that training texts have something to learn.
 
     Raises:
-        TextError: nothing, or one distinct character over and over.
+        TextError: a text is empty, or all texts together have only one distinct character.
     """
     for path, found in zip(paths, scans, strict=True):
         if not found.num_chars:
@@ -81,7 +85,11 @@ def check_content(paths: Sequence[str], scans: Sequence[Scan]) -> None:
 
 
 def default_frame(text: TextConfig, scans: Sequence[Scan]) -> Frame:
-    """Words come in paragraphs, else in lines, if there are any; the other levels in documents."""
+    """Return the default frame.
+
+    For words, it is the paragraph if there are blank lines and the text is not pretokenized,
+    otherwise the line; a text of one line is a document. At the other levels it is the document.
+    """
     if text.level != "word" or not any(s.lines for s in scans):
         return "document"
     paragraphs = any(s.blank_lines for s in scans) and not text.pretokenized

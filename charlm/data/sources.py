@@ -1,9 +1,9 @@
-"""Texts by name: regular files; what the user names may also be a stream or remote.
+"""Sources of text: regular files, standard input, pipes and remote files.
 
-Who names a text decides what is opened. A name in a file (config.json, recipe.toml, a saved state)
-is a plain `str` and opens only a regular local file: `Source`. A name from the command line or from
-a Python caller is a `UserPath` and may also be standard input, a named pipe or a remote file:
-`UserSource`. `source_of` chooses by the type of the name.
+The origin of a name determines what it may open. A name in a file (config.json, recipe.toml, a
+saved state) is a plain `str` and opens only a regular local file: `Source`. A name from the command
+line or from a Python caller is a `UserPath` and may also refer to standard input, a named pipe or a
+remote file: `UserSource`. `source_of` chooses by the type of the name.
 """
 
 import bz2
@@ -27,9 +27,9 @@ from charlm.temporary import temporary_file
 from charlm.untrusted import RefusedFileError, open_regular
 
 CHUNK_BYTES = 1 << 20
-MAX_WHOLE_BYTES = 1 << 30  # of a text that is held in memory as a whole, unpacked
-MAX_RATIO, SMALL_BYTES = 32, 1 << 24  # of such a text: so often its packed size, or 16 MB
-MAX_XZ_BYTES = 72 << 20  # of memory to unpack .xz; what `xz -9` packs takes 65 MB
+MAX_WHOLE_BYTES = 1 << 30  # of an unpacked text that is held in memory as a whole
+MAX_RATIO, SMALL_BYTES = 32, 1 << 24  # limit of such a text: 32 times its packed size, or 16 MB
+MAX_XZ_BYTES = 72 << 20  # of memory to unpack .xz; a file from `xz -9` takes 65 MB
 MAX_LINE_CHARS = 1 << 24  # of a line in a file that is read line by line
 STDIN = "-"
 REMOTE_PROTOCOLS = ("http", "https", "s3", "gs", "gcs", "hf")
@@ -38,56 +38,55 @@ COMPRESSIONS: dict[str, Callable[[BinaryIO], IO[bytes] | BufferedIOBase]] = {  #
     ".bz2": bz2.BZ2File,
     ".xz": lambda file: io.BufferedReader(XzReader(file), CHUNK_BYTES),
 }
-UNPACKING = (EOFError, zlib.error, lzma.LZMAError)  # errors of damaged files
+UNPACKING = (EOFError, zlib.error, lzma.LZMAError)  # raised for damaged files
 
 
 class UserPath(str):
-    """A name of a text that comes from the user: from the command line or a Python caller.
+    """Name of a text given by the user, on the command line or in Python.
 
-    Any other string comes from a file. Every operation on a `UserPath` returns a plain `str`, so a
-    name that was changed or read back from a file is trusted no longer.
+    Any other string is treated as coming from a file. Every operation on a `UserPath` returns a
+    plain `str`, so a name that was changed or read back from a file is not trusted.
     """
 
     __slots__ = ()
 
 
 def user_paths(names: Iterable[str]) -> tuple[UserPath, ...]:
-    """Mark names that the user gave."""
+    """Return names marked as given by the user."""
     return tuple(map(UserPath, names))
 
 
 class Source:
-    """One text in a regular local file, read as often as needed in chunks of about a megabyte.
+    """Text in a regular local file. It may be read repeatedly, in chunks of about 1 MB.
 
-    `.gz .xz .bz2 .zst` are unpacked.
+    Files named `.gz`, `.xz`, `.bz2` or `.zst` are decompressed.
     """
 
     def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
-        """Say where the text is, and what to call it if not by its path."""
+        """Initialize the source; `name` is used in error messages (default: the path)."""
         self.name = "standard input" if STDIN in (path, name) else name or path
         self._path = str(path)
         self._any_bytes = any_bytes
         self.has_byte_order_mark = False
-        self.max_whole_bytes = MAX_WHOLE_BYTES  # fewer once a packed file is open
+        self.max_whole_bytes = MAX_WHOLE_BYTES  # lowered when a compressed file is opened
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes of the text, unpacked.
+        """Yield the decompressed bytes of the text.
 
         Raises:
-            TextError: it cannot be opened, or breaks off while it is being unpacked.
+            TextError: the text cannot be opened or read, or its compressed data is damaged.
         """
         with self._open() as file:
             yield from chunks_of(file)
 
     def texts(self) -> Iterator[str]:
-        """The text, line ends and all characters as they stand.
+        """Yield the decoded text in chunks. Line endings are unchanged.
 
-        A byte-order mark at the beginning is not text: it is left out and noted in
-        `has_byte_order_mark`. With `any_bytes` nothing is left out and bytes that are not UTF-8
-        become surrogate escapes, one each.
+        A byte-order mark at the beginning is removed, and `has_byte_order_mark` is set. With
+        `any_bytes` nothing is removed, and each byte that is not UTF-8 becomes a surrogate escape.
 
         Raises:
-            TextError: as `chunks`, or a byte is not UTF-8.
+            TextError: the text cannot be read (see `chunks`), or is not UTF-8.
         """
         errors = "surrogateescape" if self._any_bytes else "strict"
         decoder = codecs.getincrementaldecoder("utf-8")(errors)
@@ -128,7 +127,12 @@ class Source:
 
     @contextmanager
     def _open_packed(self) -> Iterator[BinaryIO]:
-        """Open the file as it is stored; errors are those of the system, or a TextError."""
+        """Open the file as stored, before decompression.
+
+        Raises:
+            OSError: the file cannot be opened.
+            TextError: the name refers to standard input or a remote file.
+        """
         if self._path == STDIN or "://" in self._path:
             raise TextError(
                 f"{self.name} is named in a file, which may name local files only; name the text "
@@ -145,15 +149,15 @@ class Source:
 
 
 class UserSource(Source):
-    """One text that the user names: a file, a stream or a remote file.
+    """Text named by the user: a file, standard input, a named pipe or a remote file.
 
-    `-` is standard input; it and named pipes are kept in a temporary file, since they come only
-    once. `file:///…` is a local file. Other names with `://` are opened by fsspec if their protocol
-    is in `REMOTE_PROTOCOLS`.
+    `-` is standard input. Standard input and named pipes can be read only once, so their content is
+    copied to a temporary file. `file:///…` is a local file. Other names with `://` are opened by
+    fsspec if their protocol is in `REMOTE_PROTOCOLS`.
     """
 
     def __init__(self, path: str, *, any_bytes: bool = False, name: str | None = None) -> None:
-        """Say where the text is, and what to call it if not by its path."""
+        """Initialize the source; `name` is used in error messages (default: the path)."""
         local = path.removeprefix("file://") if path.startswith("file:///") else path
         super().__init__(local, any_bytes=any_bytes, name=name or path)
         self._spool: IO[bytes] | None = None
@@ -183,19 +187,20 @@ class UserSource(Source):
 
 
 def source_of(path: str, *, any_bytes: bool = False) -> Source:
-    """Return the source of a text, trusted as far as the type of its name says."""
+    """Return a `UserSource` if the name is a `UserPath`, otherwise a `Source`."""
     kind = UserSource if isinstance(path, UserPath) else Source
     return kind(path, any_bytes=any_bytes)
 
 
 @contextmanager
 def open_remote(address: str) -> Iterator[BinaryIO]:
-    """Open a remote file that the user names.
+    """Open a remote file named by the user.
 
     Raises:
         TextError: the protocol is not one of `REMOTE_PROTOCOLS`, or addresses are chained.
-        OSError, ImportError, ValueError: from fsspec or one of its file systems, whose own errors
-            become an OSError; or from unpacking.
+        OSError, ImportError, ValueError: fsspec or one of its file systems failed. Their other
+            exceptions become an OSError.
+        EOFError, zlib.error, lzma.LZMAError: the decompression in the block failed.
     """
     protocol = address.partition("://")[0].lower()
     if "::" in address:
@@ -212,15 +217,15 @@ def open_remote(address: str) -> Iterator[BinaryIO]:
             yield file
     except (OSError, ImportError, ValueError, *UNPACKING):
         raise
-    except Exception as error:  # such as aiohttp's, which have no base but Exception
+    except Exception as error:  # such as aiohttp's, whose only common base is Exception
         raise OSError(str(error) or type(error).__name__) from error
 
 
 class TextAtHand(Source):
-    """A text that needs no reading."""
+    """Text that is already in memory."""
 
     def __init__(self, text: str, name: str = "the text") -> None:
-        """Take the text, and what to call it."""
+        """Initialize the source; `name` is used in error messages."""
         super().__init__(name)
         self._text = text
 
@@ -232,10 +237,10 @@ class TextAtHand(Source):
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input as bytes.
+    """Return standard input as a binary stream.
 
     Raises:
-        TextError: it is closed.
+        TextError: standard input is closed.
     """
     if sys.stdin is None:
         raise TextError("standard input is closed; name a file, or give the text with `<` or `|`.")
@@ -243,27 +248,36 @@ def standard_input() -> BinaryIO:
 
 
 def comes_once(path: str) -> bool:
-    """Whether a text cannot be read again: standard input, or a pipe as `<(command)` makes one."""
+    """Return whether a text can be read only once: standard input or a pipe, as in `<(command)`."""
     return path == STDIN or Path(path).is_fifo()
 
 
 def whole_text(source: Source) -> str:
-    """Return a text that is held in memory as a whole.
+    """Return a text as one string in memory.
 
     Raises:
-        TextError: as of `Source.texts`, or it has more than `MAX_WHOLE_BYTES`, or is packed
-            and unpacks to more than `MAX_RATIO` times its size.
+        TextError: the text cannot be read (see `Source.texts`), or it exceeds
+            `source.max_whole_bytes`: `MAX_WHOLE_BYTES`, for a compressed file at most the larger
+            of `SMALL_BYTES` and `MAX_RATIO` times its size.
     """
     return "".join(bounded(source, source.texts()))
 
 
 def whole_content(source: Source) -> bytes:
-    """Return the bytes of a text that is held in memory as a whole; errors as of `whole_text`."""
+    """Return the bytes of a text as one object in memory.
+
+    Raises:
+        TextError: the text cannot be read, or it exceeds the limits of `whole_text`.
+    """
     return b"".join(bounded(source, source.chunks()))
 
 
 def bounded(source: Source, parts: Iterable[AnyStr]) -> Iterator[AnyStr]:
-    """Yield the parts of a text for as long as memory should hold them; errors as of the above."""
+    """Yield the parts of a text up to the maximum size of a text in memory.
+
+    Raises:
+        TextError: the parts exceed `source.max_whole_bytes`.
+    """
     size = 0
     for part in parts:
         octets = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
@@ -274,18 +288,19 @@ def bounded(source: Source, parts: Iterable[AnyStr]) -> Iterator[AnyStr]:
 
 
 def chunks_of(stream: IO[bytes] | BufferedIOBase) -> Iterator[bytes]:
-    """Yield the content of a stream in pieces of some size."""
+    """Yield the content of a stream in chunks of up to 1 MB."""
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk
 
 
 def lines_of(source: Source) -> Iterator[str]:
-    """Yield the lines of a text without their line breaks, which are `\\n` alone.
+    """Yield the lines of a text without their line breaks, which are `\\n` only.
 
-    After a last line break comes an empty line.
+    A line break at the end of the text is followed by an empty line.
 
     Raises:
-        TextError: as of `Source.texts`, or a line has more than `MAX_LINE_CHARS` characters.
+        TextError: the text cannot be read (see `Source.texts`), or a line has more than
+            `MAX_LINE_CHARS` characters.
     """
     rest = ""
     for text in source.texts():
@@ -300,7 +315,7 @@ def lines_of(source: Source) -> Iterator[str]:
 
 
 def too_large(source: Source) -> TextError:
-    """The error for a text that memory should not hold as a whole."""
+    """Return the error for a text that is too large to hold in memory."""
     if source.max_whole_bytes < MAX_WHOLE_BYTES:
         return TextError(
             f"{source.name} unpacks to more than {source.max_whole_bytes:,} bytes, which is much "
@@ -314,7 +329,7 @@ def too_large(source: Source) -> TextError:
 
 @contextmanager
 def unpack(file: BinaryIO, suffix: str) -> Iterator[IO[bytes] | BufferedIOBase]:
-    """Unpack a file by the end of its name; others stay as they are."""
+    """Decompress a file according to the suffix of its name; other files are unchanged."""
     if suffix == ".zst":
         with unpack_zstd(file) as unpacked:
             yield unpacked
@@ -326,16 +341,16 @@ def unpack(file: BinaryIO, suffix: str) -> Iterator[IO[bytes] | BufferedIOBase]:
 
 
 class XzReader(io.RawIOBase):
-    """A file in .xz or .lzma, unpacked as `lzma.LZMAFile` does, but in bounded memory.
+    """Reader of a file in .xz or .lzma format. It works as `lzma.LZMAFile` but bounds the memory.
 
     Raises:
-        EOFError: it is cut off.
-        lzma.LZMAError: it is damaged.
-        OSError: unpacking would take more than `MAX_XZ_BYTES`, as its header says.
+        EOFError: the file is truncated.
+        lzma.LZMAError: the file is damaged.
+        OSError: by the file's header, decompression takes more memory than `MAX_XZ_BYTES`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Take the packed file; it stays open when this is closed."""
+        """Read from a compressed file, which stays open when the reader is closed."""
         self._file = file
         self._stream = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES)
         self._is_read = False
@@ -346,7 +361,7 @@ class XzReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         while not self._is_read:
             packed = b""
-            if is_next := self._stream.eof:  # streams may follow each other, after padding
+            if is_next := self._stream.eof:  # another stream may follow, after padding
                 packed = self._stream.unused_data.lstrip(b"\0")
                 while not packed:
                     if not (more := self._file.read(CHUNK_BYTES)):
@@ -358,14 +373,14 @@ class XzReader(io.RawIOBase):
             try:
                 unpacked = self._stream.decompress(packed, len(buffer))
             except lzma.LZMAError as error:
-                if "limit" in str(error):  # there is no narrower error
+                if "limit" in str(error):  # lzma has no narrower exception type
                     raise OSError(
                         f"it takes more than {MAX_XZ_BYTES:,} bytes of memory to unpack; "
                         "pack it with `xz -9`"
                     ) from error
                 if not is_next:
                     raise
-                break  # what follows is no stream
+                break  # the data after the last stream is ignored
             if unpacked:
                 buffer[: len(unpacked)] = unpacked
                 return len(unpacked)
@@ -375,11 +390,11 @@ class XzReader(io.RawIOBase):
 
 @contextmanager
 def unpack_zstd(file: BinaryIO) -> Iterator[IO[bytes] | BufferedIOBase]:
-    """Unpack zstandard, and report where it is cut off.
+    """Open a decompressing reader for a file in Zstandard format.
 
     Raises:
         TextError: the library is not installed.
-        EOFError: the file is damaged or cut off.
+        EOFError: the file is damaged or truncated.
     """
     try:
         if sys.version_info >= (3, 14):
@@ -397,10 +412,10 @@ def unpack_zstd(file: BinaryIO) -> Iterator[IO[bytes] | BufferedIOBase]:
 
 @contextmanager
 def read_errors(name: str) -> Iterator[None]:
-    """Say which text could not be read and why.
+    """Convert errors of the file system and of decompression to a TextError with the text's name.
 
     Raises:
-        TextError: the block met an error of the file system or of unpacking.
+        TextError: the block raised such an error.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Windows of one stream of frames, the state carried from each to the next."""
+"""Windows of continuous streams, with the state carried from each window to the next."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,15 +7,15 @@ from charlm.data.window import NOT_PREDICTED, Window
 
 
 class StreamWindows:
-    """The text in `batch_size` parallel streams, state carried across frames.
+    """Windows of `batch_size` parallel streams. The state is carried across frames.
 
     Tokens 0..10 with batch_size=2, bptt=3:
 
         inputs  0 1 2 | 3 4        targets  1 2 3 | 4 5
                 5 6 7 | 8 9                 6 7 8 | 9 10
 
-    Every token but the first is a target, except the last few that do not fill all streams; with
-    batch_size=1 there are none such.
+    Every token is a target, except the first, each `<start>`, and the fewer than batch_size tokens
+    at the end that do not fill all streams.
     """
 
     def __init__(
@@ -28,16 +28,17 @@ class StreamWindows:
         cuts: NDArray[np.int64] | None = None,
         begins: NDArray[np.int64] | None = None,
     ) -> None:
-        """Cut every `bptt` tokens, unless `cuts` says where else.
+        """Divide the text into streams, and the streams into windows.
 
         Args:
-            tokens: of the text; only what a window asks for is read.
-            batch_size: streams.
-            bptt: tokens a window; the last may be shorter.
-            start_id: `<start>`, which is never predicted.
-            cuts: (num_windows + 1,), from 0 to a stream's length: the bounds of the windows.
-            begins: (batch_size,): the token of each stream that comes first; those before it come
-                last, each with its own target still.
+            tokens: token ids of the text: (num_tokens,). Each window is read when it is requested.
+            batch_size: number of streams.
+            bptt: tokens per window; the last may be shorter.
+            start_id: id of `<start>`, which is never predicted.
+            cuts: (num_windows + 1,), increasing from 0 to the length of a stream: bounds of the
+                windows, instead of every `bptt` tokens.
+            begins: (batch_size,): index of the first token to read in each stream. The tokens
+                before it are read last. Each token keeps its target.
         """
         length = (len(tokens) - 1) // batch_size
         used = length * batch_size

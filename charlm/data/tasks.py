@@ -1,7 +1,7 @@
-"""Exercises for a memory: what comes at some places follows from what came long before.
+"""Synthetic memory tasks: some symbols of a line are determined by symbols long before them.
 
-Each is a line. The symbols that can be known are its answers; between what must be kept and where
-it is needed lie symbols that say nothing, as many as the gap allows.
+The determined symbols are the answers. A random number of filler symbols, within the gap, separates
+them from the symbols that they depend on.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,20 +17,20 @@ DISHES = ("pie", "burger", "chicken")
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A line and which of its symbols follow from those before."""
+    """Line of a task, and the places of the symbols that those before them determine."""
 
     symbols: tuple[str, ...]
-    answers: tuple[int, ...]  # places among the symbols
-    separator: str = ""  # between symbols: a space makes words of them
+    answers: tuple[int, ...]  # indices into symbols
+    separator: str = ""  # between symbols; a space if they are words
 
     @property
     def text(self) -> str:
-        """As it stands in a corpus."""
+        """Text of the line, as in a corpus."""
         return self.separator.join(self.symbols)
 
 
 class Line:
-    """Symbols in the making."""
+    """Builder of an exercise."""
 
     def __init__(self, random: Random, gap: tuple[int, int]) -> None:
         self.symbols: list[str] = []
@@ -39,17 +39,17 @@ class Line:
         self._gap = gap
 
     def say(self, *symbols: str) -> None:
-        """Add what cannot be known."""
+        """Add symbols that cannot be predicted."""
         self.symbols += symbols
 
     def answer(self, *symbols: str) -> None:
-        """Add what can."""
+        """Add symbols that the previous ones determine."""
         begin = len(self.symbols)
         self.answers += range(begin, begin + len(symbols))
         self.symbols += symbols
 
     def wait(self, filler: str = FILLER) -> None:
-        """Add what says nothing, as often as chance will have it."""
+        """Add a random number of fillers, uniformly distributed over the gap."""
         self.symbols += [filler] * self._random.randint(*self._gap)
 
     def done(self, separator: str = "") -> Exercise:
@@ -115,7 +115,7 @@ def brackets(random: Random, gap: tuple[int, int]) -> Exercise:
 def cook(random: Random, gap: tuple[int, int]) -> Exercise:
     """`pie sunny pie rainy - - burger`: when it is sunny the last dish again, else the next one.
 
-    The dishes are pie, burger, chicken, and pie again. On days of `-` nothing is cooked.
+    The order of the dishes is pie, burger, chicken, then pie again. `-` is a day without cooking.
     """
     line, dish = Line(random, gap), random.randrange(len(DISHES))
     line.say(DISHES[dish])
@@ -139,13 +139,13 @@ TASKS: dict[str, Task] = {
 
 
 def exercises(name: str, *, seed: int, gap: tuple[int, int]) -> Iterator[Exercise]:
-    """Exercises without end, the same for the same seed.
+    """Yield an endless sequence of exercises, the same for the same seed.
 
     Args:
-        name: of one of `TASKS`.
-        seed: any whole number.
-        gap: the least and the most symbols that say nothing, each time there are any.
+        name: one of `TASKS`.
+        seed: any integer.
+        gap: minimum and maximum number of fillers at each place that has them.
     """
-    random = Random(f"{name} {seed}")  # a string seeds alike on every machine
+    random = Random(f"{name} {seed}")  # a string gives the same seed on every machine
     while True:
         yield TASKS[name](random, gap)

@@ -1,4 +1,4 @@
-"""One part of the texts of a corpus: its frames, as pieces of text."""
+"""One split of a corpus: its frames, as pieces of text."""
 
 import re
 import sys
@@ -11,11 +11,11 @@ from charlm.data.sources import Source
 
 
 class TextPart:
-    """The frames that begin at characters `start` .. `end` of some texts in a row.
+    """Frames that begin within characters `start` .. `end` of the concatenated texts.
 
-    Going through it gives the texts a vocabulary is built from; it can be done again and again.
-    A document is cut at the boundary itself, and both sides are documents, unless documents are to
-    stay whole.
+    Iteration yields the text of the pieces, to build a vocabulary from, and can be repeated. A
+    document is cut at the bounds themselves, and both sides are documents, unless
+    `whole_documents` is set. With `whole_words`, documents are not cut inside a word.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TextPart:
         return (piece.text for piece in self.pieces() if piece.text)
 
     def pieces(self) -> Iterator[Piece]:
-        """The pieces of the part, in order."""
+        """Return the pieces of the split, in order."""
         documents = (frame_pieces(source.texts(), self.framing) for source in self._sources)
         pieces = chain.from_iterable(documents)
         if self.framing.frame == "document" and not self._whole_documents:
@@ -48,7 +48,7 @@ class TextPart:
 
 
 def select_frames(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Piece]:
-    """The frames whose first character lies in `start` .. `end`."""
+    """Yield the pieces of frames whose first character is in `start` .. `end` (exclusive)."""
     offset = begin = 0
     for piece in pieces:
         if piece.opens or not (piece.text or piece.closes):
@@ -63,9 +63,9 @@ def select_frames(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Pie
 def slice_documents(
     pieces: Iterable[Piece], start: int, end: int, whole_words: bool
 ) -> Iterator[Piece]:
-    """The characters `start` .. `end`, as documents.
+    """Yield the pieces of the characters `start` .. `end` (exclusive), as documents.
 
-    With `whole_words` the rest of a word goes with its beginning.
+    With `whole_words`, a word at a bound belongs to the side of its beginning.
     """
     held: Piece | None = None
     for offset, piece in cut_pieces(pieces, (start, end), whole_words):
@@ -85,7 +85,10 @@ def slice_documents(
 def cut_pieces(
     pieces: Iterable[Piece], bounds: Sequence[int], whole_words: bool
 ) -> Iterator[tuple[int, Piece]]:
-    """Each piece with its offset, cut in two where a bound falls inside it."""
+    """Yield each piece with its offset in characters, cut in two if a bound is inside it.
+
+    With `whole_words`, the cut is moved to the next white space, or to the end of the piece.
+    """
     offset = 0
     for piece in pieces:
         for bound in bounds:
@@ -102,7 +105,7 @@ def cut_pieces(
 
 
 class LabelledPart:
-    """One part of the texts of each label, the labels in the order of their names."""
+    """One split of the texts of each label, sorted by label."""
 
     def __init__(self, parts: Mapping[str, TextPart]) -> None:
         self.by_label = dict(parts)
@@ -111,5 +114,5 @@ class LabelledPart:
         return chain.from_iterable(self.by_label.values())
 
     def pieces(self) -> Iterator[Piece]:
-        """The pieces of all labels, one label after the other."""
+        """Return the pieces of all labels, one label after another."""
         return chain.from_iterable(part.pieces() for part in self.by_label.values())

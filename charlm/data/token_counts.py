@@ -1,4 +1,4 @@
-"""How often each token of a vocabulary occurs, and what share of a text the first N cover."""
+"""Token counts, and the share of a text that the N most frequent tokens cover."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,10 @@ CHUNK = 1 << 22  # tokens counted at a time
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens by falling frequency without `<start>` and `<stop>`: (vocab_size - 2,) each."""
+    """Token ids and counts in order of decreasing frequency: (vocab_size - 2,) each.
+
+    `<start>` and `<stop>` are left out.
+    """
 
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -22,16 +25,16 @@ class TokenCounts:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in the text."""
+        """Number of tokens in the text."""
         return int(self.counts.sum())
 
     def coverage(self, size: int) -> float:
-        """Share of the text's tokens that the `size` most frequent symbols are."""
+        """Return the share of the tokens that the `size` most frequent symbols cover."""
         known = self.counts[self.ids != self.other_id]
         return float(known[:size].sum()) / max(self.num_tokens, 1)
 
     def coverage_steps(self) -> list[tuple[int, float]]:
-        """Coverage of 1, 2, 5, 10, 20, 50, ... symbols and of all."""
+        """Return pairs of size and coverage for 1, 2, 5, 10, 20, 50, ... symbols and for all."""
         num_symbols = len(self.ids) - 1
         steps = [factor * 10**power for power in range(7) for factor in (1, 2, 5)]
         sizes = [size for size in steps if size < num_symbols]
@@ -39,7 +42,7 @@ class TokenCounts:
 
 
 def count_ids(text: TokenFile, vocab_size: int) -> NDArray[np.int64]:
-    """How often each id occurs in a text that is encoded already: (vocab_size,)."""
+    """Count the occurrences of each id in an encoded text: (vocab_size,)."""
     counts = np.zeros(vocab_size, dtype=np.int64)
     for at in range(0, len(text), CHUNK):
         counts += np.bincount(text.tokens[at : at + CHUNK], minlength=vocab_size)
@@ -47,7 +50,7 @@ def count_ids(text: TokenFile, vocab_size: int) -> NDArray[np.int64]:
 
 
 def count_other(text: TokenFile, tokenizer: Tokenizer) -> tuple[int, int]:
-    """How many predicted tokens of a text are `<other>`, and how many there are."""
+    """Return the number of `<other>` tokens and the number of predicted tokens of a text."""
     num_other = num_predicted = 0
     for at in range(0, len(text), CHUNK):
         chunk = text.tokens[at : at + CHUNK]
@@ -57,7 +60,7 @@ def count_other(text: TokenFile, tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def count_tokens(text: TextPart | LabelledPart, tokenizer: Tokenizer) -> TokenCounts:
-    """Encode a text and count."""
+    """Encode a text and count its tokens."""
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
     for batch in batch_pieces(text.pieces()):
         for ids in tokenizer.encode_batch([piece.text for piece in batch]):

@@ -1,9 +1,10 @@
-"""Token ids of one text in a memory-mapped file, with the counts that measures need.
+"""Token files: memory-mapped token ids of one text, with the counts that evaluation needs.
 
-A header of 4096 bytes, then the ids in the smallest unsigned integer type that holds the
+A file is a header of 4096 bytes, followed by the ids in the smallest unsigned integer type for the
 vocabulary. The header is a line that names the format, a line with the CRC-32 of the rest of the
-header, then JSON and spaces. The JSON holds the CRC-32 of the ids, the file's name, the size of the
-vocabulary, and the counts. All of it is verified each time a file is opened.
+header, then JSON padded with spaces. The JSON contains the file name, the type and number of the
+ids and their CRC-32, the vocabulary size, and the counts. Everything is verified each time a file
+is opened.
 """
 
 import hashlib
@@ -28,36 +29,36 @@ from charlm.untrusted import open_regular
 
 MAGIC = b"charlm tokens 3\n"
 HEADER_BYTES = 4096
-CHECKSUM_BYTES = 9  # of the header's own: 8 hexadecimal digits and a line break
-BLOCK_BYTES = 1 << 20  # verified at a time, small enough for a processor's cache
+CHECKSUM_BYTES = 9  # of the header's checksum: 8 hexadecimal digits and a line break
+BLOCK_BYTES = 1 << 20  # verified at a time; fits in a processor cache
 BATCH_CHARS = 1 << 22  # enough for `tokenizers` to keep all cores busy
 
 
 @dataclass(frozen=True, slots=True)
 class TextCounts:
-    """How much text the tokens stand for. Characters are code points, bytes those of UTF-8."""
+    """Size of the text that tokens represent. Characters are code points; bytes are UTF-8."""
 
     num_words: int = 0  # runs without white space
     num_chars: int = 0
     num_bytes: int = 0
-    sha256: str = ""  # of those bytes
+    sha256: str = ""  # hash of these bytes
 
 
 class TextCounter:
-    """Counts the pieces of a text, each with the gap after it, as they go by."""
+    """Counter of the words, characters and bytes of pieces and their gaps."""
 
     def __init__(self) -> None:
         self._num_words = self._num_chars = self._num_bytes = 0
         self._digest = hashlib.sha256()
-        self._in_word = False  # the last piece ends in the middle of a word, perhaps
+        self._in_word = False  # the last piece may have ended inside a word
 
     def add(self, piece: Piece) -> None:
-        """Count one more piece."""
+        """Add a piece to the counts."""
         text = piece.text + piece.gap
         octets = text.encode("utf-8", "surrogateescape")
         self._num_words += len(piece.text.split())
         if self._in_word and not piece.opens and not text[:1].isspace():
-            self._num_words -= bool(piece.text)  # the word has been counted
+            self._num_words -= bool(piece.text)  # its first word was counted in the last piece
         if text:
             self._in_word = not text[-1].isspace()
         self._num_chars += len(text)
@@ -66,14 +67,17 @@ class TextCounter:
 
     @property
     def counts(self) -> TextCounts:
-        """Of all pieces so far."""
+        """Counts of all pieces so far."""
         sha256 = self._digest.hexdigest()
         return TextCounts(self._num_words, self._num_chars, self._num_bytes, sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """All frames of a text in a row, `<start>` and `<stop>` included: shape (num_tokens,)."""
+    """Encoded text, and its counts.
+
+    `tokens` is (num_tokens,): all frames in order, including `<start>` and `<stop>`.
+    """
 
     tokens: NDArray[np.unsignedinteger] | JoinedTokens
     counts: TextCounts
@@ -83,13 +87,13 @@ class TokenFile:
 
     @property
     def array(self) -> NDArray[np.unsignedinteger]:
-        """The tokens of a text that is one, not of several labels."""
+        """Tokens of a text without labels, or of one label: (num_tokens,)."""
         assert isinstance(self.tokens, np.ndarray)
         return self.tokens
 
 
 def join_files(files: Sequence[TokenFile]) -> TokenFile:
-    """Texts of several labels, those of label 0 first."""
+    """Join the encoded texts of several labels, label 0 first."""
     counts = [file.counts for file in files]
     total = TextCounts(
         num_words=sum(each.num_words for each in counts),
@@ -101,15 +105,17 @@ def join_files(files: Sequence[TokenFile]) -> TokenFile:
 
 
 def token_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
-    """The smallest unsigned type for ids below `vocab_size`."""
+    """Return the smallest unsigned integer type for ids below `vocab_size`."""
     return np.min_scalar_type(vocab_size - 1)
 
 
 def write_token_file(path: Path, pieces: Iterable[Piece], tokenizer: Tokenizer) -> TokenFile:
-    """Encode a stream of pieces into `path` in one step; memory does not grow with the text.
+    """Encode a stream of pieces and write the token file atomically.
+
+    The memory use does not depend on the length of the text.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or does not contain what was written.
     """
     counter = TextCounter()
 
@@ -128,10 +134,10 @@ def write_tokens(
     vocab_size: int,
     counts: Callable[[], TextCounts],
 ) -> TokenFile:
-    """Write tokens that come in batches; the text's counts are asked for after the last.
+    """Write a token file from batches of ids; `counts` is called after the last batch.
 
     Raises:
-        StorageError: the file cannot be written, or does not hold what was written.
+        StorageError: the file cannot be written, or does not contain what was written.
     """
     dtype = token_dtype(vocab_size)
     num_tokens = checksum = 0
@@ -161,7 +167,7 @@ def write_tokens(
 
 
 def pack_header(header: dict[str, Any]) -> bytes:
-    """The bytes of a header, the checksum of its content included."""
+    """Return the bytes of a header, including its checksum: `HEADER_BYTES` bytes."""
     content = json.dumps(header).encode().ljust(HEADER_BYTES - len(MAGIC) - CHECKSUM_BYTES)
     packed = MAGIC + pack_checksum(content) + content
     assert len(packed) == HEADER_BYTES
@@ -169,20 +175,21 @@ def pack_header(header: dict[str, Any]) -> bytes:
 
 
 def pack_checksum(content: bytes) -> bytes:
-    """The line of a header that has the CRC-32 of what follows."""
+    """Return the header line with the CRC-32 of `content`."""
     return b"%08x\n" % zlib.crc32(content)
 
 
 def open_token_file(path: Path, vocab_size: int) -> TokenFile:
-    """Map a token file into memory, once every byte of it has been verified.
+    """Verify every byte of a token file and map it into memory.
 
     Args:
         path: the file, under the name it was written with.
-        vocab_size: of the tokenizer that made it; ids are below it.
+        vocab_size: vocabulary size of the tokenizer; all ids are less than it.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        ValueError: it is damaged, or of another kind, name or vocabulary.
+        OSError: the file is missing or cannot be read.
+        ValueError: the file is damaged, is not a token file, or was written under another name or
+            for another vocabulary size.
     """
     with open_regular(path) as file:
         header = read_header(file, path)
@@ -196,17 +203,17 @@ def open_token_file(path: Path, vocab_size: int) -> TokenFile:
         if os.fstat(file.fileno()).st_size != HEADER_BYTES + num_tokens * dtype.itemsize:
             raise ValueError(f"{path} is cut short")
         check_tokens(file, path, header["crc32"], dtype, vocab_size)
-        if num_tokens == 0:  # nothing to map
+        if num_tokens == 0:  # an empty range cannot be mapped
             return TokenFile(np.zeros(0, dtype), counts)
         tokens = np.memmap(file, dtype, mode="r", offset=HEADER_BYTES, shape=(num_tokens,))
     return TokenFile(tokens, counts)
 
 
 def read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
-    """The header of a token file, each of its bytes verified, its values not yet.
+    """Read the header of a token file. Its checksum and keys are verified, but not its values.
 
     Raises:
-        ValueError: it is damaged, or not that of a token file.
+        ValueError: the header is damaged, or the file is not a token file.
     """
     head = file.read(HEADER_BYTES)
     if not head.startswith(MAGIC) or len(head) != HEADER_BYTES:
@@ -217,7 +224,7 @@ def read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
         raise damaged
     try:
         header = json.loads(content)
-    except RecursionError:  # it is nested, which charlm's own are not
+    except RecursionError:  # deeply nested JSON, which charlm does not write
         raise damaged from None
     names = {"name", "dtype", "vocab_size", "num_tokens", "crc32", "counts"}
     if not isinstance(header, dict) or header.keys() != names:
@@ -226,10 +233,10 @@ def read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
 
 
 def read_counts(found: Any) -> TextCounts:
-    """The counts in a header.
+    """Return the counts in a header.
 
     Raises:
-        ValueError: they are no counts.
+        ValueError: `found` is not a dictionary of counts.
     """
     known = asdict(TextCounts())
     if not isinstance(found, dict) or found.keys() != known.keys():
@@ -242,7 +249,7 @@ def read_counts(found: Any) -> TextCounts:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value from JSON is a whole number that can count something."""
+    """Return whether a JSON value is an integer in [0, 2**63)."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
@@ -253,10 +260,10 @@ def check_tokens(
     dtype: np.dtype[np.unsignedinteger],
     vocab_size: int,
 ) -> None:
-    """Read the ids that follow the header, and verify them.
+    """Read and verify the ids that follow the header.
 
-    CRC-32 finds every error within 32 bits, and misses one in four billion others; zlib computes it
-    at some 3 GB/s, which is 0.3 s for a file of 1 GB.
+    CRC-32 detects every error within 32 bits, and misses one in four billion other errors. zlib
+    computes it at about 3 GB/s: 0.3 s for a file of 1 GB.
 
     Raises:
         ValueError: the checksum does not match, or an id is not in the vocabulary.
@@ -275,7 +282,10 @@ def check_tokens(
 
 
 def join_frames(pieces: Iterable[Piece], tokenizer: Tokenizer) -> TokenIds:
-    """Ids of the pieces in a row, with `<start>` and `<stop>` where frames open and close."""
+    """Return the ids of consecutive pieces: (num_tokens,).
+
+    `<start>` and `<stop>` are added at the beginning and the end of each frame.
+    """
     pieces = list(pieces)
     start = np.array([tokenizer.start_id], dtype=np.uint32)
     stop = np.array([tokenizer.stop_id], dtype=np.uint32)
@@ -287,7 +297,7 @@ def join_frames(pieces: Iterable[Piece], tokenizer: Tokenizer) -> TokenIds:
 
 
 def batch_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Group pieces into lists of some `BATCH_CHARS` characters."""
+    """Yield lists of pieces of about `BATCH_CHARS` characters in total."""
     batch: list[Piece] = []
     size = 0
     for piece in pieces:

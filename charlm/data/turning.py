@@ -1,7 +1,7 @@
-"""A text from its end to its beginning, for models that predict the past from the future.
+"""Reversal of token sequences, for backward models.
 
-The tokens of all frames turn round, and the marks at their ends change places, so that what is
-turned is a text like any other:
+The tokens of the whole text are reversed, and the `<start>` and `<stop>` of each frame are
+exchanged, so that the result is a valid text:
 
     <start> a b <stop> <start> c <stop>   ->   <start> c <stop> <start> b a <stop>
 """
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from charlm.data.token_file import TokenFile, write_tokens
 from charlm.text import Tokenizer
 
-CHUNK = 1 << 20  # tokens turned at a time
+CHUNK = 1 << 20  # tokens reversed at a time
 
 
 def write_turned(path: Path, text: TokenFile, tokenizer: Tokenizer) -> TokenFile:
-    """Write a text's tokens turned round; memory does not grow with it.
+    """Write a token file with the tokens of a text in reverse.
+
+    The memory use does not depend on the length of the text.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or does not contain what was written.
     """
     tokens = text.array
     batches = (
@@ -36,7 +38,10 @@ def turn(
     following: NDArray[np.unsignedinteger],
     tokenizer: Tokenizer,
 ) -> NDArray[np.unsignedinteger]:
-    """Some tokens of a text turned round, given the token that follows, if any does."""
+    """Return consecutive tokens of a text in reverse: (num_tokens,).
+
+    `following` holds the next token of the text; it is empty at the end of the text.
+    """
     turned = np.array(tokens)
     turned[frame_ends(tokens, following, tokenizer)] = tokenizer.start_id
     turned[tokens == tokenizer.start_id] = tokenizer.stop_id
@@ -48,7 +53,10 @@ def frame_ends(
     following: NDArray[np.unsignedinteger],
     tokenizer: Tokenizer,
 ) -> NDArray[np.bool_]:
-    """Where `<stop>` ends a frame: one that was written out may stand within."""
+    """Return a mask of the `<stop>` tokens that end a frame: (num_tokens,).
+
+    A `<stop>` that is written out in the text may occur inside a frame.
+    """
     last = following[:1] == tokenizer.start_id if len(following) else [True]
     before_start = np.append(tokens[1:] == tokenizer.start_id, last)
     ends: NDArray[np.bool_] = (tokens == tokenizer.stop_id) & before_start
@@ -56,11 +64,11 @@ def frame_ends(
 
 
 def turned_places(tokens: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Of each token that is predicted in the turned text, in its order, the place in this one.
+    """Return the place in `tokens` of each token that is predicted in the reversed text.
 
-    The `<stop>` that ends a turned frame stands where the frame's `<start>` was; it counts as the
-    frame's own `<stop>`, so that each frame has as many predicted tokens in either direction, and
-    at the same places.
+    The order is that of the reversed text: (num_predicted,). The `<stop>` that ends a reversed
+    frame is where the frame's `<start>` was. It is given the place of the frame's own `<stop>`, so
+    that each frame has the same predicted places in both directions.
     """
     ends = frame_ends(tokens, tokens[:0], tokenizer)
     places = np.arange(len(tokens))

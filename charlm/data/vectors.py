@@ -1,4 +1,4 @@
-"""Word vectors from a text file, as GloVe and word2vec write them: a line for each word."""
+"""Word vectors from a text file in the format of GloVe or word2vec: one line per word."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ ENDS_IN_NUMBER = re.compile(r" -?\d+\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Those of a vocabulary's tokens that were found."""
+    """Word vectors of the tokens of a vocabulary that were found in a file."""
 
-    ids: NDArray[np.int64]  # (num_found,), rising
+    ids: NDArray[np.int64]  # (num_found,), increasing
     values: NDArray[np.float32]  # (num_found, size)
 
     @property
@@ -26,14 +26,15 @@ class Vectors:
 
 
 def read_vectors(source: Source, ids: Mapping[str, int]) -> Vectors:
-    """The vectors of the tokens named in `ids`; a token that has none takes its lower case's.
+    """Read the vectors of the tokens in `ids`, which maps words to token ids.
 
-    A first line of two whole numbers, as word2vec writes it, says how many vectors there are and
-    how wide. Words may hold spaces: the numbers are the last ones of a line.
+    A token without a vector of its own takes the vector of its lower-case form. A first line of two
+    integers, as in word2vec files, gives the number of vectors and their size. Words may contain
+    spaces: the numbers are the last fields of a line.
 
     Raises:
-        TextError: the file cannot be read, holds no vector, or a line has more or fewer numbers
-            than the first.
+        TextError: the file cannot be read or has no vectors, or a line has the wrong number of
+            numbers or, for a word that is needed, a field that is not a finite number.
     """
     lowered: dict[str, list[int]] = {}
     for word, token in ids.items():
@@ -52,7 +53,7 @@ def read_vectors(source: Source, ids: Mapping[str, int]) -> Vectors:
         others = [token for token in lowered.get(word, ()) if token not in close]
         is_whole = len(fields) == size and not ENDS_IN_NUMBER.search(word)
         if word not in ids and not others and is_whole:
-            continue  # nobody's: its numbers need not be read
+            continue  # not in the vocabulary: its numbers need not be parsed
         vector = parse_vector(fields if is_whole else [], size, source.name, number)
         if word in ids:
             exact.setdefault(ids[word], vector)
@@ -66,10 +67,10 @@ def read_vectors(source: Source, ids: Mapping[str, int]) -> Vectors:
 
 
 def parse_vector(fields: list[str], size: int, name: str, number: int) -> NDArray[np.float32]:
-    """The numbers of a line.
+    """Return the numbers of a line: (size,).
 
     Raises:
-        TextError: there are more, or fewer, or something else.
+        TextError: there are not exactly `size` fields, or one is not a finite number.
     """
     try:
         vector = np.array(fields, dtype=np.float32)
@@ -84,6 +85,6 @@ def parse_vector(fields: list[str], size: int, name: str, number: int) -> NDArra
 
 
 def is_header(line: str) -> bool:
-    """Whether a line is two whole numbers."""
+    """Return whether a line consists of two integers."""
     fields = line.split()
     return len(fields) == 2 and all(field.isdecimal() for field in fields)

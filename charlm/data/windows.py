@@ -1,4 +1,4 @@
-"""The windows of a text, in either of two ways."""
+"""Windows of a text: continuous streams or independent frames."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from charlm.data.window import Window
 
 
 class Windows(Protocol):
-    """One epoch: the windows of a text in order. Row b of a window goes on in row b of the next."""
+    """Windows of one epoch in order. Row b of a window continues in row b of the next."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Window: ...
@@ -26,9 +26,9 @@ def make_windows(
     independent_frames: bool,
     lengths_from: int | None = None,
 ) -> Windows:
-    """The windows of a text: one stream of frames, or each frame by itself, with its length.
+    """Return the windows of a text: continuous streams, or independent frames.
 
-    The arguments are those of `FrameWindows`.
+    The arguments are those of `FrameWindows`. `lengths_from` requires `independent_frames`.
     """
     if independent_frames:
         return FrameWindows(
@@ -39,5 +39,5 @@ def make_windows(
             lengths_from=lengths_from,
         )
     assert lengths_from is None
-    assert isinstance(tokens, np.ndarray)  # texts of several labels are no stream
+    assert isinstance(tokens, np.ndarray)  # texts of several labels are not a continuous stream
     return StreamWindows(tokens, batch_size=batch_size, bptt=bptt, start_id=start_id)

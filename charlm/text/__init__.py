@@ -1,4 +1,4 @@
-"""Text to token ids and back: characters, words, bytes and byte pairs."""
+"""Tokenizers: characters, words, bytes and byte-pair encoding."""
 
 from charlm.text.config import TextConfig, build_tokenizer
 from charlm.text.loading import load_tokenizer, parse_tokenizer

@@ -1,4 +1,4 @@
-"""Byte-pair encoding: frequent runs of bytes, learnt from the text (Sennrich et al. 2016)."""
+"""Byte-pair encoding, learned from the training text (Sennrich et al. 2016)."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ DEFAULT_VOCAB_SIZE = 4096
 
 
 class BpeTokenizer(Tokenizer):
-    """Byte-level BPE as in GPT-2: every text can be written, so `<other>` never occurs."""
+    """Byte-level BPE as in GPT-2. It can encode any text, so `<other>` never occurs."""
 
     level = "bpe"
 
@@ -27,7 +27,10 @@ class BpeTokenizer(Tokenizer):
 
     @classmethod
     def build(cls, texts: Iterable[str], vocab_size: int | None = None) -> "BpeTokenizer":
-        """Learn merges until there are `vocab_size` symbols (4096), of which 256 are the bytes."""
+        """Learn merges from `texts`.
+
+        `vocab_size` counts the symbols, including the 256 bytes. The default is 4096.
+        """
         backend = byte_level_backend(byte_symbols(), [], words=True)
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,

@@ -1,4 +1,4 @@
-"""Characters: one token a Unicode code point."""
+"""Character tokenizer: one token per Unicode code point."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,13 +21,13 @@ NUM_CODE_POINTS = 0x110000
 
 
 class CharTokenizer(Tokenizer):
-    """Code points by frequency; those never seen in training are `<other>`."""
+    """Character vocabulary, most frequent first. Other characters are encoded as `<other>`."""
 
     level = "char"
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         super().__init__(backend)
-        # The backend takes a microsecond a character; one table look-up encodes 100 MB/s.
+        # The backend takes 1 µs per character; a lookup table encodes 100 MB/s.
         self._ids = np.full(NUM_CODE_POINTS, self.other_id, dtype=np.uint32)
         for symbol, index in backend.get_vocab().items():
             if len(symbol) == 1:
@@ -36,7 +36,7 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def build(cls, texts: Iterable[str], vocab_size: int | None = None) -> "CharTokenizer":
-        """Take the `vocab_size` most frequent characters of `texts`, or all of them."""
+        """Build a vocabulary of the `vocab_size` most frequent characters of `texts`, or of all."""
         return cls(char_backend(by_frequency(count_chars(texts), vocab_size)))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
@@ -53,7 +53,7 @@ class CharTokenizer(Tokenizer):
 
 
 def char_backend(symbols: Sequence[str]) -> tokenizers.Tokenizer:
-    """A backend that takes each character by itself."""
+    """Return a backend that encodes each character as one token."""
     vocab = symbol_table(symbols)
     backend = tokenizers.Tokenizer(models.WordLevel(vocab, unk_token=OTHER))
     backend.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
@@ -62,7 +62,7 @@ def char_backend(symbols: Sequence[str]) -> tokenizers.Tokenizer:
 
 
 class CharDecoder:
-    """Each token is its text."""
+    """Decoder that looks up the text of each token."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
@@ -74,22 +74,22 @@ class CharDecoder:
         return ""
 
     def copy(self) -> "CharDecoder":
-        return self  # it remembers nothing
+        return self  # the decoder has no state
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """The code points of `text`, shape (len(text),)."""
+    """Return the code points of `text`: (len(text),)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def one_by_one(length: int) -> Spans:
-    """The spans of `length` characters in a row."""
+    """Return the spans of `length` consecutive characters: (length, 2)."""
     starts = np.arange(length)
     return np.stack([starts, starts + 1], axis=-1)
 
 
 def count_chars(texts: Iterable[str]) -> dict[str, int]:
-    """How often each character occurs, in order of first appearance."""
+    """Count the occurrences of each character, in order of first appearance."""
     totals = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
     order: dict[int, None] = {}
     for text in texts:

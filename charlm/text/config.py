@@ -1,4 +1,4 @@
-"""How text becomes tokens: the settings, and the tokenizer they ask for."""
+"""Tokenizer settings, and the function that builds the tokenizer they describe."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,16 +11,23 @@ from charlm.text.octets import ByteTokenizer
 from charlm.text.tokenizer import Level, Tokenizer
 from charlm.text.words import WordTokenizer
 
-MAX_SYMBOLS = 1_000_000  # of a vocabulary; more are not read from a tokenizer.json
-MAX_MERGED_SYMBOLS = 250_000  # each has a merge, too
+MAX_SYMBOLS = 1_000_000  # in a vocabulary; a larger tokenizer.json is rejected
+MAX_MERGED_SYMBOLS = 250_000  # in a BPE vocabulary, which stores a merge per symbol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextConfig:
-    """What a token is. `vocab_size` counts symbols, without `<start>`, `<stop>` and `<other>`."""
+    """Tokenizer settings.
+
+    `vocab_size` counts symbols, without `<start>`, `<stop>` and `<other>`. It does not apply to
+    level "byte". `lowercase` and `pretokenized` apply to level "word" only.
+
+    Raises:
+        ConfigError: a setting is out of range or has no effect at this level.
+    """
 
     level: Level = "char"
-    vocab_size: int | None = None  # None: see the tokenizer's `build`
+    vocab_size: int | None = None  # None: the default of the tokenizer's `build`
     lowercase: bool = False
     pretokenized: bool = False
 
@@ -51,7 +58,10 @@ class TextConfig:
 
 
 def build_tokenizer(config: TextConfig, texts: Iterable[str]) -> Tokenizer:
-    """Build the vocabulary from `texts`, the training split alone, gone through twice at most."""
+    """Build a tokenizer from the training split.
+
+    `texts` is iterated at most twice.
+    """
     match config.level:
         case "char":
             return CharTokenizer.build(texts, config.vocab_size)

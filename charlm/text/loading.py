@@ -1,4 +1,4 @@
-"""tokenizer.json back to a tokenizer."""
+"""Loading a tokenizer from a tokenizer.json file."""
 
 import json
 from pathlib import Path
@@ -16,17 +16,17 @@ from charlm.text.tokenizer import OTHER, START, STOP, Tokenizer
 from charlm.text.words import WORD, WordTokenizer, word_backend
 from charlm.untrusted import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES, parse_json, read_regular
 
-# What has been a word; a model keeps the pattern that it was trained with.
+# Word pattern of earlier versions; a model keeps the pattern it was trained with.
 FIRST_WORD = r"\d+(?:[.,]\d+)*(?!\w)|\w+(?:['’]\w+)*|[^\w\s]"  # noqa: RUF001
 WORD_PATTERNS = (WORD, FIRST_WORD)
-SPARE_VALUES = 10_000  # of a tokenizer.json, besides its symbols
+SPARE_VALUES = 10_000  # values in a tokenizer.json that are not symbols or merges
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer.json that charlm wrote.
 
     Raises:
-        TokenizerError: there is no such file, it is damaged, or another program wrote it.
+        TokenizerError: the file is missing, unreadable or damaged, or was not written by charlm.
     """
     try:
         content = read_regular(path, MAX_TOKENIZER_BYTES).decode()
@@ -38,20 +38,27 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def parse_tokenizer(content: str, name: str, vocab_size: int | None = None) -> Tokenizer:
-    """The tokenizer that a tokenizer.json holds; `name` is what messages call it.
+    """Return the tokenizer described by the content of a tokenizer.json.
 
-    Of the file only the symbols, the merges and the level are taken, and the tokenizer is built of
-    them as charlm builds it. What else the file holds must be what charlm writes; it never reaches
-    the library, which takes a length of padding as it comes and runs out of memory. What has more
-    values than any tokenizer, or than one of the `vocab_size` of a model, is refused before it is
-    parsed, and one of another size before it is built.
+    Only the symbols, the merges and the level are read from the file, and the tokenizer is built
+    from them. Everything else in the file must equal what charlm writes. It is never passed to the
+    `tokenizers` library, which accepts any padding length and can run out of memory. Content with
+    more values than a tokenizer of this size can have is rejected before it is parsed, and a
+    vocabulary of the wrong size before the tokenizer is built.
+
+    Args:
+        content: JSON text.
+        name: file name used in error messages.
+        vocab_size: vocabulary size of the model, `<start>`, `<stop>` and `<other>` included;
+            None accepts any size.
 
     Raises:
-        TokenizerError: it is damaged, or another program wrote it, or it is of another size.
+        TokenizerError: the content is damaged, was not written by charlm, or has another
+            vocabulary size.
     """
     most = MAX_TOKENIZER_VALUES
     if vocab_size is not None:
-        most = min(most, SPARE_VALUES + 5 * vocab_size)  # a symbol and its merge are five values
+        most = min(most, SPARE_VALUES + 5 * vocab_size)  # a symbol and its merge take five values
     try:
         description = parse_json(content, most)
     except ValueError as error:
@@ -67,7 +74,7 @@ def parse_tokenizer(content: str, name: str, vocab_size: int | None = None) -> T
             "restore the pair."
         )
     symbols = read_symbols(vocab, name)
-    del content, vocab  # a large one takes more memory than the tokenizer
+    del content, vocab  # large ones take more memory than the tokenizer
     kind = level_of(description)
     try:
         backend = rebuild(kind, symbols, description)
@@ -76,7 +83,7 @@ def parse_tokenizer(content: str, name: str, vocab_size: int | None = None) -> T
         raise TokenizerError(
             f"{name} is damaged: the symbol {error} of a byte is missing or not in its place."
         ) from error
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises no narrower type
         raise TokenizerError(f"{name} is damaged: {reason(error)}.") from error
     if (part := difference(description, describe(backend))) is not None:
         raise TokenizerError(
@@ -86,11 +93,11 @@ def parse_tokenizer(content: str, name: str, vocab_size: int | None = None) -> T
 
 
 def read_symbols(vocab: Any, name: str) -> list[str]:
-    """The symbols by their ids, without the three special ones.
+    """Return the symbols in the order of their ids, without the three special tokens.
 
     Raises:
-        TokenizerError: ids are missing, repeat or lie beyond the vocabulary, or the special symbols
-            are not the last ones.
+        TokenizerError: the vocabulary is not a table, an id is missing, repeated or out of range,
+            or the last three tokens are not `<start>`, `<stop>` and `<other>`.
     """
     if not isinstance(vocab, dict):
         raise TokenizerError(f"{name} was not written by charlm: its vocabulary is no table.")
@@ -114,11 +121,14 @@ def read_symbols(vocab: Any, name: str) -> list[str]:
 def rebuild(
     kind: type[Tokenizer], symbols: list[str], description: dict[str, Any]
 ) -> tokenizers.Tokenizer:
-    """The backend of a level, over symbols, as charlm builds it.
+    """Return the backend of a tokenizer class for the given symbols.
+
+    Merges are removed from `description`.
 
     Raises:
         KeyError: a byte has no symbol.
-        ValueError: the symbols are not those of the level, or a merge is no pair.
+        ValueError: the symbols or merges are not valid at this level, or a merge is not a pair of
+            strings.
     """
     if kind is CharTokenizer:
         if any(len(symbol) != 1 for symbol in symbols):
@@ -132,7 +142,7 @@ def rebuild(
             symbols,
             lowercase="Lowercase" in json.dumps(description.get("normalizer")),
             pretokenized=isinstance(splitter, dict) and splitter.get("type") == "WhitespaceSplit",
-            # No other: a stranger's expression could be made to take forever.
+            # Other patterns are not used: a malicious one could take exponential time.
             pattern=next((p for p, written in patterns.items() if written == found), WORD),
         )
     if missing := set(byte_symbols()) - set(symbols):
@@ -146,10 +156,12 @@ def rebuild(
 
 
 def read_merges(merges: Any) -> list[tuple[str, str]]:
-    """The pairs that byte-pair encoding joins; older files have them as texts with a space.
+    """Return the pairs of symbols that byte-pair encoding merges.
+
+    Older files store each pair as one string with a space between the symbols.
 
     Raises:
-        ValueError: one is no pair of texts.
+        ValueError: `merges` is not a list, or a merge is not a pair of strings.
     """
     if not isinstance(merges, list):
         raise ValueError("its merges are no list")
@@ -163,7 +175,7 @@ def read_merges(merges: Any) -> list[tuple[str, str]]:
 
 
 def describe(backend: tokenizers.Tokenizer) -> dict[str, Any]:
-    """What tokenizer.json says of a backend besides its symbols and merges."""
+    """Return the tokenizer.json description of a backend, without its symbols and merges."""
     model = backend.model
     is_bpe = isinstance(model, models.BPE)
     backend.model = models.BPE() if is_bpe else models.WordLevel(unk_token=model.unk_token)
@@ -173,9 +185,10 @@ def describe(backend: tokenizers.Tokenizer) -> dict[str, Any]:
 
 
 def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:
-    """The first part of a file that is not as charlm writes it; None: all is.
+    """Return the name of the first part that differs from what charlm writes, or None.
 
-    What is off may be left out, since versions of the library differ in what they name.
+    A part that is empty, false or null may also be missing, since versions of the library differ
+    in which of these they write.
     """
     parts = {
         **{name: (found.get(name), written.get(name)) for name in found.keys() | written.keys()},
@@ -184,7 +197,7 @@ def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:
             for name in found["model"].keys() | written["model"].keys()
         },
     }
-    read = {"version", "model", "model.vocab", "model.merges"}  # by themselves
+    read = {"version", "model", "model.vocab", "model.merges"}  # checked separately, or ignored
     for name in sorted(parts.keys() - read):
         ours, theirs = parts[name]
         if (ours or theirs) and ours != theirs:
@@ -193,7 +206,7 @@ def difference(found: dict[str, Any], written: dict[str, Any]) -> str | None:
 
 
 def level_of(description: dict[str, Any]) -> type[Tokenizer]:
-    """Tell the level from the parts that only this level has."""
+    """Return the tokenizer class that a tokenizer.json describes."""
     splitter = description.get("pre_tokenizer")
     if description["model"]["type"] == "BPE":
         words = isinstance(splitter, dict) and splitter.get("use_regex", True)

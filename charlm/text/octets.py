@@ -1,4 +1,4 @@
-"""Bytes: one token a byte of UTF-8, so that any file whatever can be learnt."""
+"""Byte tokenizer: one token per byte of UTF-8. It can encode any file."""
 
 import codecs
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from charlm.text.tokenizer import Spans, TokenIds, Tokenizer, frame_template, sy
 
 
 def byte_symbols() -> list[str]:
-    """The printable character that stands for each byte 0 .. 255 in a tokenizer.json.
+    """Return the printable character that represents each byte 0 .. 255 in a tokenizer.json.
 
-    GPT-2's table, which `tokenizers` implements: printable Latin-1 stands for itself, the other
-    bytes take the code points from 256 up.
+    This is GPT-2's table, as implemented by `tokenizers`. Printable Latin-1 characters represent
+    themselves; the other bytes are mapped to the code points from 256 up.
     """
     itself = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(256, 512))
@@ -26,7 +26,7 @@ def byte_symbols() -> list[str]:
 def byte_level_backend(
     symbols: Sequence[str], merges: list[tuple[str, str]], *, words: bool
 ) -> tokenizers.Tokenizer:
-    """A backend over bytes; `words` splits at GPT-2's word boundaries before merging."""
+    """Return a backend over bytes; `words` splits at GPT-2's word boundaries before merging."""
     vocab = symbol_table(symbols)
     backend = tokenizers.Tokenizer(models.BPE(vocab, merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=words)
@@ -36,7 +36,10 @@ def byte_level_backend(
 
 
 class ByteTokenizer(Tokenizer):
-    """Byte b has id b. Bytes that are not UTF-8 travel as Python's surrogate escapes."""
+    """Byte tokenizer: byte b has id b.
+
+    Bytes that are not valid UTF-8 are represented in text as Python's surrogate escapes.
+    """
 
     level = "byte"
 
@@ -71,14 +74,20 @@ class ByteTokenizer(Tokenizer):
 
 
 def byte_spans(text: str, num_bytes: NDArray[np.int64]) -> Spans:
-    """The spans of tokens in a row that are so many bytes of `text` each, one at least."""
+    """Return the spans of consecutive tokens in code points: (num_tokens, 2).
+
+    `num_bytes` is (num_tokens,): the bytes of `text` that each token covers, at least 1.
+    """
     characters = characters_of_bytes(text)
     ends = np.cumsum(num_bytes)
     return np.stack([characters[ends - num_bytes], characters[ends - 1] + 1], axis=-1)
 
 
 def characters_of_bytes(text: str) -> NDArray[np.int64]:
-    """The index of the character that each byte of UTF-8 belongs to; surrogate escapes are one."""
+    """Return the index of the character that each byte of UTF-8 belongs to: (num_bytes,).
+
+    A surrogate escape is one byte.
+    """
     codes = code_points(text)
     sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
     sizes[(codes >= 0xDC80) & (codes <= 0xDCFF)] = 1
@@ -86,7 +95,7 @@ def characters_of_bytes(text: str) -> NDArray[np.int64]:
 
 
 class ByteDecoder:
-    """Bytes to text as soon as a character is whole."""
+    """Decoder that emits each character once all of its bytes are known."""
 
     def __init__(self, octets: Sequence[bytes]) -> None:
         self._octets = octets

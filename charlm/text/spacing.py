@@ -1,4 +1,4 @@
-"""Scripts written without spaces: where Han and kana need none, and which ones hide their words."""
+"""Scripts written without spaces: spacing of Han and kana, and a note on the others."""
 
 import re
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ CJK = re.compile(
     r"\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u32d0-\u32fe\u3300-\u3357\u3400-\u4dbf\u4e00-\u9fff"
     r"\uf900-\ufaff\uff66-\uff9f\U00016fe2-\U00016ff6\U0001aff0-\U0001b16f\U0001f200\U00020000-\U000323af]"
 )
-# Punctuation of full width holds its own space.
+# Full-width punctuation includes its own space.
 WIDE = re.compile(
     r"[\u3001-\u3004\u3008-\u3020\u3030\u303d\u30a0\u30fb"
     r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
 )
-# Where a token of the word tokenizer begins, whatever stands around: before Han and kana, most
-# punctuation, and emoji that nothing joins.
+# Places where a token of the word tokenizer always begins: before Han and kana, most punctuation,
+# and emoji that do not follow a joiner.
 TOKEN_START = re.compile(
     rf"(?={CJK.pattern})|(?=[!\"#$%&()*+\-/:;<=>?@\[\\\]^`{{|}}~])|(?<!\d)(?=[.,])|(?<!\w)(?=['’])"  # noqa: RUF001
     r"|(?<!\u200d)(?=[\U0001f300-\U0001f3fa\U0001f400-\U0001faff])"
@@ -28,11 +28,11 @@ UNSPACED = {
     "Khmer": re.compile(r"[\u1780-\u17ff]"),
 }
 SAMPLE_CHARS = 1 << 16
-NOTED_SHARE = 0.1  # of the characters in one script
+NOTED_SHARE = 0.1  # of the characters are in one script
 
 
 def needs_no_space(left: str, right: str) -> bool:
-    """Return whether two words stand together without a space since one is Han, kana or wide."""
+    """Return whether two words need no space between them because of Han, kana or wide marks."""
     if WIDE.match(left) or WIDE.match(right):
         return True
     before, after = bool(CJK.match(left)), bool(CJK.match(right))
@@ -43,9 +43,9 @@ def needs_no_space(left: str, right: str) -> bool:
 
 
 def unspaced_scripts(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the scripts without spaces between words that make up a tenth or more of some texts.
+    """Return the scripts without spaces between words that exceed a tenth of the characters.
 
-    Only the first 65,536 characters are looked at.
+    Only the first 65,536 characters of `texts` are counted.
     """
     sample, left = [], SAMPLE_CHARS
     for text in texts:
@@ -59,7 +59,7 @@ def unspaced_scripts(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def unspaced_note(texts: Iterable[str]) -> str | None:
-    """Say that words cannot be found in some texts, and what to use instead; None: they can."""
+    """Return a note if `texts` are in scripts without spaces between words, otherwise None."""
     scripts = unspaced_scripts(texts)
     if not scripts:
         return None

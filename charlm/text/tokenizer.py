@@ -1,4 +1,4 @@
-"""What every tokenizer offers, and what the four levels share."""
+"""Tokenizer interface, and the code shared by the four levels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -19,29 +19,33 @@ START, STOP, OTHER = "<start>", "<stop>", "<other>"
 
 
 class StreamDecoder(Protocol):
-    """Token ids to text, one at a time: the pieces in a row are `decode` of the ids in a row."""
+    """Incremental decoder of token ids.
+
+    The concatenated results of `push` and `finish` equal `Tokenizer.decode` of the same ids.
+    """
 
     def push(self, token: int) -> str:
-        """The text that is certain once `token` has come; may be empty."""
+        """Add a token and return the text that is now complete; may be empty."""
         ...
 
     def finish(self) -> str:
-        """What is left when no more tokens come."""
+        """Return the remaining text after the last token."""
         ...
 
     def copy(self) -> Self:
-        """A decoder that goes on from here by itself."""
+        """Return an independent decoder in the same state."""
         ...
 
 
 class Tokenizer(ABC):
-    """Text to token ids and back: `decode(encode(text))` is `text`, but for what became `<other>`.
+    """Tokenizer interface: `decode(encode(text))` equals `text`, except for unknown symbols.
 
-    Word tokenizers keep white space only as far as prose needs it; see `charlm.text.words`.
+    Word tokenizers do not preserve white space; see `charlm.text.words`.
 
-    The symbols of the text have ids 0 .. N-1, by falling frequency where they were counted; after
-    them come `<start>` = N, `<stop>` = N+1 and `<other>` = N+2. `backend` is the Hugging Face
-    tokenizer that tokenizer.json holds; it encodes the same, with `<start>` and `<stop>` around.
+    The symbols of the text have ids 0 .. N-1, in order of decreasing frequency at the word and
+    character levels. They are followed by `<start>` = N, `<stop>` = N+1 and `<other>` = N+2.
+    `backend` is the Hugging Face tokenizer stored in tokenizer.json. It produces the same ids,
+    enclosed in `<start>` and `<stop>`.
     """
 
     level: ClassVar[Level]
@@ -55,71 +59,76 @@ class Tokenizer(ABC):
 
     @property
     def num_symbols(self) -> int:
-        """N: the vocabulary without `<start>`, `<stop>` and `<other>`."""
+        """Number of symbols N: the vocabulary without `<start>`, `<stop>` and `<other>`."""
         return self.vocab_size - 3
 
     @property
     def pretokenized(self) -> bool:
-        """Whether the text comes split at white space, with `<unk>` and `<eos>` written out."""
+        """Return whether texts are split at white space only and may hold `<unk>` and `<eos>`."""
         return False
 
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
-        """Ids of each text, without `<start>` and `<stop>`."""
+        """Return the ids of each text, (num_tokens,) each, without `<start>` and `<stop>`."""
 
     @abstractmethod
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
-        """As `encode_batch`, with the place of each token: spans (num_tokens, 2).
+        """Return the ids of each text and the spans of its tokens, (num_tokens, 2).
 
         A span is the half-open range of code points of the text that the token covers. Tokens
-        that are parts of one character cover it each.
+        that are parts of one character all have the span of this character.
         """
 
     def encode(self, text: str) -> list[int]:
-        """Ids of one text, without `<start>` and `<stop>`."""
+        """Return the ids of one text, without `<start>` and `<stop>`."""
         ids: list[int] = self.encode_batch([text])[0].tolist()
         return ids
 
     @abstractmethod
     def decoder(self) -> StreamDecoder:
-        """A fresh decoder for one sequence of ids."""
+        """Return a new decoder for one sequence of ids."""
 
     def decoder_after(self, text: str) -> StreamDecoder:
-        """A decoder of what follows `text`."""
+        """Return a decoder for the tokens that follow `text`."""
         decoder = self.decoder()
         for token in self.encode(text):
             decoder.push(token)
         return decoder
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids; `<start>` and `<stop>` are silent; only words and characters show
-        `<other>`.
+        """Return the text of the ids.
+
+        `<start>` is omitted. `<stop>` is omitted, except that word tokenizers write a line break
+        before the next word. `<other>` is written by word and character tokenizers only.
         """
         decoder = self.decoder()
         return "".join([decoder.push(int(token)) for token in ids]) + decoder.finish()
 
     def token(self, token: int) -> str:
-        """One token as a reader would write it."""
+        """Return a printable form of one token."""
         return self.backend.id_to_token(token) or f"<{token}>"
 
     def spellings(self) -> list[tuple[int, ...]]:
-        """What each token writes, in symbols: itself, but for BPE, where it is bytes."""
+        """Return the symbols that each token stands for, by token id.
+
+        These are bytes at the byte and BPE levels. At the other levels a token is its own symbol.
+        """
         return [(token,) for token in range(self.vocab_size)]
 
     def spell(self, text: str) -> tuple[int, ...]:
-        """The symbols that write `text`, whatever tokens they come in."""
+        """Return the symbols of `text`, in the units of `spellings`, for any tokenization of it."""
         return tuple(self.encode(text))
 
     def unknown(self, text: str) -> list[str]:
-        """The distinct parts of `text` that become `<other>`, in order of appearance."""
+        """Return the distinct parts of `text` encoded as `<other>`, in order of appearance."""
         return []
 
     def to_json(self) -> str:
-        """The content of tokenizer.json."""
+        """Return the content of tokenizer.json."""
         return self.backend.to_str(pretty=True)
 
     def save(self, path: Path) -> None:
-        """Write tokenizer.json in one step.
+        """Write tokenizer.json atomically.
 
         Raises:
             StorageError: the file cannot be written.
@@ -128,12 +137,12 @@ class Tokenizer(ABC):
 
 
 def symbol_table(symbols: Iterable[str]) -> dict[str, int]:
-    """Ids of the symbols in their order, then of `<start>`, `<stop>` and `<other>`."""
+    """Return the ids of the symbols, in their order, then of `<start>`, `<stop>` and `<other>`."""
     return {symbol: index for index, symbol in enumerate([*symbols, START, STOP, OTHER])}
 
 
 def frame_template(vocab: dict[str, int]) -> tokenizers.processors.TemplateProcessing:
-    """Have the backend put `<start>` and `<stop>` around what it encodes."""
+    """Return a post-processor that encloses each encoded text in `<start>` and `<stop>`."""
     return tokenizers.processors.TemplateProcessing(
         single=f"{START} $A {STOP}",
         special_tokens=[(START, vocab[START]), (STOP, vocab[STOP])],
@@ -141,5 +150,8 @@ def frame_template(vocab: dict[str, int]) -> tokenizers.processors.TemplateProce
 
 
 def by_frequency(counts: dict[str, int], limit: int | None) -> list[str]:
-    """The `limit` most frequent symbols; ties by first appearance, which is the dict's order."""
+    """Return the `limit` most frequent symbols (None: all), most frequent first.
+
+    Ties are in the order of `counts`, which is the order of first appearance.
+    """
     return sorted(counts, key=counts.__getitem__, reverse=True)[:limit]

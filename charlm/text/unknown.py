@@ -1,18 +1,18 @@
-"""Texts of which too much is `<other>` for their figures to mean what they say."""
+"""Warning about texts with too many `<other>` tokens for meaningful scores."""
 
 from charlm.text.tokenizer import Level
 
-MANY_OTHER = 0.2  # of a text's tokens
+MANY_OTHER = 0.2  # share of a text's tokens
 
 
 def other_note(name: str, num_other: int, num_tokens: int, level: Level) -> str | None:
-    """Say that more than a fifth of a text is `<other>` and what follows; None: less is.
+    """Return a note if more than a fifth of the tokens are `<other>`, otherwise None.
 
     Args:
-        name: what the text is called, such as `the validation part`.
-        num_other: tokens that are `<other>`.
-        num_tokens: of the text.
-        level: of the tokens.
+        name: description of the text, such as `the validation part`.
+        num_other: number of `<other>` tokens.
+        num_tokens: number of tokens in the text.
+        level: level of the tokenizer.
     """
     if num_other <= MANY_OTHER * num_tokens:
         return None

@@ -1,4 +1,4 @@
-"""Words: the N most frequent, everything else `<other>`."""
+"""Word tokenizer: the N most frequent words; all others are `<other>`."""
 
 import json
 import re
@@ -23,14 +23,15 @@ from charlm.text.tokenizer import (
     symbol_table,
 )
 
-# Han and kana are written without spaces between words, so each character is a token. The four
-# marks belong to no script: the long vowel and the marks of half-width kana.
+# Han and kana are written without spaces between words, so each character is a token. The last
+# four characters belong to no script: the long vowel marks and the voicing marks of half-width
+# kana.
 CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}\u30fc\uff70\uff9e\uff9f]"
 LETTER = rf"[\w&&[^{CJK[1:-1]}]]"
-JOINER = r"[\u00ad\u200c\u200d\u2060]"  # invisible inside words: soft hyphen, (non-)joiners
+JOINER = r"[\u00ad\u200c\u200d\u2060]"  # invisible inside words: soft hyphen and joiners
 EMOJI = r"\p{Extended_Pictographic}[\p{M}\x{1f3fb}-\x{1f3ff}\x{e0020}-\x{e007f}]*"
-# Numbers (3.14, 1,000), words (don't stays one), Han and kana, emoji with all that is joined to
-# them, flags, and each punctuation mark by itself. Oniguruma's syntax, as in tokenizer.json.
+# Numbers (3.14, 1,000), words ("don't" is one word), Han and kana, emoji sequences, flags, and
+# single punctuation marks. The syntax is Oniguruma's, as in tokenizer.json.
 WORD = "|".join(
     [
         rf"\d+(?:[.,]\d+)*(?!{LETTER})",
@@ -41,7 +42,7 @@ WORD = "|".join(
         r"[^\w\s]\p{M}*",
     ]
 )
-# Runs without white space as `tokenizers` sees it, to which Python's \s adds four characters.
+# Runs without white space as `tokenizers` defines it; Python's \s includes four more characters.
 RUN = re.compile(r"[\S\x1c-\x1f]+")
 DEFAULT_MAX_WORDS = 10_000
 
@@ -50,12 +51,12 @@ NO_SPACE_AFTER = frozenset("([{‘“")  # noqa: RUF001
 
 
 class WordTokenizer(Tokenizer):
-    """Words, numbers and punctuation marks by frequency; each Han or kana character by itself.
+    """Tokenizer for words, numbers and punctuation marks; each Han or kana character is a token.
 
-    White space is not a token: `decode` puts one space between words and none where English
-    prose has none, nor between Han and kana. A pretokenized text is split at white space only, as
-    the Penn Treebank and WikiText are distributed; its `<unk>` is `<other>`, its `<eos>` and
-    `</s>` are `<stop>`.
+    White space is not a token. `decode` writes one space between words, but none where English
+    prose has none and none between Han and kana. A pretokenized text, such as the distributed
+    Penn Treebank and WikiText, is split at white space only. Its `<unk>` is encoded as `<other>`,
+    its `<eos>` and `</s>` as `<stop>`.
     """
 
     level = "word"
@@ -69,10 +70,11 @@ class WordTokenizer(Tokenizer):
         lowercase: bool = False,
         pretokenized: bool = False,
     ) -> "WordTokenizer":
-        """Take the `vocab_size` most frequent words of `texts`, which is gone through twice.
+        """Build a vocabulary of the `vocab_size` most frequent words of `texts`.
 
-        By default those that occur at least twice, at most 10,000: a model that never meets
-        `<other>` in training cannot expect the words it will not know.
+        The default is the words that occur at least twice, and at most 10,000 of them. A model
+        that never sees `<other>` in training cannot predict it for unknown words. `texts` is
+        iterated twice.
         """
         counts = count_words(word_splitter(lowercase, pretokenized), texts)
         if vocab_size is None:
@@ -87,19 +89,22 @@ class WordTokenizer(Tokenizer):
 
     @cached_property
     def splits_cjk(self) -> bool:
-        """Whether each Han or kana character is a token; older tokenizers took runs for words."""
+        """Return whether each Han or kana character is a token.
+
+        Tokenizers of earlier versions encoded a run of them as one word.
+        """
         splitter = json.loads(self.backend.to_str())["pre_tokenizer"] or {}
         return r"\p{Han}" in str(splitter.get("pattern"))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         encoded: list[TokenIds] = []
-        for batch in batches(texts):  # an encoding takes some 300 bytes a token until it is ids
+        for batch in batches(texts):  # an encoding takes about 300 bytes per token
             encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
             encoded += [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
         return encoded
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[TokenIds, Spans]]:
-        if self.pretokenized:  # the backend's offsets miss most of what was `<unk>` or `<eos>`
+        if self.pretokenized:  # the backend's offsets are wrong for replaced marks such as `<unk>`
             runs = ([match.span() for match in RUN.finditer(text)] for text in texts)
             encoded = self.encode_batch(texts)
             return [(ids, as_spans(spans)) for ids, spans in zip(encoded, runs, strict=True)]
@@ -110,7 +115,10 @@ class WordTokenizer(Tokenizer):
         return WordDecoder(self)
 
     def decoder_after(self, text: str) -> "WordDecoder":
-        """One that knows whether the space before the next word is there already."""
+        """Return a decoder for the tokens that follow `text`.
+
+        If `text` ends in white space, no space is written before the next word.
+        """
         decoder = super().decoder_after(text)
         assert isinstance(decoder, WordDecoder)
         if text[-1:].isspace():
@@ -124,19 +132,19 @@ class WordTokenizer(Tokenizer):
 
 
 class WordDecoder:
-    """Words with the spaces of prose between them, and a line break between frames.
+    """Decoder that writes words with the spacing of prose and a line break between frames.
 
-    A straight quote opens and closes by turns. A pretokenized text has a space between all words,
-    so that it can be read back.
+    Straight quotes alternate between opening and closing. A pretokenized text has a space between
+    all words, so that it can be encoded again.
     """
 
     def __init__(self, tokenizer: WordTokenizer) -> None:
         self._tokenizer = tokenizer
         self._prose = not tokenizer.pretokenized
-        self._gap = ""  # what goes before the next word, unless that word refuses a space
+        self._gap = ""  # written before the next word, unless that word takes no space before it
         self._quoted = False
         self._cjk = tokenizer.splits_cjk
-        self._last = ""  # the word before
+        self._last = ""  # the previous word
 
     def push(self, token: int) -> str:
         if token == self._tokenizer.start_id:
@@ -155,7 +163,7 @@ class WordDecoder:
         return gap + word
 
     def forget_gap(self) -> None:
-        """Let the next word come without a space before it."""
+        """Write no space before the next word."""
         self._gap = ""
 
     def finish(self) -> str:
@@ -166,16 +174,16 @@ class WordDecoder:
 
 
 def as_spans(pairs: Sequence[tuple[int, int]]) -> Spans:
-    """Pairs of start and end as an array."""
+    """Return pairs of start and end as an array: (num_pairs, 2)."""
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def word_splitter(lowercase: bool, pretokenized: bool, pattern: str = WORD) -> tokenizers.Tokenizer:
-    """A backend that splits text into words and knows none of them yet."""
+    """Return a backend that splits text into words, with an empty vocabulary."""
     backend = tokenizers.Tokenizer(models.WordLevel({OTHER: 0}, unk_token=OTHER))
     steps: list[normalizers.Normalizer] = [normalizers.Lowercase()] if lowercase else []
     if pretokenized:
-        # A literal <start> would be a second beginning; the other marks mean what they say.
+        # A literal <start> must not be encoded as a frame start; it becomes <other>.
         steps += [
             normalizers.Replace(Regex(r"(?<!\S)(?:<unk>|<start>)(?!\S)"), OTHER),
             normalizers.Replace(Regex(r"(?<!\S)(?:<eos>|</s>)(?!\S)"), STOP),
@@ -193,7 +201,7 @@ def word_splitter(lowercase: bool, pretokenized: bool, pattern: str = WORD) -> t
 def word_backend(
     symbols: Sequence[str], *, lowercase: bool, pretokenized: bool, pattern: str = WORD
 ) -> tokenizers.Tokenizer:
-    """A backend that splits text into words and knows these."""
+    """Return a backend that splits text into words, with `symbols` as its vocabulary."""
     vocab = symbol_table(symbols)
     backend = word_splitter(lowercase, pretokenized, pattern)
     backend.model = models.WordLevel(vocab, unk_token=OTHER)
@@ -202,10 +210,10 @@ def word_backend(
 
 
 def count_words(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> dict[str, int]:
-    """How often each word occurs, in order of first appearance.
+    """Count the occurrences of each word, in order of first appearance.
 
-    Two passes on all cores: the trainer collects the distinct words in `backend`, then encoding
-    with all of them as the vocabulary gives counts and order.
+    Makes two passes over `texts`, on all cores. In the first, the trainer collects the distinct
+    words in `backend`. In the second, the texts are encoded with this vocabulary and counted.
     """
     trainer = trainers.WordLevelTrainer(
         vocab_size=2**31, min_frequency=0, special_tokens=[], show_progress=False
@@ -224,7 +232,7 @@ def count_words(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> dict[str
 
 
 def batches(texts: Iterable[str], size: int = 1 << 19) -> Iterable[list[str]]:
-    """Group texts into lists of some `size` characters: enough to keep all cores busy."""
+    """Yield lists of texts of about `size` characters in total, enough to keep all cores busy."""
     batch: list[str] = []
     length = 0
     for text in texts:
