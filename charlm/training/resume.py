@@ -241,7 +241,7 @@ def take_up_backward(folder: Path, device: torch.device) -> Prepared:
 
 
 def is_backward_done(folder: Path) -> bool:
-    """Return whether the backward half stopped early, or is done and as long as the forward."""
+    """Return whether the backward half stopped early, or is finished at the forward's length."""
     backward = folder / BACKWARD
     if not backward.exists() or not has_reports(backward):
         return False

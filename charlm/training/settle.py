@@ -102,10 +102,10 @@ def set_dropout(
 def set_steps(
     given: Mapping[str, Any], training: TrainingConfig, steps: int, validations: int
 ) -> TrainingConfig:
-    """Return the training settings for a number of steps and about as many validations as given.
+    """Return the training settings with the number of steps and the settings that depend on it.
 
-    Sets `steps`, `warmup_steps` and `valid_every`; values that are given for the latter two are
-    kept.
+    `warmup_steps` and `valid_every` are derived from `steps` and the number of `validations`, if
+    they are not given.
     """
     defaults = {
         "warmup_steps": min(100, steps // 20),
