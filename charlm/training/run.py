@@ -69,7 +69,7 @@ class StoppedEarly:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The number of steps is fixed, because learning rate or averaging now depend on it."""
+    """Point from which the number of steps is fixed: the rate or averaging now depends on it."""
 
     step: int
     steps: int
@@ -80,7 +80,7 @@ Event = Step | Validated | WentBack | StoppedEarly | Settled
 
 @dataclass(slots=True)
 class Progress:
-    """Progress of a run: counts, times and losses. Losses are in nats per token."""
+    """Progress of a run: counts, times in seconds, and losses in nats per token."""
 
     step: int = 0
     rate_scale: float = 1.0  # factor of the learning rate, after non-finite losses and plateaus
@@ -95,7 +95,7 @@ class Progress:
     stopped: bool = False  # early
     budget_seconds: float | None = None  # while the number of steps is fitted to it
     max_steps: int | None = None  # limit of the budget
-    unreported_nats: float = 0.0  # sum over the tokens trained on since the last report
+    unreported_nats: float = 0.0  # total over the training tokens since the last report
     unreported_tokens: int = 0
     unreported_seconds: float = 0.0  # of these steps alone
     # Of the weights that were kept before the run was extended: extension.py

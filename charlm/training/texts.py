@@ -1,4 +1,4 @@
-"""The texts of a run: cut into windows, and found again when the run is resumed."""
+"""Texts of a run: cut into windows, and found again when the run is resumed."""
 
 from collections.abc import Sequence
 from pathlib import Path
