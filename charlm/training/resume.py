@@ -65,6 +65,7 @@ def resume_run(folder: Path, device: torch.device, length: Length | None = None)
     Raises:
         CheckpointError: the run is finished, its state is missing or damaged, or its corpus has
             changed.
+        TextError: the corpus and its cached tokens are missing.
         ConfigError: `length` would not make the run longer.
         StorageError: another process is training the run.
     """
@@ -81,7 +82,8 @@ def resume_backward(folder: Path, device: torch.device) -> Prepared | None:
 
     Raises:
         CheckpointError: the state of a half is missing or damaged, or the corpus has changed.
-        StorageError: another process is training the run.
+        TextError: the corpus and its cached tokens are missing.
+        StorageError: the folder cannot be written, or another process is training the run.
     """
     if is_backward_done(folder):
         return None
