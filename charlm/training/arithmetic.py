@@ -1,4 +1,4 @@
-"""What the last digits of a training step depend on, besides settings, data and seed."""
+"""Properties of a machine and its software that affect the last digits of a training step."""
 
 import os
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ MODES = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 
 
 def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
-    """Return what a resumed run must find as it was, to continue bit for bit.
+    """Return the properties that must be unchanged for a resumed run to continue bit for bit.
 
-    Sums are taken in another order by other vector instructions, and some of them by another number
-    of threads.
+    The keys are those of `LABELS`. Different vector instructions add numbers in a different order;
+    for some sums, a different number of threads does so too.
     """
     if device.type == "cuda":
         processor = torch.cuda.get_device_name(device)
@@ -39,7 +39,7 @@ def describe_arithmetic(device: torch.device) -> dict[str, str | int]:
 
 
 def describe_products() -> str:
-    """Return what the environment asks of the matrix libraries, and whether MKL does it."""
+    """Return the environment variables of `MODES`, and a remark if MKL is not reproducible."""
     modes = [f"{name}={value}" for name in MODES if (value := os.environ.get(name))]
     if products_are_reproducible() is False:
         modes.append("not reproducible")
@@ -49,11 +49,12 @@ def describe_products() -> str:
 def arithmetic_notes(
     before: Mapping[str, str | int], now: Mapping[str, str | int]
 ) -> tuple[str, ...]:
-    """Return a note if a run resumes with another arithmetic than it was saved with.
+    """Return a note if a run resumes with different arithmetic; otherwise nothing.
 
     Args:
-        before: as saved; empty for a run of an older charlm, of which nothing is known.
-        now: here.
+        before: result of `describe_arithmetic` saved with the run; empty for a run of an older
+            charlm, which did not save it.
+        now: result of `describe_arithmetic` on this machine.
     """
     changed = [
         f"{label} changed from {quote(str(before[name]))} to {now[name]}"

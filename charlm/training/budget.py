@@ -1,9 +1,9 @@
-"""Steps that follow from a time, while the run goes.
+"""Number of steps for a time budget, determined during the run.
 
-How fast a machine will be in five minutes no measurement of two seconds tells. At a constant
-learning rate it need not be known: the number of steps matters only from where the rate begins to
-fall, and there it is settled, from the pace of all steps so far. The same number given from the
-start makes the same run.
+A measurement of two seconds does not predict the speed of a machine five minutes later. At a
+constant learning rate no prediction is needed: the number of steps matters only from the step where
+the rate begins to decay. The number is fixed there, from the average speed of all steps so far. A
+run that is given the same number from the start is the same run.
 """
 
 from dataclasses import dataclass, replace
@@ -13,21 +13,22 @@ from charlm.training.common import last_common_step
 from charlm.training.config import TrainingConfig
 from charlm.training.schedule import decay_share
 
-ROUNDING = 1e-9  # of a number of steps
+ROUNDING = 1e-9  # tolerance, in steps, when a number of steps is rounded down
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may take."""
+    """Limits of a run in time and steps."""
 
-    seconds: float  # of training, with its validations
-    max_steps: int  # more the text is not worth
+    seconds: float  # of training, including validations
+    max_steps: int  # more steps would overfit
 
 
 def level_share(config: TrainingConfig) -> float | None:
-    """The share of the steps, from the first, that are the same however many there will be.
+    """Return the initial share of the steps that does not depend on their number, in (0, 1).
 
-    None: of none that can be said.
+    Returns None if there is no such share: with a schedule other than "constant", with averaging
+    "triggered", or if the rate or averaging changes from the first step on or never.
     """
     if config.schedule != "constant" or config.averaging == "triggered":
         return None
@@ -38,29 +39,36 @@ def level_share(config: TrainingConfig) -> float | None:
 
 
 def fitting_steps(config: TrainingConfig, step: int, seconds: float, budget: Budget) -> int:
-    """Return how many steps fit into a budget if all go as the first `step` did, in `seconds`.
+    """Return the number of steps that fit into a budget at the average speed so far.
 
-    At least so many that what has been done is what any longer run has done too.
+    The result is at least `fewest_steps(config, step)`, so that the steps taken so far are those of
+    any longer run.
+
+    Args:
+        config: settings of the run; `steps` is ignored.
+        step: steps taken so far, more than 0.
+        seconds: time that these steps took.
+        budget: limits of the run.
     """
     fitting = step + max(0.0, budget.seconds - seconds) * step / seconds  # may be infinite
     return max(int(min(fitting + ROUNDING, budget.max_steps)), fewest_steps(config, step))
 
 
 def fewest_steps(config: TrainingConfig, step: int) -> int:
-    """Return the fewest steps of a run that has `step` in common with any longer one."""
+    """Return the smallest length of a run whose first `step` steps are those of any longer run."""
     level = level_share(config)
     assert level is not None and step > 0
     steps = max(step, int((step - 1) / level) - 3)
-    while not is_common(config, step, steps):  # shares of the steps are rounded
+    while not is_common(config, step, steps):  # because shares of the steps are rounded
         steps += 1
     return steps
 
 
 def is_settled(config: TrainingConfig, step: int, steps: int) -> bool:
-    """Return whether the next step of a run of so many is no longer that of a longer one."""
+    """Return whether, from the next step on, a run of `steps` differs from a longer run."""
     return not is_common(config, step + 1, steps)
 
 
 def is_common(config: TrainingConfig, step: int, steps: int) -> bool:
-    """Return whether a run of `steps` has `step` in common with any longer one."""
+    """Return whether the first `step` steps of a run of `steps` are those of any longer run."""
     return step <= (last_common_step(replace(config, steps=steps)) or 0)

@@ -1,4 +1,4 @@
-"""The steps that a run has in common with a longer one of the same settings."""
+"""Steps that a run has in common with any longer run of the same settings."""
 
 from charlm.training.averaging import tail_steps
 from charlm.training.config import TrainingConfig
@@ -6,13 +6,15 @@ from charlm.training.schedule import decay_share, level_then_down
 
 
 def last_common_step(config: TrainingConfig) -> int | None:
-    """Return the last step whose state is the same however many more steps follow.
+    """Return the last step whose state does not depend on the number of steps that follow.
 
-    It is the last step at the level rate of "constant", and the last of all steps where the rate
-    does not depend on their number; but none comes later than where averaging of "tail" begins.
-    A validation at the end that `valid_every` would not bring comes after this state.
+    With the schedule "constant", this is the last step before the rate decays. With "plateau",
+    whose rate does not depend on the number of steps, it is the final step. With averaging "tail",
+    it is at the latest the last step before averaging begins. The state does not include a final
+    validation that is not due by `valid_every`.
 
-    None: no step is; the rates of "cosine" depend on the number of steps from the first one on.
+    Returns None if there is no such step: the rates of "cosine" depend on the number of steps from
+    the first step on.
     """
     steps = common = config.steps
     match config.schedule:
@@ -29,6 +31,6 @@ def last_common_step(config: TrainingConfig) -> int | None:
 
 
 def needs_level_state(config: TrainingConfig) -> bool:
-    """Return whether the state after the last step is not that of `last_common_step`."""
+    """Return whether the final state differs from that of `last_common_step`, if there is one."""
     common = last_common_step(config)
     return common is not None and (common < config.steps or config.steps % config.valid_every > 0)

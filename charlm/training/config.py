@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""Settings of a training run."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,9 +16,9 @@ CHOICES = {
     "averaging": AveragingName,
     "precision": Precision,
 }
-MAX_COUNT = 2**31 - 1  # of anything: products of two are still numbers of 64 bits
-MAX_WINDOWS = 2**16  # of a step, which are held in memory together
-BELONGS_TO = {  # settings that have an effect with one choice only
+MAX_COUNT = 2**31 - 1  # of any count, so that the product of two fits in 64 bits
+MAX_WINDOWS = 2**16  # per step; they are in memory at the same time
+BELONGS_TO = {  # settings that only have an effect with one value of another setting
     "decay_share": ("schedule", "constant"),
     "plateau_factor": ("schedule", "plateau"),
     "average_decay": ("averaging", "ema"),
@@ -29,38 +29,41 @@ BELONGS_TO = {  # settings that have an effect with one choice only
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
-    """One training run. Steps count optimiser steps, each of `accumulation_steps` windows.
+    """Settings of one training run. A step is an optimizer step on `accumulation_steps` windows.
 
-    None leaves a setting to where it is used, which a comment names; where it has no effect it
-    must be None.
+    For a setting whose comment names a module, None selects the default of that module. A setting
+    of `BELONGS_TO` must be None where it has no effect.
+
+    Raises:
+        ConfigError: a value is out of range, or settings contradict each other.
     """
 
     steps: int
     batch_size: int = 32
-    bptt: int = 64  # tokens a window and the farthest a gradient reaches
+    bptt: int = 64  # tokens per window, the limit of backpropagation through time
     variable_bptt: bool = False  # window lengths drawn around bptt: Merity et al. 2018, sec. 4.1
-    state_reset: float = 0.0  # of a stream, its probability before a window: Melis et al. 2020
-    partial_shuffle: bool = False  # each epoch starts elsewhere in each stream: Press 2019
-    accumulation_steps: int = 1  # windows a step
+    state_reset: float = 0.0  # probability, per stream and window: Melis et al. 2020
+    partial_shuffle: bool = False  # rotate each stream randomly in each epoch: Press 2019
+    accumulation_steps: int = 1  # windows per step
     optimizer: OptimizerName = "adamw"
-    learning_rate: float = 5e-3  # at its height
+    learning_rate: float = 5e-3  # peak
     warmup_steps: int = 100
     schedule: ScheduleName = "cosine"
-    decay_share: float | None = None  # of the steps, at the end of "constant": schedule.py
-    plateau_factor: float | None = None  # that divides the rate of "plateau": schedule.py
+    decay_share: float | None = None  # final share of steps where "constant" decays: schedule.py
+    plateau_factor: float | None = None  # divisor of the rate of "plateau": schedule.py
     weight_decay: float = 0.01  # on matrices: Loshchilov & Hutter 2019
     activation_penalty: float = 0.0  # AR, on large outputs: Merity et al. 2017
-    temporal_activation_penalty: float = 0.0  # TAR, on outputs that change fast: the same
-    clip_norm: float | None = 1.0  # of all gradients together: Pascanu et al. 2013
-    clip_value: float | None = None  # of each gradient's elements: Graves 2013
-    averaging: AveragingName = "none"  # of weights, beside those that learn
-    average_decay: float | None = None  # a step, of "ema": averaging.py
-    average_share: float | None = None  # of the steps, the last ones, for "tail": averaging.py
-    trigger_interval: int | None = None  # validations, for "triggered": averaging.py
-    valid_every: int = 100  # steps
-    patience: int | None = None  # validations without a new best before stopping
-    embeddings: str | None = None  # a file of vectors to begin with: GloVe's, word2vec's
-    freeze_embeddings: bool = False
+    temporal_activation_penalty: float = 0.0  # TAR, on fast changes: Merity et al. 2017
+    clip_norm: float | None = 1.0  # maximum norm of all gradients: Pascanu et al. 2013
+    clip_value: float | None = None  # maximum absolute value of an element: Graves 2013
+    averaging: AveragingName = "none"  # of the weights
+    average_decay: float | None = None  # per step, for "ema": averaging.py
+    average_share: float | None = None  # final share of the steps, for "tail": averaging.py
+    trigger_interval: int | None = None  # in validations, for "triggered": averaging.py
+    valid_every: int = 100  # steps between validations
+    patience: int | None = None  # validations without a new best before the run stops
+    embeddings: str | None = None  # file of initial embeddings: GloVe's, word2vec's
+    freeze_embeddings: bool = False  # do not update them
     seed: int = 1
     precision: Precision = "float32"
 
@@ -132,5 +135,5 @@ class TrainingConfig:
 
 
 def flag(name: str) -> str:
-    """How the command line writes a setting's name."""
+    """Return the command-line option of a setting."""
     return f"--{name.replace('_', '-')}"

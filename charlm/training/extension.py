@@ -1,13 +1,14 @@
-"""A run that is made longer than it was planned.
+"""Extension of a run beyond its planned length.
 
-A longer run of the same settings takes the same steps as far as nothing depends on their number:
-to the end of the level learning rate of "constant", to the last step where the rate never falls.
-That state is kept (state/level.safetensors), and the longer run goes on from it: its steps, losses
-and validations are bit for bit those of a run that had this length from the start. The weights that
-the shorter run ended with stay in model.safetensors until a validation is better.
+A longer run of the same settings takes the same steps as long as nothing depends on their number:
+until the learning rate of "constant" begins to decay, or until the final step if the rate never
+decays. The state of that step is kept (state/level.safetensors), and the longer run continues from
+it. Its steps, losses and validations are bit for bit those of a run that had this length from the
+start. The weights that the shorter run kept stay in model.safetensors until a validation is better.
 
-A "cosine" depends on the number of steps from the first one on, and a state of before the fall may
-be gone: then the run goes on from where it ended, on the schedule of the new length.
+The rate of "cosine" depends on the number of steps from the first one on, and the state from before
+the decay may be missing. In these cases the run continues from its last step, on the schedule of
+the new length.
 """
 
 import math
@@ -35,41 +36,42 @@ from charlm.training.schedule import decay_share, learning_rate
 
 @dataclass(frozen=True, slots=True)
 class RunSize:
-    """What turns epochs and times into steps."""
+    """Sizes that are needed to convert epochs and times into steps."""
 
     steps_per_epoch: float
     facts: Facts  # of the training text
-    num_halves: int  # of the run, which share a time
+    num_halves: int  # of the run, which divide the time equally: 1 or 2
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """Where a longer run goes on, and what a user should know of it."""
+    """State from which a longer run continues, and a note for the user."""
 
     tensors: Mapping[str, Tensor]
     training: TrainingConfig
     progress: Progress
-    arithmetic: Mapping[str, str | int]  # that the state was saved with
+    arithmetic: Mapping[str, str | int]  # saved with the state
     note: str
 
 
 def extend(
     folder: Path, saved: Saved, level: Saved | None, length: Length, size: RunSize
 ) -> Extension | None:
-    """Find where a run goes on that is made longer.
+    """Return the state from which a run continues that is extended to a length.
 
     Args:
-        folder: the run, for messages.
-        saved: its last state, finished or not.
-        level: the state kept in level.safetensors.
-        length: of the whole run, from its first step.
-        size: of an epoch, and of the text.
+        folder: of the run, for error messages.
+        saved: last state of the run, finished or not.
+        level: state kept in level.safetensors, if there is one.
+        length: of the whole run, counted from its first step.
+        size: of an epoch and of the text.
 
-    Returns: None where the run has this length already.
+    Returns:
+        None if the run already has this length.
 
     Raises:
-        ConfigError: it would not be longer.
-        CheckpointError: it ended by itself, as a longer run would have.
+        ConfigError: the run would not be longer, or the length is invalid.
+        CheckpointError: the run stopped early, and so would a longer one.
     """
     check_one(length)
     base = continuation(folder, saved, level)
@@ -104,10 +106,10 @@ def extend(
 
 
 def check_one(length: Length) -> None:
-    """Check that one length is given, and that it is one.
+    """Check that exactly one length is given, and that a number of epochs is valid.
 
     Raises:
-        ConfigError: several are given, or it is not above 0.
+        ConfigError: none or several are given, or the number of epochs is not above 0 and finite.
     """
     if sum(getattr(length, name) is not None for name in LENGTHS) != 1:
         raise ConfigError("--time, --epochs and --steps exclude each other; choose one.")
@@ -116,10 +118,10 @@ def check_one(length: Length) -> None:
 
 
 def continuation(folder: Path, saved: Saved, level: Saved | None) -> Saved:
-    """Return the latest state that a longer run has too, else the last one of all.
+    """Return the latest state that a longer run also passes through, or the last state if none.
 
     Raises:
-        CheckpointError: the run stopped early, as a longer one would have.
+        CheckpointError: the run stopped early, and so would a longer one.
     """
     if is_independent(saved):
         if saved.progress.stopped:
@@ -133,7 +135,7 @@ def continuation(folder: Path, saved: Saved, level: Saved | None) -> Saved:
 
 
 def stopped_early(folder: Path, saved: Saved) -> CheckpointError:
-    """The error for a run that a longer one would end as early as."""
+    """Return the error for a run that stopped early and would do so at any length."""
     return CheckpointError(
         f"{folder} stopped early, at step {saved.progress.step:,}: validation did not improve "
         f"{saved.training.patience} times in a row, and would not in a longer run; start a new run "
@@ -142,7 +144,7 @@ def stopped_early(folder: Path, saved: Saved) -> CheckpointError:
 
 
 def is_independent(saved: Saved) -> bool:
-    """Return whether a state is the same however many steps there are in all."""
+    """Return whether a state does not depend on the total number of steps."""
     if saved.progress.budget is not None:  # the number is not fixed yet
         return True
     training, step = saved.training, saved.progress.step
@@ -153,7 +155,7 @@ def is_independent(saved: Saved) -> bool:
 
 
 def same_settings(one: Saved, other: Saved) -> bool:
-    """Return whether two states are of one run, whatever its length and precision."""
+    """Return whether two states have the same settings, except for steps and precision."""
     first, second = (
         replace(saved.training, steps=1, precision="float32") for saved in (one, other)
     )
@@ -161,15 +163,21 @@ def same_settings(one: Saved, other: Saved) -> bool:
 
 
 def seconds_of_half(time: str, size: RunSize) -> float:
-    """Return what a time for the whole run leaves to each half, without the usual margin."""
+    """Return the seconds of training per half in a time for the whole run.
+
+    The margin that is never planned (`MARGIN`) is left out.
+
+    Raises:
+        ConfigError: `time` is not a duration above 0.
+    """
     return parse_time(time) / size.num_halves * MARGIN
 
 
 def check_time(saved: Saved, base: Saved, time: str, size: RunSize) -> None:
-    """Check that a time holds more than the run has taken, and no less than it was given.
+    """Check that a time is more than the run has taken and no less than its present budget.
 
     Raises:
-        ConfigError: it does not, or there is no pace to go by.
+        ConfigError: the time is too short, or no step has been taken to estimate the speed from.
     """
     spent, given = saved.progress.seconds, saved.progress.budget_seconds
     if not (base.progress.step and base.progress.seconds):
@@ -189,9 +197,9 @@ def check_time(saved: Saved, base: Saved, time: str, size: RunSize) -> None:
 
 
 def steps_in_time(base: Saved, time: str, size: RunSize) -> tuple[Budget | None, int]:
-    """Return the steps that a time holds at the pace so far, and the budget to fit them to.
+    """Return the budget for a time, and the steps that it allows at the average speed so far.
 
-    The budget is None where the number of steps must be fixed now.
+    The budget is None if the number of steps must be fixed now.
     """
     step, spent = base.progress.step, base.progress.seconds
     seconds = seconds_of_half(time, size)
@@ -199,11 +207,12 @@ def steps_in_time(base: Saved, time: str, size: RunSize) -> tuple[Budget | None,
     budget = Budget(seconds, most)
     if level_share(base.training) is not None:
         return budget, fitting_steps(base.training, step, spent, budget)
-    return None, int(min(most, step + max(0.0, seconds - spent) * step / spent))  # not infinite
+    # `min` comes first because the estimate may be infinite.
+    return None, int(min(most, step + max(0.0, seconds - spent) * step / spent))
 
 
 def check_longer(saved: Saved, length: Length, steps: int) -> None:
-    """Check that a run becomes longer.
+    """Check that `steps` makes a run longer.
 
     Raises:
         ConfigError: it does not.
@@ -223,10 +232,10 @@ def check_longer(saved: Saved, length: Length, steps: int) -> None:
 
 
 def earlier_weights(saved: Saved, base: Saved) -> dict[str, Any]:
-    """Return what is known of the weights that are kept, where those are not the base's own."""
+    """Return the `Progress` fields for the weights that are kept; empty if `base` is `saved`."""
     if base is saved:
         return {}
-    if saved.progress.kept is None:  # without validation the newest are kept
+    if saved.progress.kept is None:  # without validation, the newest weights are kept
         newest = max(saved.progress.step, saved.progress.earlier_step)
         return {"earlier_nats": None, "earlier_step": newest}
     nats, step = saved.progress.kept
@@ -238,7 +247,7 @@ def earlier_weights(saved: Saved, base: Saved) -> dict[str, Any]:
 def describe_exact(
     saved: Saved, base: Saved, training: TrainingConfig, budget: Budget | None
 ) -> str:
-    """Return a note for a run that goes on as if it had been longer from the start."""
+    """Return a note for an extension that equals a run of the new length from the start."""
     rate = "the learning rate stays level"
     share = decay_share(training)
     if training.schedule == "plateau":
@@ -257,7 +266,7 @@ def describe_exact(
 def describe_inexact(
     saved: Saved, base: Saved, training: TrainingConfig, budget: Budget | None
 ) -> str:
-    """Return a note for a run that goes on otherwise than one of that length would have."""
+    """Return a note for an extension that differs from a run of the new length from the start."""
     step, scale = base.progress.step, base.progress.rate_scale
     last = learning_rate(base.training, max(0, step - 1)) * scale
     following = learning_rate(training, step) * scale
@@ -274,10 +283,10 @@ def describe_inexact(
 
 
 def change(saved: Saved, training: TrainingConfig, budget: Budget | None) -> str:
-    """Return the old and the new number of steps."""
+    """Return a clause with the old and the new number of steps."""
     return f"{saved.training.steps:,} steps become {about(training.steps, budget)}"
 
 
 def about(steps: int, budget: Budget | None) -> str:
-    """Return a number of steps, which is an estimate while it is fitted to a budget."""
+    """Return a number of steps as text, marked as an estimate if it is fitted to a budget."""
     return f"{steps:,}" if budget is None else f"about {steps:,}"

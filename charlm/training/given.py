@@ -1,4 +1,4 @@
-"""What a user has set: a recipe's settings, with those of the command line over them."""
+"""Settings given by the user: those of a recipe, overridden by those of the command line."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from charlm.errors import ConfigError
 from charlm.training.config import BELONGS_TO
 from charlm.training.recipe import read_recipe
 
-GIVES_WAY: dict[str, tuple[str, ...]] = {  # of a recipe, what a flag makes pointless or wrong
+GIVES_WAY: dict[str, tuple[str, ...]] = {  # flag: settings of a recipe that it makes invalid
     "clip_value": ("clip_norm",),
     "clip_norm": ("clip_value",),
     "split": ("valid", "test"),
@@ -37,23 +37,23 @@ GIVES_WAY: dict[str, tuple[str, ...]] = {  # of a recipe, what a flag makes poin
 
 
 def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a recipe, if there is one, with those of the command line over them.
+    """Return the settings of a recipe, if any, overridden by those of the command line.
 
-    Names of texts from the command line become `UserPath`s; a recipe can name local files only.
+    Names of texts on the command line become `UserPath`s; a recipe can name local files only.
 
     Raises:
-        ConfigError: the recipe cannot be read, or nothing names a corpus.
+        ConfigError: the recipe cannot be read, or no corpus is named.
     """
     given = read_recipe(recipe) if recipe else {}
     if any(name in flags for name in ("time", "epochs", "steps")):
-        # The recipe's length goes, and what was chosen for that length.
+        # The flag replaces the recipe's length, for which these settings were chosen.
         for name in ("time", "epochs", "steps", "warmup_steps", "valid_every"):
             given.pop(name, None)
     for chosen, others in GIVES_WAY.items():
         if chosen in flags and flags[chosen] != given.get(chosen):
             for name in others:
                 given.pop(name, None)
-    if flags.get("num_layers") == 1:  # what only several layers have
+    if flags.get("num_layers") == 1:  # these settings require several layers
         given.pop("last_hidden_size", None)
         given.pop("hidden_dropout", None)
         given.pop("connect", None)
@@ -64,7 +64,7 @@ def read_given(recipe: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mark_names(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Mark the names of texts among the flags as the user's own."""
+    """Return the flags with the names of texts and embeddings marked as `UserPath`s."""
     marked = dict(flags)
     for name in ("paths", "valid", "test"):
         if name in marked:

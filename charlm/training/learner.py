@@ -1,4 +1,4 @@
-"""Everything that changes as a model learns, and the step that changes it."""
+"""Training state (weights, optimizer, RNG, hidden state) and one training step."""
 
 import math
 from dataclasses import dataclass, replace
@@ -21,9 +21,9 @@ from charlm.training.schedule import learning_rate
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of training saw."""
+    """Result of one training step."""
 
-    step: int  # steps taken, this one included
+    step: int  # steps taken, including this one
     loss: float  # nats per predicted token of its windows, without penalties
     grad_norm: float  # before clipping
     learning_rate: float
@@ -31,13 +31,13 @@ class Step:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the step made sense; if not, it has spoilt the weights."""
+        """Return whether loss and gradient norm are finite; if not, the weights are corrupted."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A window on its way to the device."""
+    """A window with its tensors on the device."""
 
     window: Window
     inputs: Tensor  # (batch_size, time)
@@ -46,10 +46,11 @@ class Batch:
 
 
 class Learner:
-    """A model, its optimiser, the carried state, the random numbers and the place in the data.
+    """A model in training: weights, optimizer, hidden state, RNG and position in the data.
 
-    The place is `step` itself: windows `step * accumulation_steps` and on come next. All of it goes
-    into tensors and comes back from them exactly, so a run can be continued as if never stopped.
+    The position is given by `step`: the next window is number `step * accumulation_steps`. The
+    whole state can be saved as tensors and restored exactly, so a resumed run continues as if it
+    had never stopped.
     """
 
     def __init__(self, model: LanguageModel, windows: Epochs, config: TrainingConfig) -> None:
@@ -62,16 +63,16 @@ class Learner:
         self.average = WeightAverage(config)
         self.state: State | None = None
         self.step = 0
-        self.rate_scale = 1.0  # halved after a loss that is not finite, less on a plateau
-        self._ahead: dict[int, Batch] = {}  # of the next step, by number
+        self.rate_scale = 1.0  # halved after a non-finite loss, divided on a plateau
+        self._ahead: dict[int, Batch] = {}  # prefetched for the next step, by window number
 
     @property
     def steps_per_epoch(self) -> float:
-        """Optimiser steps that go once through the text; a mean where windows vary in length."""
+        """Optimizer steps per pass over the text; an average if windows vary in length."""
         return len(self.windows) / self.config.accumulation_steps
 
     def plan_steps(self, steps: int) -> None:
-        """So many there will be in all: rates and averages go by it from now on."""
+        """Set the total number of steps, which determines learning rates and averaging."""
         self.config = self.average.config = replace(self.config, steps=steps)
 
     def advance(self) -> Step:
@@ -79,10 +80,10 @@ class Learner:
         return self.take_steps(1)[0]
 
     def take_steps(self, count: int) -> list[Step]:
-        """Take so many steps, then look at what they saw.
+        """Take `count` steps and return their results.
 
-        A device that works on its own is waited for once, at the end. So a step that is not finite
-        has been taken too, and has spoilt the weights: go back by `load_tensors`.
+        The device is synchronized only once, at the end. A step with a non-finite loss has
+        therefore already corrupted the weights; restore an earlier state with `load_tensors`.
         """
         taken = [self._take_step() for _ in range(count)]
         seen = torch.stack([numbers for _, numbers in taken]).tolist()
@@ -92,9 +93,11 @@ class Learner:
         ]
 
     def _take_step(self) -> tuple[Step, Tensor]:
-        """Learn from the next windows: forward, backward, clip, update.
+        """Train on the next windows: forward, backward, clip, update.
 
-        Loss and norm of gradients are on the device, (2,), and not in the step yet.
+        Returns:
+            The step with nan for loss and gradient norm, and these two numbers as a tensor on the
+            device, (2,).
         """
         batches = [self._fetch(number) for number in self._numbers(self.step)]
         rate = self._learning_rate(batches)
@@ -107,13 +110,13 @@ class Learner:
         self.optimizer.step(rate)
         self.step += 1
         self.average.take_step(self.model, self.step)
-        # While a GPU works, the next windows are read.
+        # The next windows are read while a GPU still computes.
         self._ahead = {number: self._load(number) for number in self._numbers(self.step)}
         numbers = torch.stack([torch.stack(losses).sum(), norm.float()])
         return Step(self.step, math.nan, math.nan, rate, num_tokens), numbers
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that changes, but `step` and `rate_scale`, by name; copies, on their device."""
+        """Return copies of the state by name, on their devices; not `step` and `rate_scale`."""
         state = self.state or ()
         tensors = {
             **{f"model.{name}": weight for name, weight in model_weights(self.model).items()},
@@ -129,7 +132,7 @@ class Learner:
         return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Go back to what `tensors` gave."""
+        """Restore the state that `tensors` returned; the caller sets `step` and `rate_scale`."""
         device = self.model.device
         weights = {k.removeprefix("model."): t for k, t in tensors.items() if k[:6] == "model."}
         load_weights(self.model, weights)
@@ -146,7 +149,7 @@ class Learner:
             torch.mps.set_rng_state(tensors["random.mps"].cpu())
 
     def _numbers(self, step: int) -> range:
-        """Which windows the step after `step` steps takes."""
+        """Return the numbers of the windows of the step that follows after `step` steps."""
         count = self.config.accumulation_steps
         return range(step * count, (step + 1) * count)
 
@@ -165,21 +168,26 @@ class Learner:
     def _learning_rate(self, batches: list[Batch]) -> float:
         rate = learning_rate(self.config, self.step) * self.rate_scale
         if self.config.variable_bptt:
-            # Of short windows a step would else make too much: Merity et al. 2018, sec. 4.1.
+            # A step on short windows would otherwise be too large: Merity et al. 2018, sec. 4.1.
             rate *= float(np.mean([batch.inputs.shape[1] for batch in batches])) / self.config.bptt
         return rate
 
     def _fresh(self, window: Window) -> NDArray[np.bool_]:
-        """The rows that start anew, those among them that forget where they are by chance."""
+        """Return the rows whose state is reset, by the window or at random: (batch_size,)."""
         if not self.config.state_reset:
             return window.fresh
         forgets: NDArray[np.bool_] = torch.rand(len(window.fresh)).numpy() < self.config.state_reset
         return window.fresh | forgets
 
     def _learn(self, batch: Batch, share: float) -> Tensor:
-        """Add the gradients of one window, which has `share` of the step's tokens, and go past it.
+        """Add the gradients of one window, and advance the hidden state past it.
 
-        Returns its share of the step's loss.
+        Args:
+            batch: the window.
+            share: of the step's predicted tokens, in [0, 1].
+
+        Returns:
+            The window's contribution to the step's loss, a scalar.
         """
         model, config = self.model.train(), self.config
         with autocast(model.device, config.precision):

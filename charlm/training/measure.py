@@ -1,4 +1,4 @@
-"""How long a training step takes on this machine."""
+"""Measurement of the duration of a training step on this machine."""
 
 import time
 from dataclasses import replace
@@ -11,9 +11,9 @@ from charlm.model import LanguageModel, ModelConfig
 from charlm.training.config import TrainingConfig
 from charlm.training.learner import Learner
 
-WARM_UP_STEPS = 5  # kernels are chosen, memory is taken, clocks rise
+WARM_UP_STEPS = 5  # torch chooses kernels and allocates memory; clock rates rise
 MIN_STEPS = 3
-MAX_SECONDS = 10.0  # of measuring: more tells no more
+MAX_SECONDS = 10.0  # a longer measurement is no better
 
 
 def measure_step(
@@ -23,13 +23,13 @@ def measure_step(
     device: torch.device,
     seconds: float = MAX_SECONDS,
 ) -> float:
-    """Mean seconds that a training step takes on these windows, with a model that is thrown away.
+    """Return the mean seconds per training step on these windows, with a temporary model.
 
-    `MIN_STEPS` steps at the least are measured, for so many seconds or `MAX_SECONDS`. The mean and
-    not the median: slow moments will come again, and a run has to pay for them.
+    At least `MIN_STEPS` steps are measured, for `seconds` or `MAX_SECONDS`, whichever is less. The
+    result is the mean and not the median, because slow moments will also occur in the run.
     """
     with torch.random.fork_rng(devices=[]):
-        # The one schedule with a rate for any step: the others end with the steps.
+        # Only "plateau" has a rate for any step; the other schedules end with the last step.
         endless = replace(training, schedule="plateau", decay_share=None)
         learner = Learner(LanguageModel(model).to(device), epochs, endless)
         for _ in range(WARM_UP_STEPS):

@@ -1,4 +1,4 @@
-"""How much memory training takes, without building the model."""
+"""Estimates of the memory that training takes, without building the model."""
 
 from collections.abc import Mapping
 
@@ -8,23 +8,25 @@ from charlm.model import ModelConfig, count_parameters
 from charlm.training.config import TrainingConfig
 
 NUMBER = 4  # bytes of a float32
-MOMENTS = {"adamw": 2, "muon": 2, "sgd": 0}  # numbers an optimizer keeps for a weight, at most
-FEWEST_MOMENTS = MOMENTS | {"muon": 1}  # at least: of a matrix
-# All that learns is there three times more: as it was at the last validation, and while it is saved
-# as a copy and as the bytes of a file.
+MOMENTS = {"adamw": 2, "muon": 2, "sgd": 0}  # maximum numbers per weight in the optimizer state
+FEWEST_MOMENTS = MOMENTS | {"muon": 1}  # minimum: Muon keeps one for a weight of a matrix
+# The training state exists three more times: as of the last validation, and during a save as a copy
+# and as the bytes of a file.
 COPIES_OF_ALL = 3
-COPIES_OF_GATES = (
-    4  # of a layer's gates: from the input, activated, their gradients, and in passing
-)
+# Of a layer's gates: input contributions, activations, gradients, temporary values.
+COPIES_OF_GATES = 4
 
 
 def num_parameters(model: ModelConfig) -> int:
-    """Weights of a model, tied ones once."""
+    """Return the number of weights of a model; tied weights count once."""
     return sum(part.count for part in count_parameters(model))
 
 
 def memory_bytes(model: ModelConfig, training: TrainingConfig) -> int:
-    """Bytes beyond those of the program itself: weights, what learning keeps, a window."""
+    """Return the estimated bytes for weights, gradients, training state and one window.
+
+    The memory of the program itself is not included.
+    """
     copies = 1 + COPIES_OF_ALL
     weights = num_parameters(model) * NUMBER * (lasting_numbers(training) * copies + 1)
     number = 2 if training.precision == "bfloat16" else NUMBER
@@ -36,16 +38,17 @@ def memory_bytes(model: ModelConfig, training: TrainingConfig) -> int:
 
 
 def lasting_numbers(training: TrainingConfig, moments: Mapping[str, int] = MOMENTS) -> int:
-    """Return how many numbers are kept for each weight, itself included, from step to step."""
+    """Return how many numbers are kept per weight between steps, including the weight itself."""
     averages = 0 if training.averaging == "none" else 1
     return 1 + moments[training.optimizer] + averages
 
 
 def check_memory(model: ModelConfig, training: TrainingConfig, total_bytes: float) -> None:
-    """Refuse a model that memory cannot hold, before it is built: Linux would kill the process.
+    """Check that a model fits into memory before it is built; otherwise Linux kills the process.
 
     Raises:
-        ConfigError: the weights alone, their gradients and what the optimizer keeps are too large.
+        ConfigError: weights, gradients, optimizer state and averaged weights alone take more than
+            `total_bytes`.
     """
     weights = num_parameters(model)
     least = weights * NUMBER * (lasting_numbers(training, FEWEST_MOMENTS) + 1)

@@ -1,4 +1,4 @@
-"""Optimisers over a model's weights, and their state as named tensors."""
+"""Optimizers over a model's weights, and their state as named tensors."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,10 +20,7 @@ FUSED_DEVICES = ("cpu", "cuda")
 
 
 class Optimizer:
-    """One update of all weights, by one optimiser of torch or by two that share the weights out.
-
-    All follow one learning rate.
-    """
+    """One or two torch optimizers that together update all weights, with one learning rate."""
 
     def __init__(self, *parts: torch.optim.Optimizer) -> None:
         self._parts = parts
@@ -40,7 +37,10 @@ class Optimizer:
             part.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The state, not copied: `optimizer.{weight}.{name}`, weights numbered part after part."""
+        """Return the state, not copied, as `optimizer.{weight}.{name}`.
+
+        Weights are numbered across all parts.
+        """
         tensors: dict[str, Tensor] = {}
         first = 0
         for part in self._parts:
@@ -51,7 +51,7 @@ class Optimizer:
         return tensors
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of `tensors` once every weight has been updated, without their prefix."""
+        """Return the shapes of `tensors` after an update of every weight, without the prefix."""
         shapes: dict[str, tuple[int, ...]] = {}
         first = 0
         for part in self._parts:
@@ -62,10 +62,10 @@ class Optimizer:
         return shapes
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` gave; other names are passed over.
+        """Restore the state that `tensors` returned; other names are ignored.
 
         Raises:
-            CheckpointError: their shapes are not those of the weights.
+            CheckpointError: a tensor does not have the shape of its weight.
         """
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
@@ -83,15 +83,15 @@ class Optimizer:
 
 
 def weights_of(part: torch.optim.Optimizer) -> list[Tensor]:
-    """What an optimiser updates, in the order of its state."""
+    """Return the weights that an optimizer updates, in the order of its state."""
     return [weight for group in part.param_groups for weight in group["params"]]
 
 
 def check_shapes(entry: Mapping[str, Tensor], weight: Tensor) -> None:
-    """Have what is kept for a weight be of its shape: a fused kernel would read past the end.
+    """Check that the state of a weight has its shape; a fused kernel would read past the end.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: a tensor does not have the shape of the weight.
     """
     for name, tensor in entry.items():
         if tensor.shape != (() if name == "step" else weight.shape):
@@ -102,13 +102,13 @@ def check_shapes(entry: Mapping[str, Tensor], weight: Tensor) -> None:
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
-    """The optimiser that the settings name; weight decay is for matrices, never for biases.
+    """Return the configured optimizer; weight decay applies to matrices, never to biases.
 
     - "adamw": Loshchilov & Hutter 2019, arXiv:1711.05101.
     - "sgd": without momentum, weight decay in the gradient (Merity et al. 2018, arXiv:1708.02182).
     - "muon": Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon) for the matrices of the
       recurrent layers, AdamW for embeddings, head and biases. Muon's updates are scaled to the
-      size of AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate fits both.
+      size of AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate suits both.
     """
     named = dict(model.named_parameters())
     if config.optimizer != "muon":
@@ -126,7 +126,7 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 def elementwise(
     weights: Iterable[nn.Parameter], config: TrainingConfig
 ) -> torch.optim.AdamW | torch.optim.SGD:
-    """AdamW or SGD, which update each number by itself; all in one kernel where torch has it."""
+    """Return AdamW or SGD over the weights, with fused kernels where torch supports them."""
     weights = list(weights)
     groups: list[dict[str, Any]] = [
         {"params": [w for w in weights if w.ndim > 1], "weight_decay": config.weight_decay},
@@ -138,7 +138,10 @@ def elementwise(
 
 
 def clip_gradients(model: nn.Module, config: TrainingConfig) -> Tensor:
-    """Clip as configured; the norm of all gradients together before clipping, on their device."""
+    """Clip the gradients as configured, and return their total norm before clipping.
+
+    The norm is a scalar tensor on the device of the gradients.
+    """
     parameters = list(model.parameters())
     limit = float("inf") if config.clip_norm is None else config.clip_norm
     norm = nn.utils.clip_grad_norm_(parameters, limit)

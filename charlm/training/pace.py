@@ -1,4 +1,4 @@
-"""What a time budget holds: the widest model that gets steps enough, and how many it gets."""
+"""Time budget of a run: the widest model that gets enough steps, and its number of steps."""
 
 import math
 import re
@@ -17,10 +17,10 @@ from charlm.training.settle import plan_model, plan_training, set_dropout
 
 DEFAULT_TIME = "5m"
 MAX_VALIDATIONS = 15
-VALID_SHARE = 1 / 3  # cost of a token in validation, of that in training: no backward pass
-FREE_SHARE = 0.8  # of the memory that is free
-MARGIN = 0.97  # of the budget is planned; the rest is for loading and for a slower end
-MEASURE_SHARE = 0.02  # of the budget, for one width
+VALID_SHARE = 1 / 3  # cost of a validation token in training tokens: no backward pass
+FREE_SHARE = 0.8  # of the free memory, for training
+MARGIN = 0.97  # of the budget is planned; the rest is for loading and slower steps at the end
+MEASURE_SHARE = 0.02  # of the budget, to measure one width
 
 MeasureStep = Callable[[ModelConfig, TrainingConfig, float], float]
 
@@ -35,10 +35,12 @@ NUMBER = r"\d+(?:\.\d+)?"
 
 
 def parse_time(text: str) -> float:
-    """Seconds of `90s`, `5m`, `5min`, `1.5h`, `1h30m` or `90 s`; a bare number is minutes.
+    """Return the seconds of a duration: `90s`, `5m`, `5min`, `1.5h`, `1h30m` or `90 s`.
+
+    A number without a unit is minutes.
 
     Raises:
-        ConfigError: it is not a time above 0.
+        ConfigError: the text is not a duration above 0.
     """
     if is_bare_number(text):
         text = f"{text.strip()}m"
@@ -55,36 +57,43 @@ def parse_time(text: str) -> float:
 
 
 def is_bare_number(text: str) -> bool:
-    """Whether a time is a number alone, which is one of minutes."""
+    """Return whether a duration is a number without a unit, which means minutes."""
     return re.fullmatch(rf"\s*{NUMBER}\s*", text, re.ASCII) is not None
 
 
 def budget_seconds(given: Mapping[str, Any]) -> float:
-    """The time that a run has; each half of a run in both directions has half of it."""
+    """Return the seconds that a run has; each half of a run in both directions has half of them.
+
+    Raises:
+        ConfigError: `time` is not a duration above 0.
+    """
     return parse_time(given.get("time", DEFAULT_TIME)) / num_halves(given)
 
 
 def num_halves(given: Mapping[str, Any]) -> int:
-    """How many models are trained, one after the other: one for each direction."""
+    """Return the number of models that are trained one after the other: one per direction."""
     return 2 if given.get("direction") == "both" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one model trains on this machine, and what the time holds of that."""
+    """Training speed of one model on this machine, and the steps and validations that fit."""
 
     step_seconds: float
     spent_seconds: float  # on reading and measuring
-    seconds: float  # that are left
-    valid_seconds: float  # of one validation
-    validations: int  # as many as take a tenth of the time
-    steps: int  # that fit into the rest; may be none
+    seconds: float  # left for training, including validations
+    valid_seconds: float  # per validation
+    validations: int  # at least 1; by default about a tenth of the time
+    steps: int  # that fit into the rest of the time; may be 0 or less
 
 
 def fit_to_time(
     given: Mapping[str, Any], facts: Facts, measure: MeasureStep
 ) -> tuple[ModelConfig, TrainingConfig, Pace, list[str]]:
-    """The largest model that gets enough steps in the time, and why it is that one."""
+    """Return the widest model that gets enough steps in the time, and the reasons for its width.
+
+    A width that is given is kept. Without one, the narrowest is taken if none gets enough steps.
+    """
     sizes = rules.hidden_sizes(facts)
     *wider, narrowest = sizes if "hidden_size" not in given else sizes[-1:]
     reasons: list[str] = []
@@ -96,7 +105,7 @@ def fit_to_time(
         if size != narrowest and memory_bytes(model, training) > FREE_SHARE * facts.free_bytes:
             reasons.append(f"{size} units would not fit into memory")
             continue
-        # With every dropout that may come: how much there will be follows from how fast it goes.
+        # Measured with the strongest dropout, because the final dropout depends on the result.
         strictest = set_dropout(given, facts, model, num_epochs=math.inf)
         step_seconds = measure(strictest, training, seconds)
         spent = facts.spent_seconds + time.monotonic() - began
@@ -121,12 +130,20 @@ def find_pace(
     step_seconds: float,
     spent_seconds: float,
 ) -> Pace:
-    """Share what is left of the time out among validations and steps."""
+    """Divide the remaining time between validations and steps.
+
+    Args:
+        given: settings by name.
+        facts: corpus and machine.
+        training: settings of the run; `steps` and `valid_every` are ignored.
+        step_seconds: as measured.
+        spent_seconds: part of the time that is used up.
+    """
     seconds = budget_seconds(given) * MARGIN - spent_seconds
     windows = facts.num_valid_tokens / (training.batch_size * training.bptt)
     valid_seconds = max(windows, 1) * step_seconds / training.accumulation_steps * VALID_SHARE
     if training.averaging != "none":
-        valid_seconds *= 2  # raw and averaged weights
+        valid_seconds *= 2  # trained and averaged weights are both evaluated
     if "valid_every" in given:
         steps = int(seconds / (step_seconds + valid_seconds / max(1, given["valid_every"])))
         validations = max(1, steps // max(1, given["valid_every"]))
@@ -139,10 +156,10 @@ def find_pace(
 def steps_in_time(
     given: Mapping[str, Any], facts: Facts, training: TrainingConfig, pace: Pace
 ) -> tuple[int, str]:
-    """How many steps the time allows, or the corpus is worth, and which of the two it was.
+    """Return the number of steps that the time allows, at most `max_steps`, and the reason.
 
     Raises:
-        ConfigError: not even one.
+        ConfigError: the time is too short for one step.
     """
     budget = given.get("time", DEFAULT_TIME)
     if pace.steps < 1:
@@ -158,10 +175,10 @@ def steps_in_time(
 
 
 def max_steps(facts: Facts, training: TrainingConfig) -> int:
-    """What a corpus of this size can teach before the model learns it by heart."""
+    """Return the maximum number of steps; more would overfit on a corpus of this size."""
     return math.ceil(rules.max_epochs(facts) * steps_of_epoch(facts, training))
 
 
 def steps_of_epoch(facts: Facts, training: TrainingConfig) -> float:
-    """Optimiser steps that a pass over the text takes."""
+    """Return the number of optimizer steps per pass over the text."""
     return facts.num_windows(training) / training.accumulation_steps

@@ -1,6 +1,6 @@
-"""The plan: sizes and steps for a corpus, a machine and a time budget.
+"""Plan of a run: sizes and steps for a corpus, a machine and a time budget.
 
-A setting that is given is taken as it is; the plan fills in the rest by `rules`.
+Settings that are given are kept; the plan determines the others by `rules`.
 """
 
 import math
@@ -33,34 +33,34 @@ from charlm.training.settle import (
     set_steps,
 )
 
-DEFAULT_SIZE = 512  # where no time is given that could be kept to
+DEFAULT_SIZE = 512  # maximum hidden size if the length is given in steps or epochs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What will be trained, how long, and why."""
+    """Model, training settings and length of a run, with the reasons for them."""
 
     model: ModelConfig
     training: TrainingConfig
     num_epochs: float
-    expected_seconds: float | None  # of training; None where the length was given in steps, epochs
-    step_seconds: float | None  # as measured
-    budget: Budget | None  # that the steps will be fitted to as the run goes
-    why: str  # that long
-    reasons: tuple[str, ...]  # for the rest, a sentence each
+    expected_seconds: float | None  # of training; None if the length was given in steps or epochs
+    step_seconds: float | None  # as measured; None if the length was given in steps or epochs
+    budget: Budget | None  # to which the number of steps is fitted during the run
+    why: str  # reason for the length
+    reasons: tuple[str, ...]  # for the other settings, one clause each
 
     @property
     def num_parameters(self) -> int:
-        """Weights, tied ones once."""
+        """Number of weights; tied weights count once."""
         return num_parameters(self.model)
 
     @property
     def memory_bytes(self) -> int:
-        """What training takes beyond the program itself, estimated."""
+        """Estimated bytes that training takes in addition to the program itself."""
         return memory_bytes(self.model, self.training)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it under its names."""
+        """Return the plan as JSON values; `why` includes `reasons`, and `budget` is left out."""
         return {
             "model": asdict(self.model),
             "training": asdict(self.training),
@@ -74,13 +74,13 @@ class Plan:
 
 
 def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> Plan:
-    """Fill in what was not given.
+    """Return a plan with the given settings and values for all others.
 
     Args:
-        given: settings by name; `time` ("5m"), `epochs` or `steps` set the length.
+        given: settings by name; `time` ("5m"), `epochs` or `steps` sets the length.
         facts: corpus and machine.
-        measure: seconds that a training step takes, found out in so many seconds; called only to
-            keep to a time.
+        measure: returns the seconds per training step of a model and settings, measured for the
+            given number of seconds; called only if the length is a time.
 
     Raises:
         ConfigError: settings contradict each other, or the time is too short for one step.
@@ -109,7 +109,7 @@ def make_plan(given: Mapping[str, Any], facts: Facts, measure: MeasureStep) -> P
             budget = Budget(pace.seconds, max_steps(facts, training))
     num_epochs = steps / steps_of_epoch(facts, training)
     model = set_dropout(given, facts, model, num_epochs)
-    if training.averaging == "triggered":  # goes by validations, of which each epoch has one
+    if training.averaging == "triggered":  # depends on validations: at least one per epoch
         validations = max(validations, math.ceil(num_epochs))
     training = set_steps(given, training, steps, validations)
     check_validations(training)
@@ -132,7 +132,7 @@ def explain(
     training: TrainingConfig,
     num_epochs: float,
 ) -> list[str]:
-    """Why the settings that the plan chose are what they are."""
+    """Return the reasons for the settings that the plan chose."""
     reasons = []
     if num_halves(given) > 1:
         reasons.append("two such models, one for each direction: half of the time for each")

@@ -13,7 +13,7 @@ from charlm.training.config import TrainingConfig
 
 
 def can_use_bfloat16(cell: CellName, device: torch.device) -> bool:
-    """Return whether a network of the cell can be trained in bfloat16, without emulating it."""
+    """Return whether a network of the cell can be trained in bfloat16 without emulation."""
     return bfloat16_support(device) is not False and trains_in_bfloat16(cell, device)
 
 
@@ -23,10 +23,10 @@ def gains_from_bfloat16(cell: CellName, device: torch.device) -> bool:
 
 
 def check_precision(given: Mapping[str, Any], device: torch.device) -> None:
-    """Check that the device can train in the precision that is given, if one is.
+    """Check that the device can train in the given precision, if one is given.
 
     Raises:
-        ConfigError: it is bfloat16, which the device does not have.
+        ConfigError: bfloat16 is given, and the device does not support it.
     """
     if asks_for_missing_bfloat16(given, device):
         raise ConfigError(
@@ -38,7 +38,7 @@ def check_precision(given: Mapping[str, Any], device: torch.device) -> None:
 def fit_recipe(
     given: Mapping[str, Any], device: torch.device
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return a recipe's settings with a precision that the device has, and a note if it changed."""
+    """Return a recipe's settings in a precision the device supports, and a note if it changed."""
     if not asks_for_missing_bfloat16(given, device):
         return dict(given), ()
     note = (
@@ -62,7 +62,7 @@ def fit_resumed(
 
 
 def asks_for_missing_bfloat16(given: Mapping[str, Any], device: torch.device) -> bool:
-    """Return whether bfloat16 is given where the device cannot train the given cell in it."""
+    """Return whether bfloat16 is given and the device cannot train the given cell in it."""
     cell = given.get("cell", "lstm")
     return given.get("precision") == "bfloat16" and not can_use_bfloat16(cell, device)
 

@@ -1,4 +1,4 @@
-"""From settings to a run that is ready to go: corpus, tokenizer, plan, folder."""
+"""Preparation of a run from its settings: corpus, tokenizer, plan and checkpoint folder."""
 
 import hashlib
 import time
@@ -53,17 +53,17 @@ from charlm.training.texts import VALID_TOKENS, train_windows, valid_windows
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that is ready, and what a user should be told before it goes."""
+    """A run that is ready to train, with notes for the user."""
 
     run: TrainingRun
     tokenizer: Tokenizer
-    plan: Plan | None  # None: a resumed run keeps the one it had
+    plan: Plan | None  # None for a resumed run, which keeps its settings
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A run that is thought out, and nothing of it made yet."""
+    """A planned run, without a model or a checkpoint folder yet."""
 
     plan: Plan
     corpus: Corpus
@@ -71,34 +71,34 @@ class Planned:
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
-    vectors: Vectors | None  # for the embedding to begin with
+    vectors: Vectors | None  # initial values of the embedding
     notes: tuple[str, ...]
 
 
 def prepare_run(
     given: Mapping[str, Any], folder: Path, device: torch.device, began: float | None = None
 ) -> Prepared:
-    """Read the corpus, build the vocabulary, plan, and make the checkpoint folder.
+    """Read the corpus, build the vocabulary, plan the run and create the checkpoint folder.
 
     Args:
         given: settings by name, those of a recipe and of the command line.
-        folder: the checkpoint to make.
-        device: trains.
-        began: when the time began that the run must keep to, by `time.monotonic`; None: now.
+        folder: of the new checkpoint.
+        device: for training.
+        began: start of the time budget, by `time.monotonic`; None: now.
 
     Raises:
-        CharlmError: a setting, the corpus or the folder will not do.
+        CharlmError: a setting, the corpus or the folder cannot be used.
     """
-    if folder.exists():  # create_checkpoint would say so only after all the work
+    if folder.exists():  # create_checkpoint would report this only after all the work
         raise existing_folder(folder)
     return create_run(plan_run(given, device, began), folder, device)
 
 
 def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None = None) -> Planned:
-    """Read the corpus, build the vocabulary, and plan; arguments as of `prepare_run`.
+    """Read the corpus, build the vocabulary and plan the run; arguments as for `prepare_run`.
 
     Raises:
-        CharlmError: a setting or the corpus will not do.
+        CharlmError: a setting or the corpus cannot be used.
     """
     began = time.monotonic() if began is None else began
     budget_seconds(given)
@@ -108,9 +108,9 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
     text = TextConfig(**pick(TextConfig, given))
     corpus = read_corpus(CorpusConfig(**pick(CorpusConfig, given)), text)
     tokenizer = build_tokenizer(text, corpus.parts["train"])
-    # The test part too: standard input cannot be read again when it is wanted.
     if corpus.labels:
         given = {**given, "num_labels": len(corpus.labels)}
+    # The test part is encoded now because standard input cannot be read again later.
     train, valid, _ = (encode_part(corpus, part, tokenizer) for part in PARTS)
     if corpus.config.direction == "both":
         turned = replace(corpus, config=replace(corpus.config, direction="backward"))
@@ -125,7 +125,7 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
     stop_by = given.get("stop_by", "symbol")
     check_stop(stop_by, corpus.config)
 
-    @cache  # those of independent frames are found by going through the text
+    @cache  # because windows of independent frames are found by reading the whole text
     def epochs(training: TrainingConfig) -> Epochs:
         return train_windows(train, tokenizer, corpus.config, training, stop_by)
 
@@ -155,10 +155,10 @@ def plan_run(given: Mapping[str, Any], device: torch.device, began: float | None
 
 
 def create_run(planned: Planned, folder: Path, device: torch.device) -> Prepared:
-    """Make the checkpoint folder of a planned run, with a model that has learnt nothing yet.
+    """Create the checkpoint folder of a planned run, with an untrained model.
 
     Raises:
-        StorageError: the folder is there already, or cannot be written.
+        StorageError: the folder exists already or cannot be written.
     """
     plan, corpus, tokenizer = planned.plan, planned.corpus, planned.tokenizer
     config = CheckpointConfig(
@@ -186,12 +186,12 @@ def create_folder(
     tokenizer: Tokenizer,
     heldout: Mapping[Part, TextPart | LabelledPart] | None = None,
 ) -> None:
-    """Make the checkpoint folder of a run that has not begun; it can be resumed from then on.
+    """Create the checkpoint folder of a new run, which can be resumed from then on.
 
-    It keeps the validation and test texts of `heldout`.
+    The folder keeps the validation and test texts of `heldout`.
 
     Raises:
-        StorageError: the folder is there already, or cannot be written.
+        StorageError: the folder exists already or cannot be written.
     """
     config, model = run.config, run.learner.model
     recipe = Recipe(config.corpus, config.text, config.model, run.learner.config)
@@ -203,7 +203,7 @@ def create_folder(
 def new_model(
     shape: ModelConfig, training: TrainingConfig, vectors: Vectors | None
 ) -> LanguageModel:
-    """A model that has learnt nothing yet, as the seed has it."""
+    """Return an untrained model, initialized with the seed and the vectors, if any."""
     torch.manual_seed(training.seed)
     model = LanguageModel(shape)
     if vectors is not None:
@@ -220,9 +220,9 @@ def assemble(
     train: TokenFile,
     valid: TokenFile,
 ) -> TrainingRun:
-    """A run at its beginning, of parts that are all there."""
-    # MKL may choose fewer threads for a product until their number is set; a sample shown while
-    # training sets it, and a run that is resumed must multiply as the one that has shown some.
+    """Return a run at step 0, assembled from its parts."""
+    # MKL may use fewer threads for a product until their number is set. A sample shown during
+    # training sets it, and a resumed run must multiply like a run that has shown samples.
     torch.set_num_threads(torch.get_num_threads())
     stop_by = config.model.stop_by
     windows = train_windows(train, tokenizer, config.corpus, training, stop_by)
@@ -235,14 +235,17 @@ def assemble(
 
 
 def begin_with_lengths(model: LanguageModel, train: TokenFile, start_id: int) -> None:
-    """Let a model that foretells lengths begin with those of the training text."""
+    """Initialize a length head with the lengths of the frames in the training text.
+
+    A model with another head is left unchanged.
+    """
     if isinstance(model.head, LengthHead):
         frames = find_frames(train.tokens, start_id)
         model.head.begin_with(torch.from_numpy(ends - starts - 2) for starts, ends in frames)
 
 
 def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:
-    """The frames of each label in a text; nothing where it has none."""
+    """Return the number of frames per label in a text; empty if it has no labels."""
     if not isinstance(text.tokens, JoinedTokens):
         return ()
     counts = np.zeros(len(text.tokens.bounds) - 1, dtype=np.int64)
@@ -252,10 +255,12 @@ def count_frames(text: TokenFile, start_id: int) -> tuple[int, ...]:
 
 
 def check_stop(stop_by: StopName, corpus: CorpusConfig) -> None:
-    """Lengths are told where frames begin.
+    """Check that --stop-by length is used with independent frames only.
+
+    The length of a frame is an input at its beginning.
 
     Raises:
-        ConfigError: frames follow one another in a stream.
+        ConfigError: `stop_by` is "length" and the frames form a stream.
     """
     if stop_by == "length" and not corpus.independent_frames:
         raise ConfigError(
@@ -264,7 +269,7 @@ def check_stop(stop_by: StopName, corpus: CorpusConfig) -> None:
 
 
 def refuse_validation_settings(given: Mapping[str, Any]) -> None:
-    """What goes by validations has no effect without any.
+    """Check that no setting depends on validation, which a run without held-out text lacks.
 
     Raises:
         ConfigError: such a setting is given.
@@ -280,7 +285,7 @@ def refuse_validation_settings(given: Mapping[str, Any]) -> None:
 
 
 def vocabulary_notes(text: TextConfig, tokenizer: Tokenizer, valid: TokenFile) -> tuple[str, ...]:
-    """What the vocabulary turned out to be, where it is not what was asked for."""
+    """Return notes if the vocabulary is smaller than requested, or if nothing is held out."""
     notes = []
     if text.vocab_size is not None and tokenizer.num_symbols < text.vocab_size:
         kind = {"word": "words", "char": "characters", "bpe": "tokens"}[text.level]
@@ -296,7 +301,7 @@ def vocabulary_notes(text: TextConfig, tokenizer: Tokenizer, valid: TokenFile) -
 def unknown_notes(
     corpus: Corpus, tokenizer: Tokenizer, train: TokenFile, valid: TokenFile
 ) -> tuple[str, ...]:
-    """Say that words cannot be found in the text, or that much of it is `<other>`."""
+    """Return notes if words cannot be found in the text, or if much of it is `<other>`."""
     notes = []
     if tokenizer.level == "word" and not tokenizer.pretokenized:
         notes.append(unspaced_note(corpus.parts["train"]))

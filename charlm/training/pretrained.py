@@ -1,4 +1,4 @@
-"""A model whose embedding begins with vectors from a file."""
+"""Initialization of a model's embedding with vectors from a file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from charlm.text import Tokenizer
 
 
 def find_vectors(given: Mapping[str, Any], tokenizer: Tokenizer) -> Vectors | None:
-    """The vectors of the vocabulary's symbols in the file that was given, if one was.
+    """Return the vectors of the vocabulary's symbols in the given file; None without a file.
 
     Raises:
-        ConfigError: one-hot codes leave no place for them.
-        TextError: the file cannot be read, or has none for any symbol.
+        ConfigError: the embedding is one-hot.
+        TextError: the file cannot be read, or has no vector for any symbol.
     """
     path = given.get("embeddings")
     if path is None:
@@ -34,10 +34,13 @@ def find_vectors(given: Mapping[str, Any], tokenizer: Tokenizer) -> Vectors | No
 
 
 def fit_to_vectors(given: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The settings that vectors of so many numbers ask for, with those that were given.
+    """Return the given settings, adapted to vectors of `size` numbers.
+
+    Frozen vectors are not tied to the softmax.
 
     Raises:
-        ConfigError: another width was given, or frozen vectors are to be the softmax's too.
+        ConfigError: another embedding size is given, or frozen vectors are to be tied to the
+            softmax.
     """
     asked = given.get("embedding_size", size)
     if asked != size:
@@ -57,13 +60,13 @@ def fit_to_vectors(given: Mapping[str, Any], size: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def begin_with(model: LanguageModel, vectors: Vectors) -> None:
-    """Write the vectors into the embedding; symbols without one keep what they began with."""
+    """Write the vectors into the embedding; symbols without one keep their initial values."""
     assert model.body.embedding is not None
     model.body.embedding.weight[torch.from_numpy(vectors.ids)] = torch.from_numpy(vectors.values)
 
 
 def coverage_note(vectors: Vectors, tokenizer: Tokenizer, train: TokenFile) -> str:
-    """How many symbols have a vector, and how much of the text they are."""
+    """Return a note on how many symbols have a vector, and on their share of the text."""
     counts = count_ids(train, tokenizer.vocab_size)
     counts[[tokenizer.start_id, tokenizer.stop_id]] = 0
     share = counts[vectors.ids].sum() / max(1, counts.sum())

@@ -1,4 +1,4 @@
-"""recipe.toml: every setting of a run, so that it can be repeated."""
+"""recipe.toml: all settings of a run, so that it can be repeated."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Three ways to say how long, of which a run takes one; `time` is such as "5m"."""
+    """Length of a run, in one of three forms; `time` is a duration such as "5m"."""
 
     time: str | None = None
     epochs: float | None = None
@@ -31,12 +31,12 @@ class Length:
 
 
 LENGTHS = ("time", "epochs", "steps")
-FOLLOWING = {"vocab_size", "num_labels"}  # from the text
+FOLLOWING = {"vocab_size", "num_labels"}  # derived from the text
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All settings of a run; its TOML has a section for each kind."""
+    """All settings of a run; in TOML, each field is a section."""
 
     corpus: CorpusConfig
     text: TextConfig
@@ -44,7 +44,11 @@ class Recipe:
     training: TrainingConfig
 
     def to_toml(self) -> str:
-        """The content of recipe.toml. Settings that are None are left out: TOML has no None."""
+        """Return the content of recipe.toml.
+
+        Settings that are None are left out, because TOML has no None; so are empty tuples and
+        settings that are derived from the text.
+        """
         lines = ["# Repeat this run with `charlm train --recipe recipe.toml`."]
         for section, config in asdict(self).items():
             lines += ["", f"[{section}]"]
@@ -54,7 +58,7 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
     def _follows(self, section: str, name: str) -> bool:
-        """Whether a setting follows from the text, so that on another one it would be wrong."""
+        """Return whether a setting is derived from the text and would be wrong for another one."""
         if section != "model":
             return False
         if name == "softmax_cutoffs":
@@ -63,12 +67,12 @@ class Recipe:
 
 
 def toml_value(value: str | int | float | bool | tuple[Any, ...]) -> str:
-    """A value as TOML writes it, which for these types is how JSON does."""
+    """Return a value in TOML syntax, which equals JSON syntax for these types."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def own_recipes() -> dict[str, Path]:
-    """The recipes that come with charlm, by name."""
+    """Return the paths of the recipes that come with charlm, by name."""
     here = Path(__file__).parent / "recipes"  # in a wheel
     checkout = Path(__file__).parents[2] / "recipes"
     folder = here if here.exists() else checkout
@@ -76,13 +80,14 @@ def own_recipes() -> dict[str, Path]:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The settings of a recipe.toml by name, from all sections; it may leave any out.
+    """Return the settings of a recipe.toml by name, from all sections; any may be missing.
 
     Args:
-        path: a file, or the name of one of charlm's own.
+        path: a file, or the name of a recipe that comes with charlm.
 
     Raises:
-        ConfigError: it cannot be read, or has a section or a setting that is not known.
+        ConfigError: the file cannot be read, a section or a setting is unknown, or a value has the
+            wrong type.
     """
     own = own_recipes()
     try:
@@ -95,7 +100,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         ) from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; name the recipe.toml in it.") from None
-    except (OSError, ValueError) as error:  # TOML's errors, and numbers of thousands of digits
+    except (OSError, ValueError) as error:  # invalid TOML, or a number with thousands of digits
         raise ConfigError(f"{path} cannot be read as TOML: {reason(error)}.") from error
     given: dict[str, Any] = {}
     for section, settings in content.items():
@@ -112,7 +117,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 
 def known_settings(section: str) -> set[str]:
-    """The names that may stand in a section."""
+    """Return the names of the settings that are allowed in a section."""
     names = setting_names(SECTIONS[section])
     if section == "training":
         names |= set(LENGTHS)

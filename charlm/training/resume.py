@@ -1,4 +1,4 @@
-"""A run goes on: where it stopped, longer than it was planned, or with its other half."""
+"""Resumption of a run: where it stopped, with a greater length, or with its backward half."""
 
 import os
 from collections.abc import Callable
@@ -52,33 +52,38 @@ from charlm.training.texts import find_part
 
 
 def resume_run(folder: Path, device: torch.device, length: Length | None = None) -> Prepared:
-    """Take up a run where it was saved last; what follows is what would have followed.
+    """Resume a run where it was last saved; it continues as if it had never stopped.
 
-    In both directions the backward half comes after the forward one. The folder is locked from
-    before anything is read until the run's `events` end.
+    In a run in both directions, the backward half follows the forward half. The folder is locked
+    before anything is read, and until the run's `events` end.
 
     Args:
-        folder: the run.
-        device: trains.
-        length: of the whole run, to make it longer than it was planned: extension.py.
+        folder: of the run.
+        device: for training.
+        length: of the whole run, to extend it beyond its planned length (see extension.py).
 
     Raises:
-        CheckpointError: it is finished, its state is gone or damaged, or its corpus has changed.
-        ConfigError: it would not become longer.
-        StorageError: another process is training it.
+        CheckpointError: the run is finished, its state is missing or damaged, or its corpus has
+            changed.
+        TextError: the corpus and its cached tokens are missing.
+        ConfigError: `length` would not make the run longer.
+        StorageError: another process is training the run.
     """
     return locked(folder, lambda: take_up(folder, device, length))
 
 
 def resume_backward(folder: Path, device: torch.device) -> Prepared | None:
-    """Take up the backward half of a run whose forward half is done, or begin it.
+    """Resume the backward half of a run whose forward half is done, or begin it.
 
-    One that is shorter than the forward half becomes as long.
+    A backward half that is shorter than the forward half is extended to the same length.
 
-    Returns: None where it is done.
+    Returns:
+        None if the backward half is done.
 
     Raises:
-        CheckpointError, StorageError: as `resume_run`.
+        CheckpointError: the state of a half is missing or damaged, or the corpus has changed.
+        TextError: the corpus and its cached tokens are missing.
+        StorageError: the folder cannot be written, or another process is training the run.
     """
     if is_backward_done(folder):
         return None
@@ -86,25 +91,27 @@ def resume_backward(folder: Path, device: torch.device) -> Prepared | None:
 
 
 def create_backward(folder: Path, device: torch.device) -> Prepared:
-    """Begin the backward half of a run in both directions, whose forward half is done.
+    """Begin the backward half of a run in both directions whose forward half is done.
 
     Raises:
-        CheckpointError: the forward half is not done, or its state or its corpus is gone.
+        CheckpointError: the state of the forward half is missing or damaged, or its corpus has
+            changed.
+        TextError: the corpus and its cached tokens are missing.
         StorageError: the folder cannot be written, or another process is training the run.
     """
     return locked(folder, lambda: begin_backward(folder, device))
 
 
 def find_run(texts: list[str]) -> Path:
-    """Return the newest run in checkpoints/ that was trained on these texts.
+    """Return the folder of the newest run in checkpoints/ that was trained on these texts.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no such run.
     """
     for folder in list_checkpoints():
         try:
             config = read_config(folder / CONFIG)
-        except CharlmError:  # one damaged run does not hide the others
+        except CharlmError:  # a damaged run must not hide the others
             continue
         if same_texts(texts, config.corpus.paths):
             return folder
@@ -115,9 +122,10 @@ def find_run(texts: list[str]) -> Path:
 
 
 def same_texts(some: list[str], others: tuple[str, ...]) -> bool:
-    """Return whether two lists name the same texts, however their paths are written.
+    """Return whether two lists name the same texts, regardless of how their paths are written.
 
-    A folder in the first stands for the text files in it; one of labelled texts for itself.
+    A folder in the first list stands for the text files in it; a folder of labelled texts stands
+    for itself.
     """
     recorded = [resolve_text(name) for name in others]
     if [resolve_text(name) for name in some] == recorded:
@@ -128,16 +136,16 @@ def same_texts(some: list[str], others: tuple[str, ...]) -> bool:
 
 
 def resolve_text(name: str) -> str | Path:
-    """Return what a text's name stands for: a file's whole path, or the name itself."""
+    """Return the absolute path of a text, or the name itself for standard input and URLs."""
     if name == "-" or "://" in name:
         return name
     with suppress(ValueError):  # a config.json may hold a name that no file can have
-        return Path(os.path.realpath(name))  # which, unlike resolve, bears a circle
+        return Path(os.path.realpath(name))  # unlike Path.resolve, it accepts a loop of links
     return name
 
 
 def locked(folder: Path, prepare: Callable[[], Prepared]) -> Prepared:
-    """Prepare a run while its folder is locked, and hand the lock on to the run."""
+    """Prepare a run while its folder is locked, and pass the lock on to the run."""
     lock = FolderLock(folder)
     try:
         refuse_linked_folders(folder)
@@ -147,14 +155,14 @@ def locked(folder: Path, prepare: Callable[[], Prepared]) -> Prepared:
         lock.release()
         raise
     run = prepared.run
-    if run.folder != folder and not run.locks:  # a half within it, just made
+    if run.folder != folder and not run.locks:  # a backward half that was just created
         run.locks = (FolderLock(run.folder),)
     run.locks = (lock, *run.locks)
     return prepared
 
 
 def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepared:
-    """Do what `resume_run` says, in a folder that is locked."""
+    """Resume a run whose folder is locked: see `resume_run`."""
     checkpoint = load_checkpoint(folder, device)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     saved = load_saved(folder)
@@ -178,7 +186,7 @@ def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepar
         return take_up_backward(folder, device)
     else:
         run.restore(saved.tensors, saved.progress)
-    run.save_recipe()  # its length was not, if the process that changed it was killed
+    run.save_recipe()  # its length is out of date if the process that changed it was killed
     notes += arithmetic_notes(before, describe_arithmetic(device))
     step = run.progress.step
     is_validated = run.is_finished or step % run.learner.config.valid_every == 0
@@ -188,7 +196,7 @@ def take_up(folder: Path, device: torch.device, length: Length | None) -> Prepar
 
 
 def report_earlier_weights(folder: Path, progress: Progress) -> None:
-    """Report once the weights that are kept from before a run was made longer."""
+    """Append one report on the weights that are kept from before a run was extended."""
     if progress.earlier_nats is None:
         return
     kept = {"earlier_nats": progress.earlier_nats, "earlier_step": progress.earlier_step}
@@ -199,9 +207,9 @@ def report_earlier_weights(folder: Path, progress: Progress) -> None:
 def make_longer(
     run: TrainingRun, saved: Saved, length: Length, train: TokenFile, tokenizer: Tokenizer
 ) -> Extension | None:
-    """Put a run where a longer one goes on, save that, and return where it is.
+    """Restore a run to the state from which a longer one continues, and save it.
 
-    None: it has that length already, and nothing was done.
+    Returns None, and changes nothing, if the run already has that length.
     """
     facts = Facts(
         level=run.config.text.level,
@@ -218,12 +226,12 @@ def make_longer(
         return None
     run.learner.plan_steps(extension.training.steps)
     run.restore(dict(extension.tensors), extension.progress)
-    run.save()  # before the reports are cut: a run killed in between has lost none
+    run.save()  # before reports are removed, so that a process killed in between loses none
     return extension
 
 
 def take_up_backward(folder: Path, device: torch.device) -> Prepared:
-    """Do what `resume_backward` says, in a folder that is locked."""
+    """Resume or begin the backward half in a locked folder: see `resume_backward`."""
     backward = folder / BACKWARD
     if backward.exists() and not (backward / STATE).exists() and not has_reports(backward):
         remove_checkpoint(backward)  # an older charlm was killed before its first step
@@ -235,7 +243,7 @@ def take_up_backward(folder: Path, device: torch.device) -> Prepared:
 
 
 def is_backward_done(folder: Path) -> bool:
-    """Return whether the backward half of a run is done, and as long as the forward half."""
+    """Return whether the backward half stopped early, or is finished at the forward's length."""
     backward = folder / BACKWARD
     if not backward.exists() or not has_reports(backward):
         return False
@@ -246,7 +254,7 @@ def is_backward_done(folder: Path) -> bool:
 
 
 def finished(folder: Path, saved: Saved) -> CheckpointError:
-    """The error for a run that has no step left to take."""
+    """Return the error for a run that has no steps left."""
     has_level = (folder / LEVEL_STATE).exists()
     if saved.progress.stopped and (is_independent(saved) or not has_level):
         return stopped_early(folder, saved)
@@ -258,10 +266,10 @@ def finished(folder: Path, saved: Saved) -> CheckpointError:
 
 
 def begin_backward(folder: Path, device: torch.device) -> Prepared:
-    """Do what `create_backward` says, in a folder that is locked.
+    """Begin the backward half in a locked folder: see `create_backward`.
 
-    The half is a checkpoint within the checkpoint, over the same vocabulary, of the same shape,
-    trained in the same way for as many steps.
+    The half is a checkpoint inside the checkpoint. It has the same vocabulary, model shape,
+    training settings and number of steps.
     """
     forward = load_checkpoint(folder, device)
     saved = load_saved(folder)

@@ -1,4 +1,4 @@
-"""A training run: steps, validation, best weights, early stopping, going back, saving."""
+"""A training run: steps, validation, best weights, early stopping, rollback and saving."""
 
 import json
 import math
@@ -33,26 +33,26 @@ from charlm.training.learner import Learner, Step
 from charlm.training.recipe import Recipe
 from charlm.training.schedule import plateau_factor
 
-SAVE_SECONDS = 60.0  # the most work that a crash can cost
-REPORTS = 200  # lines in metrics.jsonl, validations aside
+SAVE_SECONDS = 60.0  # between saves, which limits the work that a crash can lose
+REPORTS = 200  # lines in metrics.jsonl, not counting validations
 MAX_SETBACKS = 3
-AT_ONCE = {"cpu": 1, "cuda": 16, "mps": 16}  # steps before the device is waited for
+AT_ONCE = {"cpu": 1, "cuda": 16, "mps": 16}  # maximum steps between synchronizations
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The model was tried on the validation part; estimates, in nats per token."""
+    """Result of a validation; losses are estimates in nats per token."""
 
     step: int
-    nats: float  # of the better of raw and averaged weights
+    nats: float  # of the trained or the averaged weights, whichever are better
     is_best: bool
-    raw_nats: float | None = None  # of the weights that learn, where averaging has begun
-    averaged_nats: float | None = None  # of their mean, where averaging has begun
+    raw_nats: float | None = None  # of the trained weights, if averaging has begun
+    averaged_nats: float | None = None  # of the averaged weights, if averaging has begun
 
 
 @dataclass(frozen=True, slots=True)
 class WentBack:
-    """The loss was not finite: back to a good state, at a lower learning rate."""
+    """Rollback after a non-finite loss or gradient, with a lower learning rate."""
 
     step: int
     to_step: int
@@ -61,7 +61,7 @@ class WentBack:
 
 @dataclass(frozen=True, slots=True)
 class StoppedEarly:
-    """Validation has not improved for `patience` validations."""
+    """Early stop after `patience` validations without improvement."""
 
     step: int
     patience: int
@@ -69,7 +69,7 @@ class StoppedEarly:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The learning rate begins to fall: from here on it is known how many steps there will be."""
+    """Point from which the number of steps is fixed: the rate or averaging now depends on it."""
 
     step: int
     steps: int
@@ -80,48 +80,48 @@ Event = Step | Validated | WentBack | StoppedEarly | Settled
 
 @dataclass(slots=True)
 class Progress:
-    """How a run stands, apart from what the learner holds."""
+    """Progress of a run: counts, times in seconds, and losses in nats per token."""
 
     step: int = 0
-    rate_scale: float = 1.0  # of the learning rate, after losses not finite and plateaus
+    rate_scale: float = 1.0  # factor of the learning rate, after non-finite losses and plateaus
     best_nats: float | None = None
     best_step: int = 0
     nats: float | None = None  # of the last validation
-    raw_nats: float | None = None  # of the same, of the weights that learn
-    since_best: int = 0  # validations
-    setbacks: int = 0  # in a row
+    raw_nats: float | None = None  # of the last validation, with the trained weights
+    since_best: int = 0  # validations since the best one
+    setbacks: int = 0  # rollbacks in a row
     num_tokens: int = 0
     seconds: float = 0.0
-    stopped: bool = False
-    budget_seconds: float | None = None  # that the steps are fitted to, until they are settled
-    max_steps: int | None = None  # that fit into no budget
-    unreported_nats: float = 0.0  # of training, since the last report
+    stopped: bool = False  # early
+    budget_seconds: float | None = None  # while the number of steps is fitted to it
+    max_steps: int | None = None  # limit of the budget
+    unreported_nats: float = 0.0  # total over the training tokens since the last report
     unreported_tokens: int = 0
-    unreported_seconds: float = 0.0  # of those steps alone
-    # Of the weights that were kept when the run ended sooner than it will now: extension.py
+    unreported_seconds: float = 0.0  # of these steps alone
+    # Of the weights that were kept before the run was extended: extension.py
     earlier_nats: float | None = None
     earlier_step: int = 0
 
     @property
     def budget(self) -> Budget | None:
-        """What the steps are fitted to; None: they are settled."""
+        """The budget to which the number of steps is fitted; None if the number is fixed."""
         if self.budget_seconds is None or self.max_steps is None:
             return None
         return Budget(self.budget_seconds, self.max_steps)
 
     @property
     def kept(self) -> tuple[float, int] | None:
-        """Nats per token of the weights that are kept, and their step; None: not validated."""
+        """Nats per token and step of the kept weights; None before the first validation."""
         if self.earlier_nats is not None:
             return self.earlier_nats, self.earlier_step
         return None if self.best_nats is None else (self.best_nats, self.best_step)
 
     def is_finished(self, steps: int) -> bool:
-        """Whether no step of so many is left to take."""
+        """Return whether the run stopped early or has taken `steps` steps."""
         return self.stopped or self.step >= steps
 
     def take(self, steps: Sequence[Step], seconds: float) -> None:
-        """Take in steps, which together took so many seconds."""
+        """Record steps that together took `seconds`."""
         self.step = steps[-1].step
         for step in steps:
             self.num_tokens += step.num_tokens
@@ -132,36 +132,36 @@ class Progress:
 
 @dataclass(slots=True)
 class TrainingRun:
-    """A run in its folder. Going through `events` trains; whoever goes through them may stop."""
+    """A run in its folder. Iterating over `events` trains; the caller may stop at any event."""
 
     folder: Path
     config: CheckpointConfig
     learner: Learner
     valid: Windows | None
     progress: Progress = field(default_factory=Progress)
-    locks: tuple[FolderLock, ...] = ()  # that `events` gives back; else it takes its own
+    locks: tuple[FolderLock, ...] = ()  # released by `events`, which locks the folder without any
 
     @property
     def num_parameters(self) -> int:
-        """Weights of the model, tied ones once."""
+        """Number of weights of the model; tied weights count once."""
         return sum(parameter.numel() for parameter in self.learner.model.parameters())
 
     @property
     def is_finished(self) -> bool:
-        """Whether no step is left to take."""
+        """Return whether no steps are left."""
         return self.progress.is_finished(self.learner.config.steps)
 
     def events(self) -> Generator[Event]:
-        """Train to the end, or until the caller stops asking; then call `save`.
+        """Train to the end and yield events; a caller that stops before should call `save`.
 
-        After a loss that is not finite the run goes back to its last validation, or to where it
-        was resumed if that is later.
+        After a non-finite loss the run returns to its last validation, or to where it was resumed
+        if that is later.
 
         The folder is locked until the iterator ends or is closed.
 
         Raises:
             TrainingError: the loss was not finite three times in a row.
-            StorageError: a file of the checkpoint cannot be written, and the last one stays; or
+            StorageError: a file of the checkpoint cannot be written (the previous one is kept), or
                 another process is training this run.
         """
         config = self.learner.config
@@ -186,7 +186,7 @@ class TrainingRun:
                     continue
                 self.progress.take(steps, ended - began)
                 step = steps[-1]
-                # Whoever stops at an event finds the run whole: what belongs to the step is done.
+                # Events are yielded last, so that the run is consistent if the caller stops there.
                 tried: list[Event] = []
                 if step.step % report_every == 0 or self.is_finished:
                     self._report(step)
@@ -210,19 +210,20 @@ class TrainingRun:
                 yield from tried
 
     def save(self) -> None:
-        """Keep all that is needed to go on from here.
+        """Save everything that is needed to continue from here.
 
         Raises:
-            StorageError: it cannot be written; what was saved before stays.
+            StorageError: a file cannot be written; the previous one is kept.
         """
         progress = self.progress
         save_state(self.folder, *self.state())
         is_tried = progress.best_nats is not None or progress.earlier_nats is not None
-        if not is_tried and progress.step >= progress.earlier_step:  # newer than what is kept
+        # Without validation, the newest weights are kept.
+        if not is_tried and progress.step >= progress.earlier_step:
             self._save_weights(averaged=self.learner.average.has_begun)
 
     def state(self) -> tuple[dict[str, Tensor], str]:
-        """Return all that `restore` needs, as `save_state` takes it."""
+        """Return the training state as tensors and JSON text, in the form of `save_state`."""
         settled = {
             "progress": asdict(self.progress),
             "training": asdict(self.learner.config),
@@ -231,20 +232,20 @@ class TrainingRun:
         return self.learner.tensors(), json.dumps(settled)
 
     def restore(self, tensors: dict[str, Tensor], progress: Progress) -> None:
-        """Go on from what `save` kept; no file is changed."""
+        """Restore the state that `save` wrote; no file is changed."""
         self.progress = progress
         self._put_back(tensors, progress)
 
     def _save_level_state(self) -> None:
-        """Keep the last state that does not depend on how many steps there will be."""
-        if self.progress.budget is not None:  # it is not known yet which one that is
+        """Save the current state if it is the last that does not depend on the number of steps."""
+        if self.progress.budget is not None:  # the step of that state is not known yet
             return
         config, step = self.learner.config, self.progress.step
         if step == last_common_step(config) and needs_level_state(config):
             save_state(self.folder, *self.state(), LEVEL_STATE)
 
     def _steps_at_once(self, report_every: int) -> int:
-        """How many to take before looking: nothing else is due before the last of them."""
+        """Return the number of steps to take at once; nothing else is due before the last one."""
         config, done = self.learner.config, self.progress.step
         at_once = AT_ONCE[self.learner.model.device.type]
         every = report_every, config.valid_every, config.steps
@@ -255,7 +256,10 @@ class TrainingRun:
         return min(at_once, *counts)
 
     def _fit_to_budget(self) -> list[Event]:
-        """As many steps as the time holds at the pace so far, until the learning rate falls."""
+        """Fit the number of steps to the time budget at the average speed so far.
+
+        Returns a `Settled` event if the number is fixed from now on; otherwise nothing.
+        """
         progress, config = self.progress, self.learner.config
         budget = progress.budget
         if budget is None or level_share(config) is None:
@@ -269,7 +273,11 @@ class TrainingRun:
         return [Settled(progress.step, steps)]
 
     def save_recipe(self) -> None:
-        """Keep the settings of the run as they are now."""
+        """Save the current settings of the run.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
         config = self.config
         recipe = Recipe(config.corpus, config.text, config.model, self.learner.config)
         save_recipe(self.folder, recipe.to_toml())
@@ -303,7 +311,7 @@ class TrainingRun:
 
     def _validate(self) -> list[Event]:
         progress, config = self.progress, self.learner.config
-        if self.valid is None:  # nothing held out: `save` keeps the newest weights as the best
+        if self.valid is None:  # without held-out text, `save` keeps the newest weights
             return []
         validated = self._try_weights(self.valid)
         progress.nats = validated.nats
@@ -327,7 +335,10 @@ class TrainingRun:
         return tried
 
     def _try_weights(self, valid: Windows) -> Validated:
-        """Estimate what the weights that learn give, and their mean where there is one."""
+        """Estimate the loss of the trained weights, and of the averaged weights if there are any.
+
+        Averaging may be triggered by the result.
+        """
         learner, progress = self.learner, self.progress
         model, average, precision = learner.model, learner.average, learner.config.precision
         nats = raw = estimate_nats(model, valid, precision)

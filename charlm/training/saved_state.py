@@ -1,4 +1,4 @@
-"""What a run has saved of itself, read back and checked whole before a run goes on from it."""
+"""Reading of saved training states, which are checked completely before a run resumes."""
 
 import math
 import os
@@ -32,25 +32,25 @@ FINITE = (
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A training state and what belongs to it."""
+    """A saved training state with its settings and progress."""
 
     tensors: dict[str, Tensor]  # not checked yet: see `check_state`
     training: TrainingConfig
     progress: Progress
-    arithmetic: Mapping[str, str | int]  # empty: an older charlm saved it
+    arithmetic: Mapping[str, str | int]  # empty if an older charlm saved the state
 
     @property
     def is_finished(self) -> bool:
-        """Whether no step is left to take."""
+        """Return whether no steps are left."""
         return self.progress.is_finished(self.training.steps)
 
 
 def load_saved(folder: Path, file: Path = LAST_STATE) -> Saved:
-    """Read the state that a run saved last, or another one.
+    """Return the last saved state of a run, or the state in `file`.
 
     Raises:
-        CheckpointError: it is gone or damaged, or another version of charlm saved it, which knew
-            other settings.
+        CheckpointError: the file is missing or damaged, or another version of charlm saved it with
+            settings that this version does not know.
     """
     tensors, text = load_state(folder, file)
     place = str(folder / file)
@@ -71,12 +71,13 @@ def load_saved(folder: Path, file: Path = LAST_STATE) -> Saved:
 
 
 def load_level_state(folder: Path, model: LanguageModel) -> Saved | None:
-    """Read the state from which a longer run of a model can go on.
+    """Return the state in level.safetensors, from which a longer run of a model can continue.
 
-    None: none is kept, or it is not of the last step that a longer run has too.
+    Returns None if there is no such file, or if its step is not the last one that the run has in
+    common with a longer run.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the file is damaged or does not fit the model.
     """
     path = folder / LEVEL_STATE
     if not os.path.lexists(path):
@@ -92,10 +93,10 @@ def load_level_state(folder: Path, model: LanguageModel) -> Saved | None:
 
 
 def parse_state(text: str, place: str) -> dict[str, Any]:
-    """Return the parts of the text that a training state is saved with.
+    """Return the parts of the JSON text that is saved with a training state.
 
     Raises:
-        CheckpointError: it is no JSON, or a part is missing or no table.
+        CheckpointError: the text is not valid JSON, or a part is missing or of the wrong type.
     """
     try:
         kept = parse_json(text)
@@ -110,10 +111,10 @@ def parse_state(text: str, place: str) -> dict[str, Any]:
 
 
 def build_settings(kept: Mapping[str, Any], place: str) -> tuple[TrainingConfig, Progress]:
-    """Return the settings and the progress of what `parse_state` gave.
+    """Return the settings and the progress in the result of `parse_state`.
 
     Raises:
-        CheckpointError: a field is missing, of another type or out of range.
+        CheckpointError: a field is missing, has the wrong type or is out of range.
     """
     try:
         training = build(TrainingConfig, kept["training"])
@@ -125,10 +126,10 @@ def build_settings(kept: Mapping[str, Any], place: str) -> tuple[TrainingConfig,
 
 
 def check_progress(progress: Progress) -> None:
-    """Check that counts, times and losses are possible in a run.
+    """Check that counts, times and losses are in the range of possible values.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: a value is negative or not finite.
     """
     for field in fields(progress):
         value = getattr(progress, field.name)
@@ -148,7 +149,8 @@ def check_state(
     """Check that the tensors of a training state belong to a run of this model and are finite.
 
     Raises:
-        CheckpointError: one is missing or too much, has another shape or type, or is not finite.
+        CheckpointError: a tensor is missing or unexpected, has the wrong shape or type, or is not
+            finite.
     """
     weights = {name: weight.shape for name, weight in model_weights(model).items()}
     parts = {
@@ -171,7 +173,11 @@ def check_state(
 
 
 def check_average(tensors: Mapping[str, Tensor], has_begun: bool, place: str) -> None:
-    """Check that the counts of averaging fit what is averaged."""
+    """Check that the counts of averaging match the averaged weights.
+
+    Raises:
+        CheckpointError: they do not.
+    """
     if COUNT in tensors:
         check_tensor(COUNT, tensors[COUNT], (), place, torch.int64)
     if has_begun != (COUNT in tensors and int(tensors[COUNT]) > 0):
@@ -185,9 +191,12 @@ def check_average(tensors: Mapping[str, Tensor], has_begun: bool, place: str) ->
 def check_optimizer(
     model: LanguageModel, training: TrainingConfig, tensors: Mapping[str, Tensor], place: str
 ) -> None:
-    """Check that the optimizer's state fits the weights: a fused kernel would read past its end.
+    """Check that the optimizer's state fits the weights; a fused kernel would read past its end.
 
-    A weight without a gradient has none.
+    A weight that never had a gradient has no state.
+
+    Raises:
+        CheckpointError: a tensor is missing or has the wrong shape.
     """
     expected = make_optimizer(model, training).shapes()
     begun = {name.split(".")[0] for name in tensors}
@@ -200,7 +209,11 @@ def check_optimizer(
 def check_hidden(
     model: LanguageModel, batch_size: int, tensors: Mapping[str, Tensor], place: str
 ) -> None:
-    """Check that the hidden state has as many streams as are trained on."""
+    """Check that the hidden state has the shapes of the model with `batch_size` streams.
+
+    Raises:
+        CheckpointError: a tensor is missing or has the wrong shape or type.
+    """
     code = None
     if model.config.label is not None:
         code = model.head.projection.weight.new_zeros(1, model.config.num_labels)
@@ -218,7 +231,13 @@ def check_hidden(
 
 
 def check_random(device: torch.device, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Check that the state of the random numbers is one that torch accepts."""
+    """Check that the states of the random number generators are accepted by torch.
+
+    States of a device other than `device` are not checked, because they are not loaded.
+
+    Raises:
+        CheckpointError: a state is missing, unexpected or invalid.
+    """
     if "cpu" not in tensors:
         raise CheckpointError(f"{place} is damaged: {RANDOM}cpu is missing.")
     if unknown := sorted(tensors.keys() - {"cpu", "cuda", "mps"}):
@@ -234,7 +253,7 @@ def check_random(device: torch.device, tensors: Mapping[str, Tensor], place: str
 
 
 def random_state(kind: str, device: torch.device) -> Tensor:
-    """Return the state of a device's random numbers as it is now."""
+    """Return the current state of a device's random number generator: (num_bytes,), uint8."""
     if kind == "cuda":
         return torch.cuda.get_rng_state(device)
     return torch.mps.get_rng_state() if kind == "mps" else torch.get_rng_state()

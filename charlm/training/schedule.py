@@ -1,20 +1,23 @@
-"""Learning rates: linear warm-up, then a way down."""
+"""Learning rate schedules: linear warmup, then decay."""
 
 import math
 
 from charlm.training.config import TrainingConfig
 
-DECAY_SHARE = 0.3  # Hägele et al. 2024: from a fifth on it is as good as a whole cosine
+DECAY_SHARE = 0.3  # Hägele et al. 2024: a fifth or more is as good as a full cosine
 PLATEAU_FACTOR = 4.0
 
 
 def decay_share(config: TrainingConfig) -> float:
-    """Return the share of the steps, the last ones, over which "constant" falls to 0."""
+    """Return the final share of the steps over which the rate of "constant" decays to 0."""
     return DECAY_SHARE if config.decay_share is None else config.decay_share
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The rate for step 0 .. steps-1; that of "plateau" is divided by `plateau_factor` besides."""
+    """Return the learning rate for a step in 0 .. steps-1.
+
+    For "plateau", division by `plateau_factor` is not included.
+    """
     warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
     match config.schedule:
         case "cosine":
@@ -27,20 +30,20 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
 
 def cosine(step: int, steps: int) -> float:
-    """Half a cosine from 1 to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983, one cycle)."""
+    """Return half a cosine from 1 to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983, one cycle)."""
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def level_then_down(step: int, steps: int, share: float) -> float:
-    """1, and over the last `share` of the steps a line to 0 (Hägele et al. 2024, arXiv:2405.18392).
+    """Return 1, with a linear decay to 0 over the last `share` of the steps.
 
-    A share of 0 stays at 1.
+    Hägele et al. 2024, arXiv:2405.18392. With a share of 0 there is no decay.
     """
     return 1.0 if share == 0 else min(1.0, (steps - step) / (share * steps))
 
 
 def plateau_factor(config: TrainingConfig) -> float:
-    """What divides the rate after a validation that brings no new best; 1 for other schedules."""
+    """Return the divisor of the rate after a validation without a new best; 1 unless "plateau"."""
     if config.schedule != "plateau":
         return 1.0
     return PLATEAU_FACTOR if config.plateau_factor is None else config.plateau_factor

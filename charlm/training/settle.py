@@ -1,4 +1,4 @@
-"""The settings that nobody gave: shape, training and dropout, as `rules` have them."""
+"""Values for settings that are not given: shape, training and dropout, by `rules`."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,11 @@ from charlm.training.rules import Facts
 
 
 def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig:
-    """The model's shape: `size` units wide where no width is given."""
+    """Return the shape of a model, with layers of `size` units if no width is given.
+
+    Raises:
+        ConfigError: settings contradict each other.
+    """
     defaults = {}
     if "softmax" not in given and "softmax_cutoffs" not in given:
         defaults = rules.softmax(facts, given.get("cell", "lstm"), given.get("stop_by", "symbol"))
@@ -23,19 +27,20 @@ def plan_model(given: Mapping[str, Any], facts: Facts, size: int) -> ModelConfig
 
 
 def model_shape(given: Mapping[str, Any], vocab_size: int, size: int) -> ModelConfig:
-    """A model of the given settings, and for the rest of what follows from them.
+    """Return a model configuration with the given settings; the others are derived from them.
 
     Args:
         given: settings by name.
-        vocab_size: outputs.
-        size: units of a layer where no width is given.
+        vocab_size: number of outputs.
+        size: units per layer if no width is given.
 
     Raises:
-        ConfigError: they contradict each other.
+        ConfigError: settings contradict each other, or there are too few symbols for an adaptive
+            softmax.
     """
     width = given.get("hidden_size", size)
     last = given.get("last_hidden_size", width)
-    seen = last  # by the softmax
+    seen = last  # input size of the softmax
     if given.get("connect") == "skip":
         seen += width * (given.get("num_layers", 1) - 1)
     one_hot = given.get("embedding") == "one-hot"
@@ -52,7 +57,12 @@ def model_shape(given: Mapping[str, Any], vocab_size: int, size: int) -> ModelCo
 
 
 def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) -> TrainingConfig:
-    """All but the number of steps and what follows from it."""
+    """Return the training settings, except for those of the length (see `set_steps`).
+
+    Raises:
+        ConfigError: settings contradict each other.
+        TextError: the training text is too short for one window.
+    """
     bptt = given.get("bptt", rules.bptt(facts))
     optimizer = given.get("optimizer", "adamw")
     defaults = {
@@ -79,9 +89,9 @@ def plan_training(given: Mapping[str, Any], facts: Facts, model: ModelConfig) ->
 def set_dropout(
     given: Mapping[str, Any], facts: Facts, model: ModelConfig, num_epochs: float
 ) -> ModelConfig:
-    """The same model with the dropouts that so many epochs need.
+    """Return the model with the dropout probabilities for a number of epochs.
 
-    Who sets `dropout` has taken it in hand, and gets no other one unasked.
+    If `dropout` is given, the model is returned unchanged: no other dropout is added to it.
     """
     if "dropout" in given:
         return model
@@ -92,7 +102,11 @@ def set_dropout(
 def set_steps(
     given: Mapping[str, Any], training: TrainingConfig, steps: int, validations: int
 ) -> TrainingConfig:
-    """The same run, `steps` long, with the settings that follow from the length."""
+    """Return the training settings with the number of steps and the settings that depend on it.
+
+    `warmup_steps` and `valid_every` are derived from `steps` and the number of `validations`, if
+    they are not given.
+    """
     defaults = {
         "warmup_steps": min(100, steps // 20),
         "valid_every": max(1, math.ceil(steps / validations)),
@@ -101,10 +115,10 @@ def set_steps(
 
 
 def check_validations(training: TrainingConfig) -> None:
-    """What waits for validations must get enough of them.
+    """Check that settings that depend on validations get enough of them.
 
     Raises:
-        ConfigError: the run has too few.
+        ConfigError: the run has too few validations for `patience` or for averaging "triggered".
     """
     count = math.ceil(training.steps / training.valid_every)
     needed = {}

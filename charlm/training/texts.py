@@ -1,4 +1,4 @@
-"""The texts of a run: cut into windows, and found again when it goes on."""
+"""Texts of a run: cut into windows, and found again when the run is resumed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from charlm.settings import shown
 from charlm.text import Tokenizer
 from charlm.training.config import TrainingConfig
 
-VALID_TOKENS = 1 << 17  # of the validation part are enough for the estimate while training
+VALID_TOKENS = 1 << 17  # of the validation part, enough for estimates during training
 VALID_STREAMS = 64
 VALID_WINDOW = 256
 
@@ -38,7 +38,7 @@ def train_windows(
     training: TrainingConfig,
     stop_by: StopName,
 ) -> Epochs:
-    """The windows of all epochs."""
+    """Return the training windows of all epochs."""
     return make_epochs(
         train.tokens,
         batch_size=training.batch_size,
@@ -53,19 +53,22 @@ def train_windows(
 
 
 def lengths_from(stop_by: StopName, tokenizer: Tokenizer) -> int | None:
-    """The id that tells a length of 0 to a model that is told lengths."""
+    """Return the input id that stands for length 0, or None if `stop_by` is not "length"."""
     return tokenizer.vocab_size if stop_by == "length" else None
 
 
 def valid_windows(
     valid: TokenFile, tokenizer: Tokenizer, corpus: CorpusConfig, stop_by: StopName
 ) -> Windows | None:
-    """Parallel streams for the estimate while training; None where nothing is held out."""
+    """Return windows of parallel streams for estimates during training.
+
+    Returns None if nothing is held out. At most `VALID_TOKENS` tokens are used.
+    """
     if len(valid) < 2:
         return None
     tokens = valid.tokens
     if isinstance(tokens, JoinedTokens):
-        tokens = tokens.heads(VALID_TOKENS)  # of each label
+        tokens = tokens.heads(VALID_TOKENS)  # an equal share of each label's text
     else:
         tokens = tokens[:VALID_TOKENS]
     streams = max(1, min(VALID_STREAMS, len(tokens) // VALID_WINDOW))
@@ -80,18 +83,19 @@ def valid_windows(
 
 
 def find_part(checkpoint: Checkpoint, part: Part, label: str | None = None) -> TokenFile:
-    """The tokens of one part of the corpus that a checkpoint was trained on.
+    """Return the tokens of one part of the corpus that a checkpoint was trained on.
 
-    Of texts with labels they are those of one label, or of all one after the other.
+    For texts with labels, these are the tokens of `label`, or those of all labels one after the
+    other if it is None.
 
-    Validation and test texts are those that the checkpoint keeps. Where it keeps none, and for the
-    training text, the corpus itself is looked at where it still is, so that no other text is taken
-    for it; where it is gone (standard input always is), the cached tokens serve.
+    Validation and test texts are read from the checkpoint if it keeps them. Otherwise, and for the
+    training text, the original corpus is read and checked if it still exists, so that no other text
+    is used in its place. If it is missing, as standard input always is, the cached tokens are used.
 
     Raises:
-        CheckpointError: the kept text is damaged; or none is kept, and the corpus has changed, or
-            was standard input, whose tokens are gone.
-        TextError: none is kept, and the corpus is gone with its tokens.
+        CheckpointError: the kept text is damaged; or none is kept, and the corpus has changed or
+            was standard input without cached tokens.
+        TextError: no text is kept, and both the corpus and its cached tokens are missing.
     """
     labels = checkpoint.config.labels
     if not labels:
@@ -104,7 +108,7 @@ def find_part(checkpoint: Checkpoint, part: Part, label: str | None = None) -> T
 
 
 def find_files(checkpoint: Checkpoint, part: Part, labels: Sequence[str | None]) -> list[TokenFile]:
-    """The tokens of each of some labels, the corpus being looked at once; else as `find_part`."""
+    """Return the tokens of each of some labels; see `find_part`. The corpus is read only once."""
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     kept_text = kept_corpus(checkpoint.folder, config, part)
     if kept_text is not None:
@@ -120,16 +124,16 @@ def find_files(checkpoint: Checkpoint, part: Part, labels: Sequence[str | None])
 
 
 def can_be_read_again(name: str) -> bool:
-    """Whether a text that a checkpoint names is a local file, or a folder of labelled texts."""
+    """Return whether a name in a checkpoint is a local file or a folder of labelled texts."""
     return Path(name).is_file() or Path(name).is_dir()
 
 
 def find_text(checkpoint: Checkpoint, part: Part) -> Corpus:
-    """A corpus that holds one part as a checkpoint keeps it, else the original one.
+    """Return a corpus with one part as kept in a checkpoint, or else the original corpus.
 
     Raises:
-        CheckpointError: it is not kept, and the corpus has changed, or was standard input.
-        TextError: it is not kept, and the corpus is gone.
+        CheckpointError: the part is not kept, and the corpus has changed or was standard input.
+        TextError: the part is not kept, and the corpus cannot be read.
     """
     kept = kept_corpus(checkpoint.folder, checkpoint.config, part)
     if kept is not None:
@@ -142,11 +146,11 @@ def find_text(checkpoint: Checkpoint, part: Part) -> Corpus:
 
 
 def find_corpus(config: CheckpointConfig) -> Corpus:
-    """The corpus that a checkpoint was trained on.
+    """Return the corpus that a checkpoint was trained on.
 
     Raises:
-        CheckpointError: it has changed, has other labels, or was standard input.
-        TextError: it is gone.
+        CheckpointError: the corpus has changed, has other labels or was standard input.
+        TextError: the corpus cannot be read.
     """
     names = [*config.corpus.paths, *config.corpus.valid, *config.corpus.test]
     if "-" in names:

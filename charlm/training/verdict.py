@@ -1,4 +1,4 @@
-"""Whether a finished run learnt too little, too much, or as it should, and what to change."""
+"""Diagnosis of a finished run: underfitting, overfitting or divergence, and what to change."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from charlm.data import Epochs, Window
 from charlm.evaluation import estimate_nats
 from charlm.training.run import Progress, TrainingRun
 
-SAMPLE = 1 << 15  # tokens of the training text, at the least one window
-WORSE = 0.005  # of the best validation: what the last one must be above it to count
-LATE = 0.9  # of the steps: a best validation later than this is the end's
-GAP = 0.03  # nats per token that validation is above training, to speak of learning by heart
+SAMPLE = 1 << 15  # tokens of the training text to evaluate; at least one window
+WORSE = 0.005  # share of the best validation loss by which the last must be higher to be worse
+LATE = 0.9  # share of the steps; a best validation after it counts as one at the end
+GAP = 0.03  # nats per token of validation loss above training loss that show overfitting
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a run, and what would make the next one better."""
+    """Diagnosis of a run, with advice for the next one."""
 
     kind: Literal["overfitted", "diverged", "underused", "balanced"]
     seen: str
@@ -25,7 +25,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The first windows of an epoch, which come from all of the text's streams."""
+    """The first `length` windows of an epoch, which together contain parts of all streams."""
 
     epochs: Epochs
     length: int
@@ -38,10 +38,11 @@ class Beginning:
 
 
 def judge(run: TrainingRun) -> Verdict | None:
-    """Compare what the weights that learnt make of the training text and of the validation part.
+    """Diagnose a run by the loss of the trained weights on the training and validation texts.
 
-    None where nothing was held out, or nothing good ever found. Losses seen in training do not
-    serve: they are those of a model with dropout.
+    Losses recorded during training cannot be used, because they are those of a model with dropout.
+
+    Returns None if nothing was held out, or if no validation loss was finite.
     """
     if run.progress.best_nats is None or run.progress.raw_nats is None:
         return None
@@ -53,7 +54,13 @@ def judge(run: TrainingRun) -> Verdict | None:
 
 
 def compare(progress: Progress, training_nats: float, num_epochs: float) -> Verdict:
-    """The verdict on a run, by its validations and its loss on the training text."""
+    """Return the diagnosis of a run by its validations and its loss on the training text.
+
+    Args:
+        progress: of the finished run, with at least one finite validation loss.
+        training_nats: loss on the training text without dropout, in nats per token.
+        num_epochs: length of the run, for the advice.
+    """
     assert progress.best_nats is not None and progress.raw_nats is not None
     assert progress.nats is not None
     longer = f"--epochs {math.ceil(2 * num_epochs):,}"
