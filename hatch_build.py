@@ -1,6 +1,6 @@
 """Compile the kernels in `charlm/kernels` when charlm is installed, if there is a C compiler.
 
-Without one charlm installs all the same and writes and trains with torch: many times slower.
+Without one, charlm still installs; it generates and trains with torch, many times slower.
 """
 
 import os
@@ -14,22 +14,22 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared", "-pthread"]
-# lstm.c has its threads from OpenMP, as torch does: on Linux torch's library is the one it finds.
-# Without OpenMP it would have one thread, and torch's own kernels are the better choice.
+# lstm.c uses the threads of OpenMP, as torch does; on Linux it finds torch's OpenMP library.
+# Without OpenMP it would have one thread, and torch's own kernels would be the better choice.
 # step.c is compiled once for each instruction set; `step_library.py` chooses when charlm runs.
 KERNELS = {"step": ("step", []), "lstm": ("lstm", ["-fopenmp"])}  # library: source, flags
-# They may use what `charlm_instruction_set` in step.c looks for and nothing else: a virtual machine
-# can hide any of the others that processors of the same age have.
+# These flags must enable only what `charlm_instruction_set` in step.c checks: a virtual machine can
+# hide any other instructions of the processor.
 AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"]
 X86_KERNELS = {"step.avx2": ("step", AVX2), "step.avx512": ("step", AVX512)}
 
 
 class CompileKernel(BuildHookInterface):  # type: ignore[type-arg]
-    """A shared library beside the source, in wheels and editable installs."""
+    """Build hook that adds the compiled kernels to wheels and editable installs."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and have the wheel carry the result and the name of this platform."""
+        """Compile the kernels, and add them and the tag of this platform to the wheel."""
         if self.target_name != "wheel":
             return
         kernels = dict(KERNELS)

@@ -1,4 +1,4 @@
-"""Recurrent cells, one readable step each, and the fused layers and stacks built of them."""
+"""Recurrent cells, and the layers and stacks built from them."""
 
 from charlm.cells.catalogue import CELLS, CellName, make_cell
 from charlm.cells.cell import LayerState, RecurrentCell

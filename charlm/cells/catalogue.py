@@ -1,4 +1,4 @@
-"""The cells by name."""
+"""Catalogue of recurrent cells by name."""
 
 from typing import Literal
 
@@ -52,15 +52,18 @@ def make_cell(
     leak: float | None = None,
     mogrifier_steps: int = 0,
 ) -> RecurrentCell:
-    """The cell of that name; an LSTM with mogrifier steps is a Mogrifier.
+    """Return a new cell of the given name.
+
+    With `mogrifier_steps` above 0 it is a Mogrifier LSTM, regardless of the name; `ModelConfig`
+    allows that for "lstm" only.
 
     Args:
-        name: of the cell.
-        input_size: numbers that come in.
-        hidden_size: units.
-        vocab_size: of the output that feeds back in a Jordan network.
-        leak: of leaky units, if it is fixed.
-        mogrifier_steps: rounds of mutual gating before an LSTM.
+        name: a key of `CELLS`.
+        input_size: number of input features.
+        hidden_size: number of units.
+        vocab_size: size of the output that feeds back; required for Jordan cells.
+        leak: fixed leak in (0, 1]; required for "leaky".
+        mogrifier_steps: rounds of mutual gating before each LSTM step.
     """
     kind = CELLS[name]
     if mogrifier_steps > 0:

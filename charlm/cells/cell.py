@@ -1,4 +1,4 @@
-"""What a recurrent cell is: one step from a state to the next."""
+"""Base class of recurrent cells."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,15 +14,15 @@ LayerState = tuple[Tensor, ...]
 
 
 class RecurrentCell(nn.Module, ABC):
-    """One step of a recurrent layer, `forward(x, state) -> (output, state)`, readable.
+    """One step of a recurrent layer: `forward(x, state) -> (output, state)`.
 
-    What inputs add to the gates does not wait for the state, so a step comes in two parts:
-    `project`, which a whole window can have at once, and `step`.
+    A step has two parts. `project` computes what the inputs add to the gates; it does not need the
+    state, so it can process a whole window at once. `step` computes the rest.
 
-    The weights have the names, shapes and gate order of torch's fused layers, of which the cells
-    that have one are the proof: `weight_ih` (gates * hidden_size, input_size), `weight_hh`
-    (gates * hidden_size, recurrent_size), `bias_ih` and `bias_hh` (gates * hidden_size,). What
-    feeds back is the hidden vector, unless a cell says otherwise.
+    The weights have the names, shapes and gate order of torch's fused layers, so that a cell can be
+    compared with the fused layer of its kind: `weight_ih` (gates * hidden_size, input_size),
+    `weight_hh` (gates * hidden_size, recurrent_size), `bias_ih` and `bias_hh`
+    (gates * hidden_size,). The hidden vector feeds back, unless a cell says otherwise.
     """
 
     num_gates: ClassVar[int] = 1
@@ -42,12 +42,12 @@ class RecurrentCell(nn.Module, ABC):
             self.draw(parameter)
 
     def draw(self, parameter: nn.Parameter) -> None:
-        """Begin it at random, as torch.nn does in its layers."""
+        """Initialize a parameter as torch.nn does: uniformly within 1 / sqrt(hidden_size) of 0."""
         bound = 1 / math.sqrt(self.hidden_size)
         nn.init.uniform_(parameter, -bound, bound)
 
     def initial_state(self, batch_size: int) -> LayerState:
-        """Zeros."""
+        """Return a state of zeros, each tensor (batch_size, hidden_size)."""
         zeros = self.weight_ih.new_zeros(batch_size, self.hidden_size)
         return (zeros,) * self.num_states
 
@@ -56,7 +56,7 @@ class RecurrentCell(nn.Module, ABC):
         return self.step(self.project(as_inputs(x)), state, self.weight_hh)
 
     def project(self, x: Inputs) -> Tensor:
-        """What inputs (..., input_size) add to the gates: (..., gates * hidden_size)."""
+        """Return what inputs (..., input_size) add to the gates: (..., gates * hidden_size)."""
         return product(x, self.weight_ih) + self.bias_ih
 
     @abstractmethod
@@ -66,7 +66,10 @@ class RecurrentCell(nn.Module, ABC):
         """Advance by one token.
 
         Args:
-            inputs: what `project` gave for it, (batch, gates * hidden_size).
-            state: before it.
-            weight_hh: the recurrent weights, or what dropout leaves of them.
+            inputs: the result of `project` for the token, (batch, gates * hidden_size).
+            state: state before the token.
+            weight_hh: recurrent weights, after weight dropout.
+
+        Returns:
+            The output, (batch, hidden_size), and the state after the token.
         """

@@ -1,4 +1,4 @@
-"""How the layers of a stack are connected besides one above the other."""
+"""Connections between the layers of a stack: plain, residual, highway or skip."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,40 +9,40 @@ from torch import Tensor, nn
 from charlm.cells.inputs import Inputs
 
 ConnectionName = Literal["plain", "residual", "highway", "skip"]
-CARRY_BIAS = -1.0  # a highway begins by carrying more than it transforms: Srivastava et al. 2015
+CARRY_BIAS = -1.0  # at first a highway carries more than it transforms: Srivastava et al. 2015
 
 
 class Connection(nn.Module):
-    """Plain: each layer sees the output of the one below, and the topmost is what is seen of all.
+    """Plain connections: each layer's input is the output of the layer below.
 
-    Layers are numbered from 0. The first one's input is no layer's output and is never added to
-    anything: it may be of another width, or a one-hot code.
+    The output of the stack is that of the last layer. Layers are numbered from 0. The input of the
+    first layer is never added to an output: it may have another width or be a one-hot code.
     """
 
     def join(self, number: int, output: Tensor, below: Tensor) -> Tensor:
-        """The output of a layer above the first, with that of the layer below."""
+        """Combine the output of layer `number`, 1 or above, with that of the layer below."""
         return output
 
     def beside(self, inputs: Inputs) -> Inputs:
-        """What stands beside the output below in the input of a layer above the first."""
+        """Return the extra inputs of each layer above the first, given those of the stack."""
         return ()
 
     def top(self, outputs: Sequence[Tensor]) -> Tensor:
-        """What is seen of all layers."""
+        """Return the output of the stack, given the outputs of all layers."""
         return outputs[-1]
 
 
 class Residual(Connection):
-    """y_l = h_l + y_{l-1} (He et al. 2016, arXiv:1512.03385)."""
+    """Residual connections: y_l = h_l + y_{l-1} (He et al. 2016, arXiv:1512.03385)."""
 
     def join(self, number: int, output: Tensor, below: Tensor) -> Tensor:
         return output + below
 
 
 class Highway(Connection):
-    """y_l = t * h_l + (1 - t) * y_{l-1}, t = sigmoid(W_l y_{l-1} + b_l).
+    """Highway connections: y_l = t * h_l + (1 - t) * y_{l-1}, t = sigmoid(W_l y_{l-1} + b_l).
 
-    Srivastava et al. 2015, arXiv:1505.00387, eq. 3, the carry gate 1 - t.
+    Srivastava et al. 2015, arXiv:1505.00387, eq. 3, with the carry gate 1 - t.
     """
 
     def __init__(self, hidden_size: int, num_layers: int) -> None:
@@ -59,10 +59,10 @@ class Highway(Connection):
 
 
 class Skip(Connection):
-    """The input reaches every layer, and every layer the output (Graves 2013, arXiv:1308.0850).
+    """Skip connections from the input to every layer and from every layer to the output.
 
-    A layer above the first sees [y_{l-1}; x], and what is seen of all is [y_1; ...; y_L]: sec. 2,
-    fig. 1.
+    The input of a layer above the first is [y_{l-1}; x], and the output of the stack is
+    [y_1; ...; y_L] (Graves 2013, arXiv:1308.0850, sec. 2, fig. 1).
     """
 
     def beside(self, inputs: Inputs) -> Inputs:
@@ -73,7 +73,7 @@ class Skip(Connection):
 
 
 def make_connection(name: ConnectionName, hidden_size: int, num_layers: int) -> Connection:
-    """The connection of that name between layers of one width."""
+    """Return the connection of the given name for layers of `hidden_size` units."""
     match name:
         case "plain":
             return Connection()

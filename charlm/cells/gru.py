@@ -1,4 +1,4 @@
-"""The gated recurrent unit, in both forms."""
+"""Gated recurrent units, with the reset gate after or before the product."""
 
 from torch import Tensor
 from torch.nn.functional import linear
@@ -7,7 +7,7 @@ from charlm.cells.cell import LayerState, RecurrentCell
 
 
 class GRUCell(RecurrentCell):
-    """GRU with the reset gate after the product, as cuDNN has it (Cho et al. 2014).
+    """GRU with the reset gate after the product, as in cuDNN (Cho et al. 2014).
 
         r, z = sigmoid(W x + b + U h + c)       reset and update gates
         n    = tanh(W x + b + r * (U h + c))    candidate
@@ -32,7 +32,7 @@ class GRUCell(RecurrentCell):
 
 
 class ResetFirstGRUCell(RecurrentCell):
-    """GRU with the reset gate before the product, as it was first (Cho et al. 2014, eqs. 5-8).
+    """GRU with the reset gate before the product, the original form (Cho et al. 2014, eqs. 5-8).
 
         r, z = sigmoid(W x + b + U h + c)       reset and update gates
         n    = tanh(W x + b + U (r * h) + c)    candidate

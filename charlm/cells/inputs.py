@@ -1,4 +1,4 @@
-"""What comes into a recurrent layer over a window, in forms that save work."""
+"""Inputs of a recurrent layer over a window, in forms that save computation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, linear, one_hot
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Few vectors that many steps share, and which of them each step takes."""
+    """Vectors shared by many steps, and the index of the vector that each step takes."""
 
     vectors: Tensor  # (any, size)
     index: Tensor  # (batch, time), int64
@@ -30,7 +30,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class OneHot:
-    """One-hot codes, of which only the place of the one is known: a product picks a column."""
+    """One-hot codes stored as indices; a product with a weight selects its columns."""
 
     index: Tensor  # (batch, time), int64
     size: int
@@ -62,7 +62,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """Vectors written out."""
+    """A separate vector for each step."""
 
     vectors: Tensor  # (batch, time, size)
 
@@ -85,20 +85,20 @@ Inputs = tuple[Part, ...]
 
 
 def as_inputs(x: "Tensor | Part | Inputs") -> Inputs:
-    """One part or several as several."""
+    """Return a tensor, a part or a tuple of parts as a tuple of parts."""
     if isinstance(x, Tensor):
         return (Dense(x),)
     return x if isinstance(x, tuple) else (x,)
 
 
 def dense(parts: Inputs) -> Tensor:
-    """All parts side by side, (batch, time, input_size)."""
+    """Concatenate all parts along the feature axis: (batch, time, input_size)."""
     tensors = [part.dense() for part in parts]
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=-1)
 
 
 def product(parts: Sequence[Part], weight: Tensor) -> Tensor:
-    """`linear(dense(parts), weight)`, (batch, time, rows of weight)."""
+    """Return `linear(dense(parts), weight)`, (batch, time, rows of weight)."""
     columns = weight.split([part.size for part in parts], dim=1)
     products = [part.product(own) for part, own in zip(parts, columns, strict=True)]
     return reduce(add, products)

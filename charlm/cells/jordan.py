@@ -1,4 +1,4 @@
-"""The Jordan network: what it said last is what it knows of the past."""
+"""Jordan networks: cells that feed the previous output back."""
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -7,23 +7,23 @@ from charlm.cells.cell import LayerState, RecurrentCell
 
 
 class JordanCell(RecurrentCell):
-    """h' = tanh(W x + b + V softmax(o) + c), o = S h + d the logits of the token before.
+    """Jordan cell: h' = tanh(W x + b + V softmax(o) + c), with the previous logits o = S h + d.
 
-    Only the output feeds back (Jordan 1986; Goodfellow et al. 2016, sec. 10.2.1, fig. 10.4): of
-    h, which is kept as the state, the next step sees nothing but the probabilities made of it.
-    `weight_hh` is V, (hidden_size, vocab_size); S and d are the softmax layer's, see `listen`.
-    Before the first token h is zero, so that the probabilities are those of d alone.
+    Only the output feeds back (Jordan 1986; Goodfellow et al. 2016, sec. 10.2.1, fig. 10.4). The
+    state is h, but the next step sees only the probabilities computed from it. `weight_hh` is V,
+    (hidden_size, vocab_size); S and d belong to the softmax layer, see `listen`. Before the first
+    token h is zero, so the probabilities depend on d alone.
     """
 
     def __init__(self, input_size: int, hidden_size: int, vocab_size: int) -> None:
         super().__init__(input_size, hidden_size, vocab_size)
 
     def listen(self, projection: nn.Linear) -> None:
-        """Take the output from this layer, which is not the cell's own."""
-        self._projection = (projection,)  # in a tuple nn.Module does not count it as a part
+        """Set the output layer, a linear map to vocab_size that belongs to another module."""
+        self._projection = (projection,)  # nn.Module does not register what is in a tuple
 
     def probabilities(self, hidden: Tensor) -> Tensor:
-        """What the network said when this was its hidden vector, (batch, vocab_size)."""
+        """Return the output probabilities, (batch, vocab_size), of a hidden vector."""
         logits: Tensor = self._projection[0](hidden)
         return logits.softmax(-1)
 
@@ -37,7 +37,9 @@ class JordanCell(RecurrentCell):
 
 
 class ElmanJordanCell(JordanCell):
-    """h' = tanh(W x + b + U h + V softmax(o) + c): both the hidden vector and the output feed back.
+    """Cell that feeds both the hidden vector and the output back.
+
+        h' = tanh(W x + b + U h + V softmax(o) + c)
 
     `weight_hh` is U, (hidden_size, hidden_size), and `weight_oh` is V, (hidden_size, vocab_size).
     """

@@ -1,4 +1,4 @@
-"""A recurrent layer: a cell unrolled over a window, by fused kernels where there are any."""
+"""A recurrent layer: a cell unrolled over a window, with fused kernels where available."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,10 +25,10 @@ FUSED: dict[type[RecurrentCell], Callable[..., Any]] = {  # torch's: cuDNN on GP
 
 
 class RecurrentLayer(nn.Module):
-    """One layer of a cell, run over a window at once.
+    """Recurrent layer that runs a cell over a whole window.
 
-    It equals stepping `cell` through the window. In training, recurrent weights are dropped with
-    probability `weight_dropout`, the same ones for the whole window.
+    The result equals that of stepping `cell` through the window. In training, recurrent weights are
+    dropped with probability `weight_dropout`, the same ones for the whole window.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class RecurrentLayer(nn.Module):
         self.weight_dropout = WeightDropout(weight_dropout)
 
     def initial_state(self, batch_size: int) -> LayerState:
-        """Zeros, each (batch_size, hidden_size)."""
+        """Return a state of zeros, each tensor (batch_size, hidden_size)."""
         return self.cell.initial_state(batch_size)
 
     def forward(self, x: Tensor | Part | Inputs, state: LayerState) -> tuple[Tensor, LayerState]:
         """Advance by a window: x is (batch, time, input_size), the output (batch, time, hidden).
 
-        A `Lookup` gives the same, faster: what an input adds to the gates is computed once for all
-        steps that share it.
+        A `Lookup` gives the same result faster: what an input adds to the gates is computed once
+        for all steps that share it.
         """
         parts = as_inputs(x)
         weight_hh = self.weight_dropout(self.cell.weight_hh)
@@ -63,11 +63,11 @@ class RecurrentLayer(nn.Module):
         return self._unroll(parts, weight_hh, state)
 
     def is_fused(self) -> bool:
-        """Whether torch has a kernel for it."""
+        """Return whether torch has a fused kernel for this layer."""
         return type(self.cell) in FUSED and self.transition is None
 
     def shares_inputs(self) -> bool:
-        """Whether a `Lookup` is the faster way to name inputs, here and now."""
+        """Return whether a `Lookup` is the faster form of input, given device and autocast."""
         own = type(self.cell) in (LSTMCell, PeepholeLSTMCell) and self.transition is None
         return own and has_fast_recurrence(self.cell.weight_hh)
 
@@ -91,12 +91,12 @@ class RecurrentLayer(nn.Module):
         self, x: Tensor, weight_hh: Tensor, state: LayerState
     ) -> tuple[Tensor, LayerState]:
         if x.is_cuda and torch.is_autocast_enabled("cuda"):
-            # Whatever type is asked for, autocast hands cuDNN's recurrent kernels float16, which
-            # underflows without loss scaling; they run in float32 (TF32) instead.
+            # Whatever dtype is requested, autocast gives cuDNN's recurrent kernels float16, which
+            # underflows without loss scaling. They run in float32 (TF32) instead.
             with torch.autocast("cuda", enabled=False):
                 return self._run_fused(x.float(), weight_hh, tuple(s.float() for s in state))
         weights = (self.cell.weight_ih, weight_hh, self.cell.bias_ih, self.cell.bias_hh)
-        # torch has a leading axis for layers. A run begun in bfloat16 may go on in float32.
+        # torch expects a leading layer axis. A bfloat16 state may be continued in float32.
         first = [s.to(x.dtype).unsqueeze(0).contiguous() for s in state]
         begin = first if len(first) > 1 else first[0]
         # has_biases, num_layers, dropout, train, bidirectional, batch_first
@@ -108,7 +108,10 @@ class RecurrentLayer(nn.Module):
     def _unroll(
         self, parts: Inputs, weight_hh: Tensor, state: LayerState
     ) -> tuple[Tensor, LayerState]:
-        """Step by step, in the weights' own type: bfloat16 would wear a state out."""
+        """Step through the window in the weights' dtype.
+
+        Rounding errors would accumulate in a bfloat16 state.
+        """
         inputs, outputs = self.cell.project(parts).to(weight_hh.dtype), []
         state = tuple(part.to(weight_hh.dtype) for part in state)
         with torch.autocast(inputs.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""Leaky units: an Elman network whose units change slowly."""
+"""Leaky units: Elman networks whose units change slowly."""
 
 import torch
 from torch import Tensor, nn
@@ -6,13 +6,13 @@ from torch.nn.functional import linear
 
 from charlm.cells.cell import LayerState, RecurrentCell
 
-LONGEST = 50.0  # steps: the time constants of learnt leaks begin between 1 and this
+LONGEST = 50.0  # steps; the largest initial time constant of a learned leak
 
 
 class LeakyCell(RecurrentCell):
-    """h' = (1 - a) h + a tanh(W x + b + U h + c), of the same leak a in (0, 1] in all units.
+    """Leaky cell: h' = (1 - a) h + a tanh(W x + b + U h + c), with one leak a in (0, 1].
 
-    A unit forgets by half in log(2) / a steps or so (Mozer 1992; Jaeger et al. 2007, eq. 2;
+    The memory of a unit halves in about log(2) / a steps (Mozer 1992; Jaeger et al. 2007, eq. 2;
     Goodfellow et al. 2016, sec. 10.9.2). With a = 1 it is the Elman network.
     """
 
@@ -22,7 +22,7 @@ class LeakyCell(RecurrentCell):
 
     @property
     def leak(self) -> float | Tensor:
-        """How much of a unit is new at each step."""
+        """Fraction a of each unit that is replaced at each step."""
         return self.fixed_leak
 
     def step(
@@ -35,9 +35,9 @@ class LeakyCell(RecurrentCell):
 
 
 class LearnedLeakCell(LeakyCell):
-    """The same, each unit with a leak of its own, a = sigmoid(l), that is learnt.
+    """Leaky cell with a learned leak a = sigmoid(l) for each unit.
 
-    The time constants 1 / a begin spread evenly in their logarithm, from 1 step to 50.
+    The initial time constants 1 / a are evenly spaced in their logarithm, from 1.2 to 50 steps.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Long short-term memory."""
+"""Long short-term memory cells."""
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class LSTMCell(RecurrentCell):
         h'      = o * tanh(c')
 
     Gates are stacked i, f, g, o as in `torch.nn.LSTM`. The state is (hidden, cell). The forget bias
-    starts at 1: remember by default (Jozefowicz et al. 2015).
+    starts at 1, so that the cell remembers by default (Jozefowicz et al. 2015).
     """
 
     num_gates = 4
@@ -38,23 +38,23 @@ class LSTMCell(RecurrentCell):
 
 
 def remember(cell: RecurrentCell, gate: int) -> None:
-    """Have the forget gate begin with biases that sum to 1."""
+    """Initialize the forget gate, number `gate` of those stacked, with a bias of 1."""
     forget = slice(gate * cell.hidden_size, (gate + 1) * cell.hidden_size)
-    with torch.no_grad():  # of torch's two biases one carries it
+    with torch.no_grad():  # the sum of the two biases is 1
         cell.bias_ih[forget] = 1.0
         cell.bias_hh[forget] = 0.0
 
 
 class FirstLSTMCell(RecurrentCell):
-    """LSTM without a forget gate, as it was first (Hochreiter & Schmidhuber 1997).
+    """LSTM without a forget gate, the original form (Hochreiter & Schmidhuber 1997).
 
         i, o = sigmoid(W x + b + U h + c)       input and output gates
         g    = tanh(W x + b + U h + c)          candidate
         c'   = c + i * g
         h'   = o * tanh(c')
 
-    Gates are stacked i, g, o. The paper squashes g to (-2, 2) and c' to (-1, 1) by logistic
-    sigmoids; tanh is what came to be used for both.
+    Gates are stacked i, g, o. The paper squashes g to (-2, 2) and c' to (-1, 1) with logistic
+    sigmoids; this cell uses tanh for both, as became usual.
     """
 
     num_gates = 3
@@ -72,7 +72,7 @@ class FirstLSTMCell(RecurrentCell):
 
 
 class CoupledLSTMCell(RecurrentCell):
-    """LSTM whose input and forget gates are one (Greff et al. 2017, arXiv:1503.04069, CIFG).
+    """LSTM with coupled input and forget gates (Greff et al. 2017, arXiv:1503.04069, CIFG).
 
         f, o = sigmoid(W x + b + U h + c)       forget and output gates
         g    = tanh(W x + b + U h + c)          candidate
@@ -104,14 +104,14 @@ class CoupledLSTMCell(RecurrentCell):
 class PeepholeLSTMCell(LSTMCell):
     """LSTM whose gates see the cell (Graves 2013, arXiv:1308.0850, eqs. 7-11).
 
-        i, f = sigmoid(W x + b + U h + c + p * c)     input and forget gates, the cell before
-        g    = tanh(W x + b + U h + c)
+        i, f = sigmoid(W x + b + U h + c + p * c)     input and forget gates see the old cell
+        g    = tanh(W x + b + U h + c)                candidate
         c'   = f * c + i * g
-        o    = sigmoid(W x + b + U h + c + p * c')    the output gate, the cell after
+        o    = sigmoid(W x + b + U h + c + p * c')    the output gate sees the new cell
         h'   = o * tanh(c')
 
-    Gates are stacked i, f, g, o. `weight_ch`, (3, hidden_size), holds p of i, f and o: a unit's
-    gates see its own cell alone.
+    Gates are stacked i, f, g, o. `weight_ch`, (3, hidden_size), holds p of i, f and o: the gates
+    of a unit see only the unit's own cell.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

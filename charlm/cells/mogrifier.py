@@ -10,13 +10,14 @@ from charlm.cells.lstm import LSTMCell
 
 
 class MogrifierCell(LSTMCell):
-    """An LSTM whose input and last output gate each other before it (Melis et al. 2020, sec. 2).
+    """LSTM whose input and previous output gate each other before each step.
 
         x' = 2 sigmoid(Q h) * x     in rounds 1, 3, ...
-        h' = 2 sigmoid(R x) * h     in rounds 2, 4, ...; arXiv:1909.01792, eqs. 1 and 2
+        h' = 2 sigmoid(R x) * h     in rounds 2, 4, ...
 
-    Each round has a matrix of its own: `mogrifier` holds Q, R, Q, ... in their order. With no
-    rounds it is the LSTM.
+    (Melis et al. 2020, arXiv:1909.01792, sec. 2, eqs. 1 and 2). Each round has its own matrix:
+    `mogrifier` holds Q, R, Q, ... in this order, Q (input_size, hidden_size) and R (hidden_size,
+    input_size). Without rounds it is the LSTM.
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_rounds: int) -> None:
@@ -29,7 +30,7 @@ class MogrifierCell(LSTMCell):
             self.draw(matrix)
 
     def project(self, x: Inputs) -> Tensor:
-        """The inputs as they are: what they add depends on the state."""
+        """Return the inputs unchanged: what they add to the gates depends on the state."""
         return dense(x).to(self.weight_ih.dtype)
 
     def step(

@@ -1,4 +1,4 @@
-"""Find out by a tiny step whether a cell can be trained in bfloat16 on a device."""
+"""Probe for training in bfloat16: one small step of a cell on a device."""
 
 from functools import cache
 
@@ -13,12 +13,12 @@ SIZE = 8
 
 @cache
 def trains_in_bfloat16(cell: CellName, device: torch.device) -> bool:
-    """Return whether a layer of the cell can go forward and back under autocast to bfloat16.
+    """Return whether a layer of the cell supports forward and backward in bfloat16 autocast.
 
-    Which kernels there are depends on the processor, the device, torch's version and variables such
-    as `ONEDNN_MAX_CPU_ISA`: oneDNN's LSTM needs AVX-512 where its products do not. Cells that torch
-    has no kernel for are stepped in float32, and their inputs are multiplied in bfloat16 as in
-    every network.
+    The available kernels depend on the processor, the device, torch's version and variables such as
+    `ONEDNN_MAX_CPU_ISA`: oneDNN's LSTM needs AVX-512, its matrix products do not. Cells without a
+    torch kernel are stepped in float32, with only their inputs multiplied in bfloat16 as in every
+    network; for these "rnn" is probed.
     """
     kind = cell if CELLS[cell] in FUSED else "rnn"
     with torch.random.fork_rng(devices=[]), torch.enable_grad():

@@ -1,7 +1,8 @@
-"""Our own LSTM over a window, in bfloat16 on a CPU: the recurrence in C, the rest large products.
+"""LSTM over a window in bfloat16 on a CPU, with the recurrence in C (`kernels/lstm.c`).
 
-The gates' inputs of a whole window are one matrix product before it, and the gradients of the
-weights one after it; only what depends on the step before is computed step by step.
+One matrix product before the recurrence computes what the inputs of a whole window add to the
+gates, and one after it the gradients of the weights. Only what depends on the previous step is
+computed step by step.
 """
 
 import ctypes
@@ -15,14 +16,15 @@ from charlm.cells.cell import LayerState
 from charlm.kernels import DEPTH, LANES, KernelWindow, Speed, load_lstm, lstm_speed
 
 GATES = 4
-MAX_TAKEN = 1 << 24  # inputs times steps: 32 MiB of ones and zeros
-SLICE = 1024  # steps whose gradients are added up at a time, in float32
+MAX_TAKEN = 1 << 24  # inputs times steps: a 0/1 matrix of 32 MiB in bfloat16
+SLICE = 1024  # steps whose gradients are summed at a time, in float32
 
 
 def has_fast_recurrence(weight_hh: Tensor) -> bool:
-    """Whether `lstm_window` can be used here and now, and is what is asked for.
+    """Return whether `lstm_window` can be used, and autocast asks for its precision.
 
-    That is on a CPU with bfloat16, under autocast to it, with weights in float32.
+    This requires float32 weights on a CPU, autocast to bfloat16, and a compiled kernel that the
+    processor supports.
     """
     return (
         weight_hh.device.type == "cpu"
@@ -44,19 +46,21 @@ def lstm_window(
     """Advance an LSTM by a window.
 
     Args:
-        inputs: W x, gates stacked as in torch, in bfloat16: (batch, time, 4 * hidden_size), or with
+        inputs: W x in bfloat16, gates stacked as in torch: (batch, time, 4 * hidden_size), or with
             an index (any, 4 * hidden_size).
-        index: (batch, time), int64: which of the inputs each step takes.
+        index: (batch, time), int64: row of the inputs that each step takes; None: `inputs` has a
+            row for each step.
         weight_hh: (4 * hidden_size, hidden_size), float32.
-        bias: (4 * hidden_size,), of both products, float32.
+        bias: (4 * hidden_size,), float32: sum of the biases of both products.
         state: hidden and cell, each (batch, hidden_size).
-        peepholes: (3, hidden_size), float32: how i, f and o see the cell, if they do.
+        peepholes: (3, hidden_size), float32: peephole weights of i, f and o; None: no peepholes.
 
     Returns:
-        The hidden vectors, (batch, time, hidden_size) in bfloat16, and the state after the last.
+        The hidden vectors, (batch, time, hidden_size) in bfloat16, and the state after the last
+        token in float32.
 
     Raises:
-        IndexError: the index names inputs that are not there.
+        IndexError: an index is below 0 or not below the number of inputs.
     """
     rows, time = inputs.shape[:2] if index is None else index.shape
     assert inputs.dtype == torch.bfloat16 and weight_hh.dtype == bias.dtype == torch.float32
@@ -74,7 +78,7 @@ def lstm_window(
 
 
 class LSTMWindow(torch.autograd.Function):
-    """Backpropagation through time (Werbos 1990) over one window."""
+    """Autograd function: an LSTM and its backpropagation through time (Werbos 1990)."""
 
     @staticmethod
     def forward(
@@ -171,7 +175,16 @@ class LSTMWindow(torch.autograd.Function):
 
 
 def pack_weights(weight_hh: Tensor, padded: int, both: bool) -> tuple[Tensor, Tensor | None]:
-    """The recurrent weights as lstm.c reads them, forwards and, if wanted, backwards."""
+    """Return the recurrent weights as lstm.c reads them, for the forward and the backward pass.
+
+    Args:
+        weight_hh: (4 * hidden_size, hidden_size), float32.
+        padded: the hidden size rounded up to a multiple of `DEPTH`.
+        both: whether to pack for the backward pass too; otherwise that result is None.
+
+    Returns:
+        Two packed tensors, each (4 * padded * padded,) in bfloat16.
+    """
     kernel = load_lstm()
     assert kernel is not None
     weight = weight_hh.detach().contiguous()
@@ -187,23 +200,32 @@ def pack_weights(weight_hh: Tensor, padded: int, both: bool) -> tuple[Tensor, Te
 
 
 def kernel_argument(rows: int, time: int, size: int, tensors: dict[str, Tensor | None]) -> Any:
-    """What lstm.c's functions take; the tensors must outlive the call."""
+    """Return the argument of lstm.c's functions; the tensors must outlive the call."""
     addresses = {name: None if t is None else t.data_ptr() for name, t in tensors.items()}
     how = (torch.get_num_threads(), lstm_speed() == Speed.TILES)
     return ctypes.byref(KernelWindow(rows, time, size, *how, **addresses))
 
 
 def to_panels(x: Tensor, panels: int, rows: int) -> Tensor:
-    """(batch, hidden_size) to (panel, row, lane), filled up with zeros."""
+    """Return x, (batch, hidden_size), as float32 (panels, rows, LANES), padded with zeros."""
     filled = x.new_zeros(rows, panels * LANES, dtype=torch.float32)
     filled[: x.shape[0], : x.shape[1]] = x
     return filled.view(rows, panels, LANES).transpose(0, 1).contiguous()
 
 
 def gather(gradients: Tensor, index: Tensor, num_inputs: int) -> Tensor:
-    """The gradients of all steps that took the same input, added up.
+    """Sum the gradients of all steps that took the same input.
 
-    A product with ones and zeros, where there are few inputs: many times as fast as adding.
+    For few inputs this is a product with a matrix of ones and zeros, which is many times as fast as
+    indexed addition.
+
+    Args:
+        gradients: (steps, 4 * hidden_size).
+        index: (steps,), int64: the input that each step took.
+        num_inputs: number of inputs.
+
+    Returns:
+        (num_inputs, 4 * hidden_size), in the dtype of the gradients.
     """
     if num_inputs * len(index) <= MAX_TAKEN:
         took = gradients.new_zeros(num_inputs, len(index))

@@ -1,4 +1,4 @@
-"""The Elman network (Elman 1990), with three activation functions."""
+"""Elman networks (Elman 1990) with three activation functions."""
 
 from abc import abstractmethod
 
@@ -9,7 +9,7 @@ from charlm.cells.cell import LayerState, RecurrentCell
 
 
 class ElmanCell(RecurrentCell):
-    """h' = activation(W x + b + U h + c)."""
+    """Elman cell: h' = activation(W x + b + U h + c)."""
 
     def step(
         self, inputs: Tensor, state: LayerState, weight_hh: Tensor
@@ -20,25 +20,31 @@ class ElmanCell(RecurrentCell):
 
     @abstractmethod
     def activation(self, x: Tensor) -> Tensor:
-        """Of each unit's sum, its output."""
+        """Return the output of each unit, given its weighted sum."""
 
 
 class TanhCell(ElmanCell):
-    """h' = tanh(W x + b + U h + c)."""
+    """Elman cell with tanh units: h' = tanh(W x + b + U h + c)."""
 
     def activation(self, x: Tensor) -> Tensor:
         return x.tanh()
 
 
 class ReluCell(ElmanCell):
-    """h' = max(0, W x + b + U h + c) (Le et al. 2015, arXiv:1504.00941)."""
+    """Elman cell with rectified units: h' = max(0, W x + b + U h + c).
+
+    Le et al. 2015, arXiv:1504.00941.
+    """
 
     def activation(self, x: Tensor) -> Tensor:
         return x.relu()
 
 
 class SigmoidCell(ElmanCell):
-    """h' = sigmoid(W x + b + U h + c), as in RNNLM (Mikolov et al. 2010)."""
+    """Elman cell with sigmoid units: h' = sigmoid(W x + b + U h + c).
+
+    The cell of RNNLM (Mikolov et al. 2010).
+    """
 
     def activation(self, x: Tensor) -> Tensor:
         return x.sigmoid()

@@ -16,7 +16,7 @@ State = tuple[LayerState, ...]
 
 
 class RecurrentStack(nn.Module):
-    """Layers, the output of each (with dropout) the input of the next."""
+    """Stack of recurrent layers: the output of each, after dropout, is an input of the next."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class RecurrentStack(nn.Module):
         self.connection = connection or Connection()
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros for every layer."""
+        """Return a state of zeros for every layer."""
         return tuple(layer.initial_state(batch_size) for layer in self.recurrent_layers())
 
     def forward(self, x: Tensor | Part | Inputs, state: State) -> tuple[Tensor, State]:
@@ -47,7 +47,7 @@ class RecurrentStack(nn.Module):
         return self.connection.top(outputs), tuple(states)
 
     def output(self, state: State) -> Tensor:
-        """What `forward` gave for the last token before this state, (batch, output size)."""
+        """Return the output of `forward` for the last token before a state: (batch, size)."""
         outputs: list[Tensor] = []
         for layer_state in state:
             outputs.append(self._join(layer_state[0], outputs))
@@ -59,7 +59,7 @@ class RecurrentStack(nn.Module):
         return self.connection.join(len(below), output, below[-1])
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
-        """The layers, the first above the embedding first."""
+        """Return the layers, starting with the one above the embedding."""
         return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
 
@@ -69,23 +69,23 @@ def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
 
 
 def detach_state(state: State) -> State:
-    """Cut the graph: gradients stop at this window's beginning."""
+    """Detach a state from the graph, so that gradients stop at the start of the window."""
     return map_state(Tensor.detach, state)
 
 
 def select_state(state: State, rows: Tensor) -> State:
-    """The state of the given rows of the batch, in their order, as often as they are named."""
+    """Return the state of the given rows of the batch, (any,), in this order; rows may repeat."""
     return map_state(lambda tensor: tensor.index_select(0, rows), state)
 
 
 def concat_states(states: Sequence[State]) -> State:
-    """The rows of several states, one below the other."""
+    """Concatenate states along the batch axis."""
     layers = zip(*states, strict=True)
     return tuple(tuple(map(torch.cat, zip(*layer, strict=True))) for layer in layers)
 
 
 def choose_state(first: Tensor, one: State, other: State) -> State:
-    """The rows of one state where `first`, a boolean (batch,), is true, else of the other."""
+    """Return the rows of `one` where `first`, a boolean (batch,), is true, else of `other`."""
     chosen = first.unsqueeze(1)
     return tuple(
         tuple(torch.where(chosen, a, b) for a, b in zip(these, those, strict=True))

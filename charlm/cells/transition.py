@@ -1,4 +1,4 @@
-"""A deep transition: more than one layer of computation from a state to the next."""
+"""Deep transitions: more than one layer of computation from one state to the next."""
 
 import math
 
@@ -8,14 +8,14 @@ from torch.nn.functional import linear
 
 
 class Transition(nn.Module):
-    """What a hidden vector goes through before a cell's next step sees it.
+    """Layers applied to a hidden vector before the cell's next step.
 
         z_0 = h;   z_k = tanh(T_k z_{k-1} + t_k),  k = 1 .. depth - 1;   h + z_{depth - 1}
 
-    A perceptron with a way past it, which keeps the way from state to state short: DT(S)-RNN
-    (Pascanu et al. 2014, arXiv:1312.6026, sec. 3.2; Goodfellow et al. 2016, fig. 10.13 c). The
-    cell's own step is the last of `depth` layers. `weight` (depth - 1, hidden_size, hidden_size)
-    holds T, `bias` t.
+    A multilayer perceptron with a shortcut connection, which keeps the path from state to state
+    short: DT(S)-RNN (Pascanu et al. 2014, arXiv:1312.6026, sec. 3.2; Goodfellow et al. 2016,
+    fig. 10.13 c). The cell's own step is the last of `depth` layers. `weight`,
+    (depth - 1, hidden_size, hidden_size), holds T, and `bias`, (depth - 1, hidden_size), holds t.
     """
 
     def __init__(self, hidden_size: int, depth: int) -> None:
@@ -27,7 +27,7 @@ class Transition(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(batch, hidden_size) to the same."""
+        """Return the transformed hidden vectors, (batch, hidden_size)."""
         between = hidden
         for weight, bias in zip(self.weight, self.bias, strict=True):
             between = linear(between, weight, bias).tanh()

@@ -1,4 +1,4 @@
-"""What is written in C for speed, where it has been compiled: decoding's step, training's LSTM."""
+"""Compiled C kernels, where available: the step of decoding and the LSTM of training."""
 
 from charlm.kernels.instruction_set import InstructionSet, max_instruction_set
 from charlm.kernels.lstm_library import DEPTH, LANES, KernelWindow, Speed, load_lstm, lstm_speed

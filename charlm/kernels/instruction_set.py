@@ -1,4 +1,4 @@
-"""The processor's instruction sets for which there are kernels, and a limit on them for tests."""
+"""Instruction sets for which there are kernels, and a limit on them for tests."""
 
 import os
 import platform
@@ -10,9 +10,9 @@ VARIABLE = "CHARLM_MAX_CPU_ISA"
 
 
 class InstructionSet(IntEnum):
-    """Instruction sets in rising order; each includes those below it."""
+    """Instruction sets in ascending order; each includes those below it."""
 
-    BASELINE = 0  # what every processor of the architecture has: SSE2, NEON
+    BASELINE = 0  # present on every processor of the architecture: SSE2, NEON
     AVX2 = 1  # and FMA
     AVX512 = 2
     AVX512_BF16 = 3
@@ -20,20 +20,20 @@ class InstructionSet(IntEnum):
 
     @property
     def title(self) -> str:
-        """The name that its makers give it."""
+        """Usual name, such as "AVX-512"."""
         if self is InstructionSet.BASELINE:
             return f"plain {platform.machine()}"
         return self.name.replace("AVX512", "AVX-512").replace("_", " ")
 
 
 def max_instruction_set() -> InstructionSet:
-    """Return the limit set by `CHARLM_MAX_CPU_ISA`, by name; AMX, which is no limit, by default.
+    """Return the limit named by `CHARLM_MAX_CPU_ISA` (default: AMX, which is no limit).
 
-    It shows on one processor how charlm computes on another, as `ONEDNN_MAX_CPU_ISA` does for
+    The limit makes charlm compute on one processor as on another, like `ONEDNN_MAX_CPU_ISA` for
     oneDNN. It is read when kernels are loaded.
 
     Raises:
-        ConfigError: there is no such instruction set.
+        ConfigError: the variable names an unknown instruction set.
     """
     name = os.environ.get(VARIABLE) or InstructionSet.AMX.name
     if name not in InstructionSet.__members__:

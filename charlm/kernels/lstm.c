@@ -1,47 +1,50 @@
-/* An LSTM over a window of tokens, forwards and backwards through time, in bfloat16 on a CPU.
+/* An LSTM over a window of tokens, forward and backward through time, in bfloat16 on a CPU.
 
-   Only what depends on the step before is here: the product of the last hidden vector with the
-   recurrent weights, the gates, and the same backwards. What an input adds to the gates comes in, and
-   the gradient of the gates goes out, so that the products with the input and the gradients of the
-   weights are one large matrix product a window each, which is another library's work.
+   This file computes only what depends on the previous step: the product of the last hidden
+   vector with the recurrent weights, the gates, and their gradients. The inputs' contributions to
+   the gates are an argument, and the gradients of the gates are a result. The products with the
+   inputs and the gradients of the weights are then one large matrix product each per window, which
+   torch computes.
 
-   Units go in panels of LANES, and two panels with all their gates are a share of work that one
-   thread has in every step: its weights stay in that core's cache, and threads meet once a step.
-   Products are of bfloat16 with sums in float32, by the tiles of AMX where the processor has them, else
-   by AVX-512. Both read the same layout: a tile of weights is LANES columns of DEPTH inputs, inputs in
-   pairs; a tile of rows is LANES rows of DEPTH inputs.
+   Units are grouped in panels of LANES. Two panels with all their gates are a share of work, which
+   the same thread processes in every step: its weights stay in the cache of that core, and threads
+   synchronize once per step. Products are of bfloat16 with sums in float32, with AMX tiles if the
+   processor has them, otherwise with AVX-512. Both read the same layout: a tile of weights has
+   LANES columns of DEPTH inputs, with inputs in pairs; a tile of rows has LANES rows of DEPTH
+   inputs.
 
-   `charlm/cells/recurrence.py` packs the tensors and calls. C11 for gcc and clang; on other processors
-   `charlm_lstm_speed` says 0 and the rest is not there. */
+   `charlm/cells/recurrence.py` packs the tensors and calls these functions. C11 for gcc and clang.
+   On other processors than x86-64, or without Linux, `charlm_lstm_speed` returns 0, and of the
+   other functions only `charlm_lstm_window_bytes` exists. */
 
 #include <stdint.h>
 
-typedef uint16_t Half; /* a bfloat16, but for gates, which are kept as float16 */
+typedef uint16_t Half; /* a bfloat16; a float16 for stored gates */
 
 typedef struct {
     int32_t rows, time, hidden_size, num_threads, uses_tiles;
     const Half *weights;  /* packed for this direction */
-    Half *operand;        /* [2][row block][input block][LANES][DEPTH]: rows of the product, zeroed */
-    Half *activations;    /* [time][panel][padded row][gate][LANES]; none where no gradient is wanted */
-    float *cells;         /* [time][panel][padded row][LANES]; of one step where no gradient is wanted */
+    Half *operand;        /* [2][row block][input block][LANES][DEPTH]: rows of product, zeroed */
+    Half *activations;    /* [time][panel][padded row][gate][LANES]; NULL without gradients */
+    float *cells;         /* [time][panel][padded row][LANES]; one step without gradients */
     const float *first_cell; /* [row][unit] */
-    /* forwards */
+    /* forward pass */
     const Half *inputs;   /* [any][gate][unit]: what inputs add to the gates */
-    const int64_t *index; /* [row][time]: which of those; none if they are [row][time] themselves */
+    const int64_t *index; /* [row][time]: which input; NULL: inputs are [row][time][gate][unit] */
     const float *bias;    /* [gate][unit] */
-    const float *peepholes; /* [i, f, o][unit]: how gates see their unit's cell; none: they do not */
+    const float *peepholes; /* [i, f, o][unit]: weights of the unit's cell, or NULL */
     const float *first_hidden; /* [row][unit] */
     Half *output;         /* [row][time][unit] */
     float *last_cell;     /* [row][unit] */
-    /* backwards */
+    /* backward pass */
     const Half *output_gradient; /* [row][time][unit] */
-    float *cell_gradient;        /* [panel][padded row][LANES]: of the last cell, then of the first */
+    float *cell_gradient;        /* [panel][padded row][LANES]: of the last cell, then the first */
     Half *gate_gradient;         /* [row][time][gate][unit] */
     float *bias_gradient;        /* [gate][unit] */
-    float *peephole_gradient;    /* [i, f, o][unit]; none where there are none */
+    float *peephole_gradient;    /* [i, f, o][unit]; NULL without peepholes */
 } Window;
 
-/* By which who calls can tell that it means the same. */
+/* The caller compares this with the size of its own struct to detect another version. */
 int charlm_lstm_window_bytes(void) { return sizeof(Window); }
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -83,8 +86,8 @@ AVX512 static inline void store_half(Half *to, __mmask16 mask, Lanes x) {
     _mm256_mask_storeu_epi16(to, mask, (__m256i)_mm512_cvtneps_pbh(x));
 }
 
-/* Gates are in [-1, 1], where float16 is eight times as fine as bfloat16: a forget gate of 0.998,
-   taken for 1, would never forget. */
+/* Gates are in [-1, 1], where float16 is eight times as precise as bfloat16: bfloat16 would round a
+   forget gate of 0.999 to 1, which never forgets. */
 AVX512 static inline void keep_gate(Half *to, Lanes x) {
     _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -93,7 +96,7 @@ AVX512 static inline Lanes kept_gate(const Half *from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
 }
 
-/* 2^x by a polynomial on [-1/2, 1/2], to float32's rounding. */
+/* 2^x from a polynomial on [-1/2, 1/2], accurate to float32 rounding. */
 AVX512 static inline Lanes power_of_two(Lanes x) {
     const Lanes n = _mm512_roundscale_ps(x, 0), r = x - n;
     Lanes sum = _mm512_set1_ps(1.54035304e-4f);
@@ -106,13 +109,13 @@ AVX512 static inline Lanes power_of_two(Lanes x) {
     return _mm512_scalef_ps(sum, n);
 }
 
-/* 1 / x: the processor's estimate and one step of Newton's. */
+/* 1 / x: the processor's estimate, refined by one Newton step. */
 AVX512 static inline Lanes reciprocal(Lanes x) {
     const Lanes y = _mm512_rcp14_ps(x);
     return y * _mm512_fnmadd_ps(x, y, _mm512_set1_ps(2.0f));
 }
 
-/* Beyond |x| = 80 nothing changes, and 2^x stays finite. NaN stays NaN. */
+/* Clamping to |x| <= 80 does not change the result and keeps 2^x finite. NaN stays NaN. */
 AVX512 static inline Lanes sigmoid(Lanes x) {
     x = _mm512_max_ps(_mm512_set1_ps(-80.0f), _mm512_min_ps(_mm512_set1_ps(80.0f), x));
     const Lanes one = _mm512_set1_ps(1.0f);
@@ -126,7 +129,7 @@ AVX512 static inline Lanes hyperbolic_tangent(Lanes x) {
 
 /* -- products ------------------------------------------------------------------------------ */
 
-/* sums[block][n] = rows[block] x weights[n] for one or two blocks of rows and two tiles' columns. */
+/* sums[block][n] = rows[block] x weights[n] for one or two blocks of rows and two tile columns. */
 typedef float Sums[2][GATES][LANES][LANES]; /* [block][column tile][row][lane] */
 typedef void Product(const Half *rows, int blocks, int depths, const Half *first,
                      const Half *second, Sums sums, int column);
@@ -134,7 +137,7 @@ typedef void Product(const Half *rows, int blocks, int depths, const Half *first
 AVX512 static void product_avx512(const Half *rows, int blocks, int depths, const Half *first,
                                   const Half *second, Sums sums, int column) {
     for (int block = 0; block < blocks; block++) {
-        for (int half = 0; half < LANES; half += 8) { /* eight rows' sums stay in registers */
+        for (int half = 0; half < LANES; half += 8) { /* the sums of eight rows stay in registers */
             const Half *a = rows + (size_t)block * depths * TILE + half * DEPTH;
             Lanes left[8], right[8];
 #pragma GCC unroll 8
@@ -197,7 +200,7 @@ AMX static void product_amx(const Half *rows, int blocks, int depths, const Half
     _tile_stored(1, sums[0][column + 1], sizeof(float) * LANES);
 }
 
-/* Eight tiles of 16 rows of 64 bytes. */
+/* Configure eight tiles of 16 rows of 64 bytes. */
 AMX static void open_tiles(void) {
     struct {
         uint8_t palette, start_row, reserved[14];
@@ -208,7 +211,7 @@ AMX static void open_tiles(void) {
         shape.bytes[tile] = 64;
         shape.rows[tile] = 16;
     }
-    __asm__ volatile("" : : "r"(&shape) : "memory"); /* gcc 12 thinks that 8 bytes of it are read */
+    __asm__ volatile("" : : "r"(&shape) : "memory"); /* gcc 12 assumes that only 8 bytes are read */
     _tile_loadconfig(&shape);
 }
 
@@ -216,7 +219,7 @@ AMX static void close_tiles(void) { _tile_release(); }
 
 enum Speed { NONE, VECTORS, TILES };
 
-/* What this processor can do: nothing of use here, AVX-512 with bfloat16, or AMX as well. */
+/* Return the support of this processor: none, AVX-512 with bfloat16, or also AMX. */
 int charlm_lstm_speed(void) {
     const int request_permission = 0x1023, tile_data = 18;
     uint32_t a = 7, b, c = 0, d;
@@ -234,7 +237,7 @@ int charlm_lstm_speed(void) {
 
 /* -- threads ------------------------------------------------------------------------------- */
 
-/* Threads wait for one another here, once a step; who waits long lets others run. */
+/* A barrier, passed once per step. A thread that waits long yields its core. */
 typedef struct {
     atomic_int arrived, round;
 } Meeting;
@@ -250,20 +253,20 @@ static void meet(Meeting *meeting, int num_threads) {
         spins < 4000 ? _mm_pause() : (void)sched_yield();
 }
 
-/* -- forwards ------------------------------------------------------------------------------ */
+/* -- forward pass -------------------------------------------------------------------------- */
 
 static __mmask16 lanes_of_panel(const Window *w, int panel) {
     const int left = w->hidden_size - panel * LANES;
     return left >= LANES ? 0xffff : left <= 0 ? 0 : (1 << left) - 1;
 }
 
-/* Where a panel's lanes of a row are in a product's operand. */
+/* Return the address of one input of a row in the operand of a product; `turn` selects the half. */
 static Half *operand_of(const Window *w, int turn, int depths, int row, int input) {
     const size_t block = (size_t)(turn * row_blocks(w) + row / LANES) * depths;
     return w->operand + (block + input / DEPTH) * TILE + row % LANES * DEPTH + input % DEPTH;
 }
 
-/* How a gate sees the cells of a panel; 0 where none does. */
+/* Return the peephole weights of a panel; 0 if there are none. `gate` is 0, 1, 2 for i, f, o. */
 AVX512 static inline Lanes peephole(const Window *w, int gate, int panel) {
     if (!w->peepholes)
         return _mm512_setzero_ps();
@@ -271,14 +274,14 @@ AVX512 static inline Lanes peephole(const Window *w, int gate, int panel) {
     return _mm512_maskz_loadu_ps(lanes_of_panel(w, panel), from);
 }
 
-/* The gates and the next state of a row, from what the last hidden vector adds to the gates. */
+/* Compute a row's gates and next state. `sums` is what the last hidden vector adds to the gates. */
 AVX512 static void advance(const Window *w, int time, int panel, int row, Lanes sums[GATES]) {
     const int size = w->hidden_size, padded_rows = row_blocks(w) * LANES;
     const __mmask16 mask = lanes_of_panel(w, panel);
     const size_t place = (size_t)row * w->time + time;
     const Half *input = w->inputs + (w->index ? (size_t)w->index[place] : place) * GATES * size;
     const size_t unit = (size_t)panel * LANES, step = padded_rows * num_panels(w);
-    const size_t at = (size_t)panel * padded_rows + row; /* in a step */
+    const size_t at = (size_t)panel * padded_rows + row; /* within a step */
     const bool keeps = w->activations;
     for (int gate = 0; gate < GATES; gate++)
         sums[gate] += load_half(input + gate * size + unit, mask) +
@@ -324,9 +327,9 @@ AVX512 static void advance_panel(const Window *w, Product *product, int time, in
     }
 }
 
-/* -- backwards ----------------------------------------------------------------------------- */
+/* -- backward pass ------------------------------------------------------------------------- */
 
-/* From the gradient of a row's hidden vector to that of its gates and of the cell before. */
+/* Compute the gradients of a row's gates and previous cell from that of its hidden vector. */
 AVX512 static void retreat(const Window *w, int time, int panel, int row, Lanes hidden_gradient,
                            Lanes bias_gradient[GATES], Lanes peephole_gradient[PEEPHOLES]) {
     const int size = w->hidden_size, padded_rows = row_blocks(w) * LANES;
@@ -363,13 +366,13 @@ AVX512 static void retreat(const Window *w, int time, int panel, int row, Lanes 
     Half *out = w->gate_gradient + ((size_t)row * w->time + time) * GATES * size + unit;
     for (int gate = 0; gate < GATES; gate++) {
         bias_gradient[gate] += gradients[gate];
-        /* A panel's gates are two tiles of the next product's rows. */
+        /* The gates of a panel fill two tiles of the rows of the next product. */
         store_half(next + gate / 2 * TILE + gate % 2 * LANES, 0xffff, gradients[gate]);
         store_half(out + gate * size, mask, gradients[gate]);
     }
 }
 
-/* Add a step's gradients of a panel to what there are of the whole window, [gate][unit]. */
+/* Add a step's gradients of a panel to those of the whole window, [gate][unit]. */
 AVX512 static void add_up(const Window *w, float *gradient, int panel, const Lanes *own, int gates) {
     const __mmask16 mask = lanes_of_panel(w, panel);
     for (int gate = 0; gate < gates; gate++) {
@@ -400,7 +403,7 @@ AVX512 static void retreat_pair(const Window *w, Product *product, int time, int
     }
 }
 
-/* -- a window ------------------------------------------------------------------------------ */
+/* -- window -------------------------------------------------------------------------------- */
 
 typedef void Panels(const Window *w, Product *product, int time, int panel);
 
@@ -409,7 +412,7 @@ AVX512 static void advance_pair(const Window *w, Product *product, int time, int
     advance_panel(w, product, time, panel + 1);
 }
 
-/* One thread's shares, in every step. */
+/* Process the shares of one thread in all steps. */
 static void walk_shares(const Window *w, Panels *work, Product *product, bool backwards,
                         Meeting *meeting, int thread, int num_threads) {
     const int shares = num_panels(w) / 2;
@@ -437,7 +440,7 @@ static void walk(const Window *w, Panels *work, bool backwards) {
         int thread = 0;
 #ifdef _OPENMP
         thread = omp_get_thread_num();
-        if (thread == 0) /* who has no share goes home: to ask for fewer would end threads */
+        if (thread == 0) /* others are idle: OpenMP would end threads not asked for */
             num_threads = omp_get_num_threads() < shares ? omp_get_num_threads() : shares;
 #pragma omp barrier
 #endif
@@ -446,7 +449,7 @@ static void walk(const Window *w, Panels *work, bool backwards) {
     }
 }
 
-/* Its hidden vectors, and the last cell. The operand's rows of turn 0 hold the first hidden vector. */
+/* Compute all hidden vectors and the last cell. The operand's turn 0 is the first hidden vector. */
 AVX512 void charlm_lstm_forward(const Window *w) {
     const int depths = padded_size(w) / DEPTH;
     for (int row = 0; row < w->rows; row++)
@@ -459,12 +462,12 @@ AVX512 void charlm_lstm_forward(const Window *w) {
     walk(w, advance_pair, false);
 }
 
-/* The gradients of the gates, of the bias and of the first cell. */
+/* Compute the gradients of the gates, the bias, the peepholes and the first cell. */
 void charlm_lstm_backward(const Window *w) { walk(w, retreat_pair, true); }
 
 /* -- weights ------------------------------------------------------------------------------- */
 
-/* Weights (gate * unit, unit), for both directions:
+/* Pack weights, [gate][unit][unit], for both directions; `backwards` may be NULL:
      forwards   [panel][gate][input block][input pair][lane][2], inputs are units
      backwards  [panel][input block][input pair][lane][2], inputs are gates, in panels as above. */
 AVX512 void charlm_lstm_pack(const float *weights, int size, Half *forwards, Half *backwards) {

@@ -1,6 +1,6 @@
-"""An LSTM over a window in C, `lstm.c`, where it is compiled and the processor has bfloat16.
+"""LSTM over a window in C (`lstm.c`), if it is compiled and the processor supports bfloat16.
 
-`pip install` compiles it (`hatch_build.py`); without it training runs on torch's kernels.
+`pip install` compiles it (`hatch_build.py`). Without it, training uses torch's kernels.
 """
 
 import ctypes
@@ -13,11 +13,11 @@ from charlm.kernels.instruction_set import InstructionSet, max_instruction_set
 Address = ctypes.c_void_p
 
 LANES = 16  # units of a panel, rows of a block, as in lstm.c
-DEPTH = 32  # the hidden size is filled up to a multiple of this
+DEPTH = 32  # the hidden size is padded to a multiple of this
 
 
 class Speed(IntEnum):
-    """What the processor has for products in bfloat16, as `charlm_lstm_speed` says."""
+    """Processor support for bfloat16 products, as returned by `charlm_lstm_speed`."""
 
     NONE = 0
     VECTORS = 1  # AVX-512
@@ -25,7 +25,7 @@ class Speed(IntEnum):
 
 
 class KernelWindow(ctypes.Structure):
-    """`Window` in lstm.c."""
+    """The struct `Window` of lstm.c."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("rows", "time", "hidden_size")),
@@ -40,7 +40,11 @@ class KernelWindow(ctypes.Structure):
 
 @cache
 def lstm_speed() -> Speed:
-    """Return what can be had here; NONE where nothing was compiled or the limit forbids it."""
+    """Return the best support available; NONE if nothing was compiled or the limit excludes it.
+
+    Raises:
+        ConfigError: `CHARLM_MAX_CPU_ISA` names an unknown instruction set.
+    """
     library, limit = load_lstm(), max_instruction_set()
     if library is None or limit < InstructionSet.AVX512_BF16:
         return Speed.NONE
@@ -50,9 +54,9 @@ def lstm_speed() -> Speed:
 
 @cache
 def load_lstm() -> ctypes.CDLL | None:
-    """The compiled functions, or None where there are none, or those of another version.
+    """Return the compiled functions, or None if there are none or they are of another version.
 
-    Call them only if `lstm_speed` says that the processor can.
+    Call them only if `lstm_speed()` is above `Speed.NONE`.
     """
     try:
         library = ctypes.CDLL(str(Path(__file__).with_name("lstm.so")))
@@ -60,7 +64,7 @@ def load_lstm() -> ctypes.CDLL | None:
             return None
     except (OSError, AttributeError):
         return None
-    if library.charlm_lstm_speed() == Speed.NONE:  # on other processors that is all there is
+    if library.charlm_lstm_speed() == Speed.NONE:  # builds for other processors have nothing else
         return library
     for function in (library.charlm_lstm_forward, library.charlm_lstm_backward):
         function.argtypes = [ctypes.POINTER(KernelWindow)]

@@ -1,17 +1,18 @@
 /* One step of a stack of recurrent layers and a softmax head, for any number of rows, on a CPU.
 
-   Each output is a sum over the inputs in their order, one multiply-add after the other (fused where
-   the processor can), and every row goes through the same instructions however many rows there are
-   and whichever thread takes it. So a row's result does not depend on the batch it is in, to the
-   last bit.
+   Each output is a sum over the inputs in their order, one multiply-add after the other (fused if
+   the processor supports it). Every row passes through the same instructions, for any number of
+   rows and on any thread. Therefore the result of a row does not depend on its batch, to the last
+   bit.
 
-   Weights are packed in panels of WIDTH lanes by four accumulators: the four gates of WIDTH units of
-   an LSTM, the three of a GRU (whose candidate needs two sums), or 4 * WIDTH units of an Elman
-   network or outputs of the head. A panel's gates meet in registers, and so does the cell. Reading
-   the weights is most of the work of a single row; each is read once a step.
+   Weights are packed in panels of WIDTH lanes by four accumulators: the four gates of WIDTH units
+   of an LSTM, the three gates of a GRU (whose candidate needs two sums), or 4 * WIDTH units of an
+   Elman network or outputs of the head. The gates and cells of a panel are combined in registers.
+   For a single row, reading the weights is most of the work; each is read once per step.
 
-   `charlm/model/packed.py` packs and calls. Plain C11 with vector extensions (gcc, clang), compiled
-   once for each instruction set; `charlm/kernels/step_library.py` loads the best the processor has. */
+   `charlm/model/packed.py` packs the weights and calls these functions. Plain C11 with vector
+   extensions (gcc, clang), compiled once for each instruction set; `charlm/kernels/step_library.py`
+   loads the best one that the processor supports. */
 
 #include <pthread.h>
 #include <sched.h>
@@ -22,12 +23,12 @@
 #include <string.h>
 
 #define WIDTH 16 /* lanes of a vector */
-#define ROWS 6   /* rows taken through a panel at a time: their sums stay in registers */
+#define ROWS 6   /* rows per pass through a panel: their sums stay in registers */
 
 typedef float Lanes __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 
-/* The sums stay in registers only where these loops are gone; -O3, which sees that for itself, takes
+/* The sums stay in registers only if these loops are unrolled. -O3 unrolls them by itself but takes
    ten times as long to compile. */
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
@@ -40,24 +41,24 @@ typedef int32_t Bits __attribute__((vector_size(4 * WIDTH)));
 enum Kind { LSTM, GRU, TANH, RELU, HEAD };
 
 typedef struct {
-    int32_t kind, input_size, hidden_size; /* of the head: the number of logits */
-    int32_t padded_size;                   /* units, or logits, of all its panels */
-    int32_t offset;                        /* where its state begins in a row of states */
+    int32_t kind, input_size, hidden_size; /* hidden_size of the head: number of outputs */
+    int32_t padded_size;                   /* units, or outputs, of all panels */
+    int32_t offset;                        /* start of its state in a row of states */
     const float *from_input;  /* [panel][input][gate][lane] */
-    const float *from_hidden; /* [panel][hidden][gate][lane]; none in the head */
-    const float *start;       /* [panel][accumulator][lane]: the biases */
+    const float *from_hidden; /* [panel][hidden][gate][lane]; NULL in the head */
+    const float *start;       /* [panel][accumulator][lane]: biases */
 } Layer;
 
 typedef struct {
     int32_t num_layers, state_size;
-    const Layer *layers;    /* num_layers of them, then the head */
+    const Layer *layers;    /* num_layers layers, then the head */
     const float *embedding; /* [token][input_size of the first layer] */
-    float *table;           /* [token][panel][accumulator][lane] of the first layer; or none */
-    uint8_t *known;         /* [token]: whether its row of the table has been computed */
+    float *table;           /* [token][panel][accumulator][lane] of the first layer; or NULL */
+    uint8_t *known;         /* [token]: 1 if its row of the table has been computed */
 } Model;
 
-/* The widest instructions of this processor, numbered as in instruction_set.py. hatch_build.py
- * compiles with those that are looked for here, and with no others. */
+/* Instruction sets, numbered as in instruction_set.py. charlm_instruction_set returns the widest
+ * one of this processor. hatch_build.py enables only the extensions that it checks. */
 enum InstructionSet { BASELINE, AVX2, AVX512 };
 
 int charlm_instruction_set(void) {
@@ -84,11 +85,12 @@ INLINE Lanes choose(Bits mask, Lanes a, Lanes b) {
     return (Lanes)((mask & (Bits)a) | (~mask & (Bits)b));
 }
 
-/* e^x = 2^n e^r with |r| <= ln 2 / 2, where a Taylor polynomial of degree 6 is exact to rounding. */
+/* e^x = 2^n e^r with |r| <= ln 2 / 2: there a Taylor polynomial of degree 6 is exact to
+   rounding. */
 INLINE Lanes exponential(Lanes x) {
     x = choose(x > all(88.0f), all(88.0f), x);
     x = choose(x < all(-87.0f), all(-87.0f), x);
-    const Lanes magic = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    const Lanes magic = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
     Lanes n = x * all(1.44269504f) + magic;
     Bits exponent = ((Bits)n - (Bits)magic + 127) << 23;
     n -= magic;
@@ -106,10 +108,10 @@ INLINE Lanes exponential(Lanes x) {
 INLINE Lanes sigmoid(Lanes x) { return all(1.0f) / (all(1.0f) + exponential(-x)); }
 INLINE Lanes hyperbolic_tangent(Lanes x) { return all(2.0f) * sigmoid(x + x) - all(1.0f); }
 
-/* -- one panel ----------------------------------------------------------------------------- */
+/* -- panels -------------------------------------------------------------------------------- */
 
 /* sums[row][gate] += weights[k][gate] * x[row][k] for k = 0, 1, ... in this order. Each number of
-   rows and gates is compiled by itself, so that the sums stay in registers. */
+   rows and gates is compiled separately, so that the sums stay in registers. */
 INLINE void add_products(Lanes sums[][4], int rows, int gates, const float *weights, int size,
                          const float *const x[]) {
     Lanes kept[ROWS][4];
@@ -140,8 +142,8 @@ static void add_all_products(Lanes sums[][4], int rows, int gates, const float *
         EACH(4)
 }
 
-/* What a panel's sums mean: the cells' equations, or logits. `first` is the panel's first unit;
-   `state` and `next` are the layer's, an LSTM's cell behind its hidden units. */
+/* Compute the next state, or the logits, from the sums of a panel. `first` is the first unit of the
+   panel; `state` and `next` belong to the layer, an LSTM's cell after its hidden vector. */
 static void finish(const Layer *layer, int first, const Lanes *s, const float *state,
                           float *next) {
     const int units = 4 * WIDTH, missing = layer->hidden_size - first;
@@ -168,15 +170,15 @@ static void finish(const Layer *layer, int first, const Lanes *s, const float *s
         for (int part = 0; part < 4; part++)
             hidden[part] = choose(s[part] > all(0), s[part], all(0));
         break;
-    default: /* the last panel of the head may hold more lanes than there are logits */
+    default: /* the last panel of the head may have more lanes than logits are left */
         memcpy(hidden, s, 4 * (missing < units ? missing : units));
     }
 }
 
-/* The rows of a batch that go through a panel together. */
+/* Rows of a batch that are passed through a panel together. */
 typedef struct {
     const float *start[ROWS];  /* biases, or the token's row of the table */
-    const float *input[ROWS];  /* none if the table has been used */
+    const float *input[ROWS];  /* NULL if start is a row of the table */
     const float *hidden[ROWS]; /* the layer's state */
     float *out[ROWS];          /* the layer's next state, or the logits */
 } Block;
@@ -192,7 +194,7 @@ static void run_block(const Layer *layer, int index, int rows, const Block *bloc
     if (block->input[0])
         add_all_products(sums, rows, gates, layer->from_input + weights * layer->input_size,
                             layer->input_size, block->input);
-    if (layer->kind == GRU) /* the candidate's two sums stay apart: the third is the input's */
+    if (layer->kind == GRU) /* move the input's sum of the candidate to the fourth place */
         for (int row = 0; row < rows; row++) {
             Lanes from_input = sums[row][2];
             sums[row][2] = sums[row][3];
@@ -205,11 +207,11 @@ static void run_block(const Layer *layer, int index, int rows, const Block *bloc
         finish(layer, index * units, sums[row], block->hidden[row], block->out[row]);
 }
 
-/* -- one layer ----------------------------------------------------------------------------- */
+/* -- layers -------------------------------------------------------------------------------- */
 
-/* A step's tensors; a row of the states holds all layers' one after the other. */
+/* Tensors of a step. A row of states holds the states of all layers, one after the other. */
 typedef struct {
-    bool tabulates; /* the rows are tokens whose rows of the table are to be computed */
+    bool tabulates; /* compute the rows of the table for these tokens instead of a step */
     int rows;
     const int64_t *tokens; /* [row] */
     const float *state;    /* [row][state_size] */
@@ -226,8 +228,8 @@ static float *table_row(const Model *model, int64_t token) {
     return model->table + (size_t)token * num_panels(model->layers) * 4 * WIDTH;
 }
 
-/* One panel of the table, for all tokens of the step: what an embedding adds to the first layer, and
-   the biases. */
+/* Compute a panel of the table for all tokens of the step: what an embedding adds to the first
+   layer, plus the biases. */
 static void tabulate_panel(const Model *model, const Step *step, const Layer *layer, int index) {
     const int gates = num_gates(layer);
     const float *weights = layer->from_input + (size_t)index * gates * WIDTH * layer->input_size;
@@ -247,7 +249,7 @@ static void tabulate_panel(const Model *model, const Step *step, const Layer *la
     }
 }
 
-/* One panel of a layer, or of the head, for all rows. */
+/* Compute a panel of a layer, or of the head, for all rows. */
 static void run_panel(const Model *model, const Step *step, const Layer *layer, int index) {
     if (step->tabulates) {
         tabulate_panel(model, step, layer, index);
@@ -275,14 +277,14 @@ static void run_panel(const Model *model, const Step *step, const Layer *layer, 
 
 /* -- threads ------------------------------------------------------------------------------- */
 
-/* Threads take panels of a layer until none is left. The caller works too, so it waits for no
-   thread that has yet to wake up, and a busy machine slows a step and does not stop it. */
+/* Threads take panels of a layer until none is left. The caller works too, so it does not wait for
+   sleeping threads: a busy machine slows a step down but does not stop it. */
 typedef struct Pool {
     const Model *model;
     const Step *step;
     const Layer *layer;
-    atomic_int left; /* panels that nobody has taken */
-    atomic_int busy; /* panels that are not complete; the fields above stand while it is not 0 */
+    atomic_int left; /* panels that no thread has taken */
+    atomic_int busy; /* incomplete panels; unless it is 0, model, step and layer must not change */
     atomic_int asleep, closing;
     int num_threads;
     pthread_mutex_t mutex;
@@ -290,7 +292,7 @@ typedef struct Pool {
     pthread_t threads[];
 } Pool;
 
-enum { SPINS = 4000 }; /* some 100 microseconds: longer than what goes on between two steps */
+enum { SPINS = 4000 }; /* about 100 microseconds: longer than the time between two steps */
 
 static void relax(void) {
 #if defined(__x86_64__)
@@ -300,7 +302,7 @@ static void relax(void) {
 #endif
 }
 
-/* Take and run one panel, if there is one. */
+/* Take and compute a panel; return false if there is none. */
 static bool work(Pool *pool) {
     int left = atomic_load(&pool->left);
     while (left > 0 && !atomic_compare_exchange_weak(&pool->left, &left, left - 1)) {
@@ -348,7 +350,7 @@ void charlm_close_pool(Pool *pool) {
     free(pool);
 }
 
-/* Helpers beside the caller, as many as can be had. NULL if there is no memory. */
+/* Start up to `num_helpers` threads, as many as the system allows. Return NULL if out of memory. */
 Pool *charlm_open_pool(int num_helpers) {
     Pool *pool = calloc(1, sizeof *pool + (size_t)num_helpers * sizeof(pthread_t));
     if (!pool)
@@ -364,7 +366,7 @@ Pool *charlm_open_pool(int num_helpers) {
 static void run_layer(Pool *pool, const Model *model, const Step *step, const Layer *layer) {
     const int panels = num_panels(layer);
     const size_t inputs = layer->input_size + (layer->kind == HEAD ? 0 : layer->hidden_size);
-    if (!pool || inputs * panels * step->rows < 2048) { /* less than some 10 microseconds */
+    if (!pool || inputs * panels * step->rows < 2048) { /* less than about 10 microseconds */
         for (int index = 0; index < panels; index++)
             run_panel(model, step, layer, index);
         return;
@@ -382,9 +384,9 @@ static void run_layer(Pool *pool, const Model *model, const Step *step, const La
         spins < SPINS ? relax() : (void)sched_yield();
 }
 
-/* -- one step, and several ----------------------------------------------------------------- */
+/* -- steps --------------------------------------------------------------------------------- */
 
-/* Complete the table for `tokens`. */
+/* Compute the missing rows of the table for `tokens`. */
 static void tabulate(const Model *model, Pool *pool, int rows, const int64_t *tokens) {
     int64_t missing[64];
     int count = 0;
@@ -401,8 +403,8 @@ static void tabulate(const Model *model, Pool *pool, int rows, const int64_t *to
     }
 }
 
-/* Logits of what follows `tokens`, and the next state. Whether the tokens are in the vocabulary: if
-   not, nothing is done. */
+/* Compute the logits after `tokens` and the next state. Return false, and compute nothing, if a
+   token is not in the vocabulary. */
 bool charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens,
                  const float *state, float *next, float *logits) {
     const Step step = {false, rows, tokens, state, next, logits};
@@ -416,8 +418,8 @@ bool charlm_step(const Model *model, Pool *pool, int rows, const int64_t *tokens
     return true;
 }
 
-/* A token drawn from softmax((logits + added) / temperature) by inverting the distribution
-   function at `uniform`, which is in [0, 1); the most probable one if it is below 0. */
+/* Return a token drawn from softmax((logits + added) / temperature) by inverting the distribution
+   function at `uniform`, in [0, 1), or the most probable token if `uniform` is negative. */
 static int64_t choose_token(const float *logits, const float *added, int size, float temperature,
                              double uniform, float *weights) {
     int best = 0;
@@ -430,7 +432,7 @@ static int64_t choose_token(const float *logits, const float *added, int size, f
         return best;
     const Lanes most = all(weights[best]), scale = all(temperature);
     for (int i = 0; i < size; i += WIDTH) {
-        Lanes x = most - all(1000) * scale; /* beyond the last: nothing */
+        Lanes x = most - all(1000) * scale; /* padding lanes, not stored */
         const size_t bytes = 4 * (size - i < WIDTH ? size - i : WIDTH);
         memcpy(&x, weights + i, bytes);
         x = (x - most) / scale;
@@ -440,7 +442,7 @@ static int64_t choose_token(const float *logits, const float *added, int size, f
     double total = 0, sum = 0;
     for (int i = 0; i < size; i++)
         total += weights[i];
-    int64_t token = best; /* if rounding leaves the sums below the number looked for */
+    int64_t token = best; /* used if rounding keeps all sums below the target */
     for (int i = 0; i < size; i++) {
         sum += weights[i];
         if (sum > uniform * total) {
@@ -451,8 +453,9 @@ static int64_t choose_token(const float *logits, const float *added, int size, f
     return token;
 }
 
-/* `count` times: a token of each row from its logits, then the step with it. `states` are two, which
-   take turns: the first is where it begins. `uniforms` and `tokens` are [count][rows]. */
+/* Choose a token for each row from its logits and step with it, `count` times. `state` and
+   `other_state` alternate, starting with `state`: the last state is in `state` if `count` is even.
+   `uniforms` (NULL: most probable tokens) and `tokens` are [count][rows]. */
 void charlm_write(const Model *model, Pool *pool, int rows, int count, const float *added,
                   float temperature, const double *uniforms, int64_t *tokens, float *state,
                   float *other_state, float *logits, float *weights) {

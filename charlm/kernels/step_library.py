@@ -1,7 +1,7 @@
-"""The one step of decoding in C, `step.c`, where it has been compiled.
+"""Decoding step in C (`step.c`), if it is compiled.
 
-`pip install` compiles it where there is a C compiler (`hatch_build.py`), once for each instruction
-set; without it charlm steps with torch.
+`pip install` compiles it for each instruction set if there is a C compiler (`hatch_build.py`).
+Without it, charlm decodes with torch.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ Address = ctypes.c_void_p
 
 
 class KernelLayer(ctypes.Structure):
-    """`Layer` in step.c."""
+    """The struct `Layer` of step.c."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("kind", "input_size", "hidden_size")),
@@ -27,7 +27,7 @@ class KernelLayer(ctypes.Structure):
 
 
 class KernelModel(ctypes.Structure):
-    """`Model` in step.c."""
+    """The struct `Model` of step.c."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("num_layers", "state_size")),
@@ -44,13 +44,13 @@ LIBRARIES = {
 
 
 def step_instruction_set() -> InstructionSet | None:
-    """Return the instruction set of the compiled step in use; None where there is none."""
+    """Return the instruction set of the compiled step in use; None if there is none."""
     found = find_kernel()
     return None if found is None else found[0]
 
 
 def load_kernel() -> ctypes.PyDLL | None:
-    """Return the compiled step for the best instruction set here; None where there is none."""
+    """Return the compiled step for the best instruction set; None if there is none."""
     found = find_kernel()
     return None if found is None else found[1]
 
@@ -59,29 +59,32 @@ def load_kernel() -> ctypes.PyDLL | None:
 def find_kernel() -> tuple[InstructionSet, ctypes.PyDLL] | None:
     """Open the library of the best instruction set that processor and `CHARLM_MAX_CPU_ISA` allow.
 
-    A `PyDLL` keeps the interpreter's lock, so that two threads never step with one pool at once.
+    A `PyDLL` holds the interpreter's lock, so two threads never use one pool at the same time.
+
+    Raises:
+        ConfigError: `CHARLM_MAX_CPU_ISA` names an unknown instruction set.
     """
     try:
         baseline = open_library(LIBRARIES[InstructionSet.BASELINE])
         limit = min(baseline.charlm_instruction_set(), max_instruction_set())
-    except (OSError, AttributeError):  # not compiled, or by another version
+    except (OSError, AttributeError):  # not compiled, or of another version
         return None
     for instruction_set, name in LIBRARIES.items():
         if instruction_set <= limit:
             try:
                 return instruction_set, declare(open_library(name))
-            except OSError:  # a compiler that does not know the instruction set
+            except OSError:  # the compiler did not support the instruction set
                 continue
     return None
 
 
 def open_library(name: str) -> ctypes.PyDLL:
-    """Open a library beside this file."""
+    """Open a library in the folder of this file."""
     return ctypes.PyDLL(str(Path(__file__).with_name(name)))
 
 
 def declare(library: ctypes.PyDLL) -> ctypes.PyDLL:
-    """Give the functions of a library their types."""
+    """Set the argument and result types of a library's functions and return the library."""
     library.charlm_open_pool.argtypes = [ctypes.c_int]
     library.charlm_open_pool.restype = Address
     library.charlm_close_pool.argtypes = [Address]

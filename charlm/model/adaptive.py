@@ -1,4 +1,4 @@
-"""Adaptive softmax (Grave et al. 2017, arXiv:1609.04309): rare words behind their cluster."""
+"""Adaptive softmax (Grave et al. 2017, arXiv:1609.04309): rare words grouped in clusters."""
 
 import math
 from typing import Any
@@ -20,14 +20,14 @@ from charlm.model.cross_entropy import (
 
 
 class AdaptiveHead(nn.Module):
-    """A softmax in two steps: over a shortlist and clusters of words, then within the cluster.
+    """Softmax in two steps: over a shortlist and clusters of words, then within the cluster.
 
         log P(w) = log P_short(w)                                  w in the shortlist
-        log P(w) = log P_short(cluster of w) + log P_cluster(w)    else
+        log P(w) = log P_short(cluster of w) + log P_cluster(w)    otherwise
 
-    A cluster's logits are computed only for tokens whose target is in it. Unlike the paper's, every
-    word has a vector of full width, so that the matrix may be the embedding's too; each cluster has
-    a vector and a bias of its own. At first all words are equally likely, as far as the biases go.
+    The logits of a cluster are computed only for tokens whose target is in it. Unlike in the paper,
+    every word has a vector of full width, so the matrix can be tied to the embedding. Each cluster
+    has its own vector and bias. The initial biases make all words equally likely.
     """
 
     def __init__(self, hidden_size: int, vocab_size: int, cutoffs: tuple[int, ...]) -> None:
@@ -41,13 +41,13 @@ class AdaptiveHead(nn.Module):
                 self.cluster_projection.bias[i] = math.log(words.stop - words.start)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Log-probabilities: (..., hidden_size) to (..., vocab_size), in float32."""
+        """Return log-probabilities (..., vocab_size) in float32; hidden is (..., hidden_size)."""
         words = logits(hidden, self.projection.weight, self.projection.bias)
         clusters = logits(hidden, self.cluster_projection.weight, self.cluster_projection.bias)
         return log_probs(words, clusters, self.clusters).float()
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
+        """Return mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
         if not torch.is_grad_enabled():
             return self.nats(hidden, targets).sum() / num_predicted(targets)
         mean: Tensor = AdaptiveCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -62,7 +62,7 @@ class AdaptiveHead(nn.Module):
         return mean
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Surprisal of each target in nats, the shape of `targets`; 0 where it is ignored."""
+        """Return the surprisal of each target in nats, shaped like `targets`; 0 where ignored."""
         weight, bias = self.projection.weight, self.projection.bias
         rows, flat = hidden.reshape(-1, hidden.shape[-1]), targets.flatten()
         nats = linear_nats(
@@ -78,9 +78,10 @@ class AdaptiveHead(nn.Module):
 
 
 def log_probs(words: Tensor, clusters: Tensor, division: Clusters) -> Tensor:
-    """Normalise what the words, (..., vocab_size), and clusters, (..., clusters), score.
+    """Normalise scores of words, (..., vocab_size), and clusters, (..., clusters).
 
-    A row's result does not depend on the others, to the last bit.
+    Returns log-probabilities, (..., vocab_size). The result of a row does not depend on the other
+    rows, to the last bit.
     """
     shortlist = division.shortlist(words, clusters, -1).log_softmax(-1)
     frequent, specials, chosen = division.split_shortlist(shortlist, -1)
@@ -92,9 +93,10 @@ def log_probs(words: Tensor, clusters: Tensor, division: Clusters) -> Tensor:
 
 
 class AdaptiveCrossEntropy(torch.autograd.Function):
-    """Mean nats per predicted target; gradients are computed with it, as in `cross_entropy`.
+    """Autograd function: mean nats per predicted target, with gradients computed alongside.
 
-    Which tokens a cluster has is known only from the targets, so that a GPU is waited for.
+    See `charlm.model.cross_entropy`. The number of tokens in a cluster depends on the values of the
+    targets, so every call waits for the GPU.
     """
 
     @staticmethod

@@ -27,19 +27,19 @@ from charlm.model.length import begin_count, nearness, tokens_left
 from charlm.model.tied_rows import take_rows
 
 LEAK = 0.5
-FEW = 1024  # tokens: to look all of them up costs no more than to find out which there are
-DISTINCT = 64  # tokens of a window are filled up to a multiple of this
+FEW = 1024  # tokens: looking up all of them costs no more than finding the distinct ones
+DISTINCT = 64  # distinct tokens of a window are padded to a multiple of this
 
 
 class Body(nn.Module):
-    """Token ids to hidden vectors: an embedding and a stack of recurrent layers."""
+    """Embedding and stack of recurrent layers: token ids to hidden vectors."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.vocab_size = config.vocab_size
         self.start_id = config.vocab_size - NUM_SPECIALS
         self.is_tied = config.tie_embeddings
-        self.embedding: nn.Embedding | None = None  # one-hot codes need none
+        self.embedding: nn.Embedding | None = None  # None for one-hot codes
         if config.embedding == "learned":
             self.embedding = make_embedding(config.vocab_size, config.embedding_size)
         between = config.dropout if config.hidden_dropout is None else config.hidden_dropout
@@ -56,12 +56,19 @@ class Body(nn.Module):
         self.output_dropout = LockedDropout(config.dropout)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """(batch, time) to (batch, time, output_size), and the state after the last token."""
+        """Return hidden vectors, (batch, time, output_size), and the state after the last token.
+
+        With stop_by "length" two more features follow: the tokens left and the length.
+
+        Args:
+            tokens: (batch, time), int64.
+            state: state before the first token.
+        """
         _, hidden, state = self.activations(tokens, state)
         return hidden, state
 
     def activations(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """The last layer's output before and after its dropout, and the state."""
+        """Return the output before the output dropout, the result of `forward`, and the state."""
         layers, code, count = self._split(state)
         time, beside = tokens.shape[1], list[Part]()
         if code is not None:
@@ -82,7 +89,12 @@ class Body(nn.Module):
         return raw, hidden, (*layers, *extras)
 
     def initial_state(self, batch_size: int, code: Tensor | None) -> State:
-        """Zeros, or where labels of these codes begin: (batch, num_labels)."""
+        """Return the state before any token: zeros, or the initial state of the labels.
+
+        Args:
+            batch_size: number of rows.
+            code: weight of each label, (batch, num_labels); required for a model with labels.
+        """
         state = self.stack.initial_state(batch_size)
         if self.labels is not None:
             assert code is not None
@@ -94,11 +106,11 @@ class Body(nn.Module):
         return state
 
     def output(self, state: State) -> Tensor:
-        """The output for the last token before a state, (batch, output_size)."""
+        """Return the stack's output for the last token before a state, (batch, output_size)."""
         return self.stack.output(self._split(state)[0])
 
     def _split(self, state: State) -> tuple[State, Tensor | None, Tensor | None]:
-        """The layers' states, the label's code and the count of tokens, where there are any."""
+        """Split a state into layer states, label code and token count, None if not used."""
         config, layers = self.config, state[: self.config.num_layers]
         extras = iter(state[config.num_layers :])
         code = next(extras)[0] if config.sees_label else None
@@ -106,12 +118,12 @@ class Body(nn.Module):
         return layers, code, count
 
     def _embed(self, tokens: Tensor) -> Tensor | Lookup | OneHot:
-        """The embeddings of tokens, (batch, time, embedding_size), or few that they share."""
+        """Return the embeddings of tokens, (batch, time, embedding_size), in the fastest form."""
         if self.embedding is None:
             return OneHot(tokens, self.vocab_size)
         weight = self.embedding.weight
         shares = self.stack.recurrent_layers()[0].shares_inputs() and not (
-            self.input_dropout.is_active  # which gives every row of the batch inputs of its own
+            self.input_dropout.is_active  # its mask differs between the rows of the batch
         )
         if not shares:
             vectors: Tensor = embedding(tokens, self.embedding_dropout(weight))
@@ -120,17 +132,17 @@ class Body(nn.Module):
         if len(weight) <= FEW:
             return Lookup(self.embedding_dropout(weight), tokens)
         distinct, index = tokens.unique(return_inverse=True)
-        # A matrix product of a shape never seen is compiled first: let there be few shapes.
+        # A matrix product of a new shape is compiled first. Padding keeps the shapes few.
         distinct = pad(distinct, (0, -len(distinct) % DISTINCT))
         vectors = take_rows(weight, distinct) if self.is_tied else embedding(distinct, weight)
         return Lookup(self.embedding_dropout(vectors), index)
 
 
 def make_embedding(vocab_size: int, size: int) -> nn.Embedding:
-    """Uniform within 0.1 of 0 (Merity et al. 2018, sec. 5).
+    """Return an embedding initialized uniformly in [-0.1, 0.1] (Merity et al. 2018, sec. 5).
 
-    nn.Embedding by itself would draw normal numbers first, for which a weightless model of the meta
-    device, as loading begins with, imports a second's worth of torch.
+    The constructor of nn.Embedding would first draw normal numbers. On the meta device, where
+    loading starts, that imports parts of torch, which takes about a second.
     """
     weight = torch.empty(vocab_size, size)
     nn.init.uniform_(weight, -0.1, 0.1)
@@ -139,7 +151,7 @@ def make_embedding(vocab_size: int, size: int) -> nn.Embedding:
 
 
 def make_layers(config: ModelConfig) -> list[RecurrentLayer]:
-    """The recurrent layers, the first above the embedding first."""
+    """Return the recurrent layers, starting with the one above the embedding."""
     layers = []
     for input_size, size in zip(config.input_sizes, config.layer_sizes, strict=True):
         cell = make_cell(

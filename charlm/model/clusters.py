@@ -1,4 +1,4 @@
-"""How adaptive softmax divides a vocabulary, and where it is best cut."""
+"""Clusters of a vocabulary for adaptive softmax, and the choice of their cutoffs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from torch.nn.functional import pad
 from charlm.model.config import NUM_SPECIALS
 from charlm.model.cross_entropy import IGNORED
 
-# What a cluster costs, in words of the shortlist: as measured some 150 of time, the rest so that
-# a vocabulary is not cut where it would save next to nothing.
+# Cost of a cluster in words of the shortlist: about 150 is the measured time, the rest prevents
+# cuts that would save next to nothing.
 CLUSTER_WORDS = 500
 PLACES = 64
 ROUND_NUMBERS = [n * 10**power for power in range(9) for n in range(1, 10)]
@@ -22,12 +22,12 @@ ROUND_NUMBERS = [n * 10**power for power in range(9) for n in range(1, 10)]
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """A shortlist and clusters of rarer words; ids fall in frequency, but for the specials.
+    """Shortlist and clusters of rarer words; ids are sorted by frequency, except the specials.
 
         ids        0 ... cutoffs[0] ... cutoffs[1] ...  vocab_size - 3 ... vocab_size
                    shortlist | cluster 0 | cluster 1 ... | shortlist: <start> <stop> <other>
 
-    The shortlist's columns are the words before the first cut, the specials, then the clusters.
+    The columns of the shortlist are the words before the first cut, the specials and the clusters.
     """
 
     vocab_size: int
@@ -39,40 +39,40 @@ class Clusters:
 
     @property
     def slices(self) -> list[slice]:
-        """The ids of each cluster."""
+        """Ids of each cluster."""
         return list(map(slice, self.cutoffs, (*self.cutoffs[1:], self._specials)))
 
     def shortlist(self, words: Tensor, clusters: Tensor, dim: int) -> Tensor:
-        """The shortlist's columns, from what the words have along `dim` and the clusters have."""
+        """Return the shortlist's columns, selected along `dim` from those of words and clusters."""
         frequent = words.narrow(dim, 0, self.cutoffs[0])
         specials = words.narrow(dim, self._specials, NUM_SPECIALS)
         return torch.cat([frequent, specials, clusters], dim)
 
     def split_shortlist(self, columns: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The frequent words', the specials' and the clusters' columns along `dim`."""
+        """Split the shortlist's columns along `dim` into frequent words, specials and clusters."""
         sizes = [self.cutoffs[0], NUM_SPECIALS, len(self.cutoffs)]
         frequent, specials, clusters = columns.split(sizes, dim)
         return frequent, specials, clusters
 
     def fill_shortlist(self, words: Tensor, columns: Tensor) -> Tensor:
-        """Write the shortlist's rows to those of its words; return the clusters'."""
+        """Copy the rows of the shortlist's words into `words`; return the rows of the clusters."""
         frequent, specials, clusters = self.split_shortlist(columns, 0)
         words[: self.cutoffs[0]] = frequent
         words[self._specials :] = specials
         return clusters
 
     def shortlist_targets(self, targets: Tensor) -> Tensor:
-        """The shortlist's column for each target: its cluster's if it is in one."""
+        """Return the shortlist's column of each target, or of the cluster that the target is in."""
         special = targets - self._specials + self.cutoffs[0]
         cluster = self._cluster_of(targets) + self.cutoffs[0] + NUM_SPECIALS
         others = torch.where(targets < self._specials, cluster, special)
         return torch.where(targets < self.cutoffs[0], targets, others)
 
     def places(self, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, slice]]:
-        """Where the targets of each cluster are, which of its words they are, and its ids.
+        """Yield the positions of each cluster's targets, their ids within it, and its ids.
 
-        Filled up with place 0 and `IGNORED` to a multiple of `PLACES`: a matrix product of a shape
-        never seen is compiled first, and that takes longer than the product.
+        Positions and ids are padded with 0 and `IGNORED` to a multiple of `PLACES`: a matrix
+        product of a new shape is compiled first, which takes longer than the product.
         """
         cluster_of = self._cluster_of(targets)
         for i, words in enumerate(self.slices):
@@ -85,7 +85,7 @@ class Clusters:
             )
 
     def _cluster_of(self, targets: Tensor) -> Tensor:
-        """The number of each target's cluster; that of none where it is in the shortlist."""
+        """Return each target's cluster; -1 for frequent words, len(cutoffs) for specials."""
         cluster = torch.full_like(targets, -1)
         for bound in (*self.cutoffs, self._specials):
             cluster += targets >= bound
@@ -97,24 +97,25 @@ class Clusters:
 
 
 def default_cutoffs(vocab_size: int) -> tuple[int, ...]:
-    """Where to cut if words are as frequent as Zipf's law says: the n-th in proportion to 1 / n."""
+    """Return the best cutoffs if word frequencies follow Zipf's law: proportional to 1 / rank."""
     return best_cutoffs(1 / np.arange(1, vocab_size - NUM_SPECIALS + 1))
 
 
 def best_cutoffs(counts: NDArray[np.float64]) -> tuple[int, ...]:
-    """The round numbers at which cutting costs least, if words occur as often as `counts` say.
+    """Return the round numbers that are the cheapest cutoffs for words of these counts.
 
-    The cost is the number of logits a token needs: the shortlist's, and those of the cluster that
-    its target is in, if any (Grave et al. 2017, sec. 4.2).
+    The cost is the mean number of logits per token: those of the shortlist and, if the target is in
+    a cluster, those of the cluster (Grave et al. 2017, sec. 4.2). Each cluster adds
+    `CLUSTER_WORDS`.
 
     Args:
-        counts: of the words by falling frequency, (num_words,), without the specials; at least 2.
+        counts: word counts in descending order, (num_words,), without the specials; at least 2.
     """
     num_words = len(counts)
     assert num_words >= 2
     ends = [n for n in ROUND_NUMBERS if n < num_words] + [num_words]
     before = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])  # share of the first n
-    # What the clusters of the words from each number on cost, and where they begin, at their best.
+    # For each start: the lowest cost of clusters for the words from there on, and their cutoffs.
     best: dict[int, tuple[float, tuple[int, ...]]] = {num_words: (0.0, ())}
     for start in reversed(ends[:-1]):
         best[start] = min(

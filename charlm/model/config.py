@@ -1,4 +1,4 @@
-"""The shape of one recurrent language model."""
+"""Shape of one recurrent language model."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,33 +20,37 @@ CHOICES = {
     "stop_by": StopName,
 }
 DROPOUTS = ("dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "weight_dropout")
-NUM_SPECIALS = 3  # <start>, <stop> and <other> end every vocabulary
+NUM_SPECIALS = 3  # <start>, <stop> and <other>, the last ids of every vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """Shape of one recurrent language model. Sizes count units; dropouts are probabilities."""
+    """Shape of one recurrent language model. Sizes count units; dropouts are probabilities.
 
-    vocab_size: int  # outputs, <start>, <stop> and <other> among them
+    Raises:
+        ConfigError: a value is out of range, has no effect or conflicts with another.
+    """
+
+    vocab_size: int  # number of outputs, including <start>, <stop> and <other>
     cell: CellName = "lstm"
-    leak: float | None = None  # of cell leaky, in (0, 1]; None: 0.5
+    leak: float | None = None  # for cell leaky, in (0, 1]; None: 0.5
     embedding: EmbeddingName = "learned"
-    embedding_size: int = 512  # of one-hot codes it is vocab_size
+    embedding_size: int = 512  # vocab_size for one-hot codes
     hidden_size: int = 512
-    last_hidden_size: int | None = None  # of the last of several layers; None: as the others
+    last_hidden_size: int | None = None  # for more than one layer; None: hidden_size
     num_layers: int = 1
-    connect: ConnectionName = "plain"  # how layers are connected besides one above the other
-    transition_depth: int = 1  # layers from state to state, in a cell: Pascanu et al. 2014
-    mogrifier_steps: int = 0  # rounds of mutual gating before an LSTM: Melis et al. 2020
-    label: LabelName | None = None  # how a label enters: Goodfellow et al. 2016, sec. 10.2.4
+    connect: ConnectionName = "plain"  # extra connections between layers
+    transition_depth: int = 1  # layers from one state to the next: Pascanu et al. 2014
+    mogrifier_steps: int = 0  # rounds of mutual gating before an LSTM step: Melis et al. 2020
+    label: LabelName | None = None  # where a label enters: Goodfellow et al. 2016, sec. 10.2.4
     num_labels: int = 0
-    tie_embeddings: bool = True  # input and output share their matrix: Press & Wolf 2017
+    tie_embeddings: bool = True  # input and output share a matrix: Press & Wolf 2017
     softmax: SoftmaxName = "full"
-    softmax_cutoffs: tuple[int, ...] = ()  # where adaptive softmax cuts ids: Grave et al. 2017
-    stop_by: StopName = "symbol"  # what ends a text: Goodfellow et al. 2016, sec. 10.2.3
+    softmax_cutoffs: tuple[int, ...] = ()  # first ids of the clusters: Grave et al. 2017
+    stop_by: StopName = "symbol"  # how a text ends: Goodfellow et al. 2016, sec. 10.2.3
     dropout: float = 0.2  # locked, on the output and, if hidden_dropout is None, between layers
-    hidden_dropout: float | None = None  # locked, between layers
-    input_dropout: float = 0.0  # locked, on the embedding's features
+    hidden_dropout: float | None = None  # locked, between layers; None: dropout
+    input_dropout: float = 0.0  # locked, on embedding features
     embedding_dropout: float = 0.0  # of whole words: Gal & Ghahramani 2016
     weight_dropout: float = 0.0  # on hidden-to-hidden weights: Merity et al. 2018
 
@@ -157,7 +161,7 @@ class ModelConfig:
 
     @property
     def shape(self) -> str:
-        """In words, such as `2 x 1150 lstm, the last of 400`."""
+        """Description such as `2 x 1150 lstm, the last of 400`."""
         parts = [f"{self.num_layers} x {self.hidden_size} {self.cell}"]
         if self.last_hidden_size is not None:
             parts.append(f"the last of {self.last_hidden_size}")
@@ -178,20 +182,20 @@ class ModelConfig:
 
     @property
     def dropouts(self) -> str:
-        """In words, those that drop something, such as `dropout 0.5, weight dropout 0.3`."""
+        """Description of `dropout` and the others above 0: `dropout 0.5, weight dropout 0.3`."""
         named = {name: getattr(self, name) for name in DROPOUTS}
         acting = {name: p for name, p in named.items() if p or name == "dropout"}
         return ", ".join(f"{name.replace('_', ' ')} {p:g}" for name, p in acting.items())
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Units of each layer, the first above the embedding first."""
+        """Number of units of each layer, starting with the one above the embedding."""
         last = self.hidden_size if self.last_hidden_size is None else self.last_hidden_size
         return (self.hidden_size,) * (self.num_layers - 1) + (last,)
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
-        """What comes into each layer."""
+        """Number of inputs of each layer, starting with the one above the embedding."""
         first = self.embedding_size + (self.num_labels if self.sees_label else 0)
         first += len(SCALES) if self.stop_by == "length" else 0
         below = (first, *self.layer_sizes[:-1])
@@ -201,12 +205,12 @@ class ModelConfig:
 
     @property
     def sees_label(self) -> bool:
-        """Whether the label is an input at every step."""
+        """Return whether the label is an input at every step."""
         return self.label in ("input", "both")
 
     @property
     def output_size(self) -> int:
-        """Units that the softmax sees: of the last layer, or of all."""
+        """Number of units below the softmax: of the last layer, or of all layers with skip."""
         last = self.hidden_size if self.last_hidden_size is None else self.last_hidden_size
-        # Not through `layer_sizes`: a stranger's config may name a billion layers.
+        # `layer_sizes` is avoided: an untrusted config may have a billion layers.
         return last + (self.num_layers - 1) * self.hidden_size if self.connect == "skip" else last

@@ -1,4 +1,4 @@
-"""How many weights a model has, by arithmetic alone, and the formula that says so."""
+"""Number of weights of a model, computed from its configuration, with the formula."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from charlm.model.length import length_bounds
 
 @dataclass(frozen=True, slots=True)
 class PartCount:
-    """The weights of one part of a model."""
+    """Number of weights of one part of a model."""
 
     part: str  # as `LanguageModel.parameters_by_part` names it
     count: int
-    formula: str  # in the numbers themselves
+    formula: str  # with numbers, such as "4 x 1,026 x 512"
 
 
 def count_parameters(config: ModelConfig) -> list[PartCount]:
-    """The weights of each part, in the model's order; tied ones count as the embedding's.
+    """Return the number of weights of each part that has any, in the order of the model.
 
-    A gate of H units with I inputs has I x H weights of its inputs, H x H of the units and two
-    biases a unit, as torch and cuDNN have them: (I + H + 2) x H.
+    Tied weights count as the embedding's. A gate of H units with I inputs has I x H input weights,
+    H x H recurrent weights and two biases per unit, as in torch and cuDNN: (I + H + 2) x H.
     """
     parts = [count_embedding(config)]
     parts.append(count_labels(config))
@@ -32,14 +32,14 @@ def count_parameters(config: ModelConfig) -> list[PartCount]:
 
 
 def count_embedding(config: ModelConfig) -> PartCount:
-    """A row for each word, unless words are one-hot codes."""
+    """Count a row for each word, unless words are one-hot codes."""
     if config.embedding == "one-hot":
         return PartCount("embedding", 0, "0")
     return add_up("embedding", (config.vocab_size, config.embedding_size))
 
 
 def count_labels(config: ModelConfig) -> PartCount:
-    """An initial state for each label, if labels enter so."""
+    """Count an initial state for each label, if labels set the initial state."""
     if config.label not in ("state", "both"):
         return PartCount("labels", 0, "0")
     states = CELLS[config.cell].num_states * sum(config.layer_sizes)
@@ -47,7 +47,7 @@ def count_labels(config: ModelConfig) -> PartCount:
 
 
 def count_layer(config: ModelConfig, number: int) -> PartCount:
-    """A layer's gates, what its cell has besides them, and its transition."""
+    """Count the gates of a layer, the other weights of its cell, and its transition."""
     inputs, size = config.input_sizes[number], config.layer_sizes[number]
     gates, words = CELLS[config.cell].num_gates, config.vocab_size
     feeds_back = words if config.cell == "jordan" else size
@@ -67,7 +67,10 @@ def count_layer(config: ModelConfig, number: int) -> PartCount:
 
 
 def count_head(config: ModelConfig) -> list[PartCount]:
-    """A row, if it is not the embedding's, and a bias for each word and each cluster."""
+    """Count the head, its clusters, the halting unit and the probabilities of lengths.
+
+    Each word, cluster and halting unit has a row and a bias; rows of words may be tied.
+    """
     size = 0 if config.tie_embeddings else config.output_size
     head = add_up("head", (config.vocab_size, size + 1))
     clusters, halts = len(config.softmax_cutoffs), int(config.stop_by == "halt")
@@ -78,7 +81,7 @@ def count_head(config: ModelConfig) -> list[PartCount]:
 
 
 def add_up(part: str, *terms: tuple[int, ...]) -> PartCount:
-    """Products, added up; a factor of 1 is left out of the formula."""
+    """Return the sum of the products `terms`; the formula leaves out factors of 1."""
     count, written = 0, []
     for factors in terms:
         product = 1

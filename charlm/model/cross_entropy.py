@@ -1,10 +1,9 @@
-"""Cross-entropy of a softmax over a linear map of hidden vectors, its logits never held at once.
+"""Cross-entropy of a softmax over a linear map of hidden vectors, without holding all logits.
 
-All logits of a window of 2,240 tokens and 50,000 words fill 450 MB, and training holds them several
-times over. Here they come and go, a stretch of the vocabulary at a time, and leave what is wanted
-of them: the loss, and the gradients of hidden vectors, weight and bias. So the gradients are
-computed with the loss, before it is known how much is made of it (for a GPU: Wijmans et al. 2025,
-arXiv:2411.09009).
+The logits of a window of 2,240 tokens and 50,000 words fill 450 MB, and training usually holds them
+several times. Here they are computed for one part of the vocabulary at a time and reduced to the
+loss and the gradients of hidden vectors, weight and bias. The gradients are therefore computed with
+the loss; `backward` only scales them (for a GPU: Wijmans et al. 2025, arXiv:2411.09009).
 """
 
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear
 
 IGNORED = -100  # targets that are not predicted: <start> and padding
-CPU_LOGITS = 1 << 21  # held at once: 8 MiB, which caches hold too
+CPU_LOGITS = 1 << 21  # held at once: 8 MiB, which fit in caches
 GPU_LOGITS = 1 << 26  # fewer would leave a GPU idle
-NARROWEST = 64  # words of a stretch, whatever the number of rows
+NARROWEST = 64  # words of a part of the vocabulary, for any number of rows
 
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Where gradients are written to: tensors of the shapes of what they are of."""
+    """Buffers for gradients, in the shapes of the tensors they belong to."""
 
     hidden: Tensor  # (rows, size), float32 or better
     weight: Tensor  # (vocab_size, size)
@@ -31,7 +30,7 @@ class Gradients:
 
     @classmethod
     def empty(cls, hidden: Tensor, weight: Tensor, bias: Tensor) -> "Gradients":
-        """Room for the gradients of these."""
+        """Return uninitialized buffers for the gradients of these tensors."""
         return cls(
             at_least_float32(torch.empty_like(hidden)),
             torch.empty_like(weight),
@@ -40,9 +39,10 @@ class Gradients:
 
 
 def linear_nats(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Surprisal of each target in nats, (rows,); 0 where it is ignored. Some rows at a time.
+    """Return the surprisal of each target in nats, (rows,); 0 where it is ignored.
 
-    Where gradients are wanted autograd keeps every logit; where they are not, few are ever held.
+    Rows are processed in groups, so few logits are held at once, unless autograd keeps them all
+    for the gradients.
 
     Args:
         hidden: (rows, size).
@@ -59,13 +59,13 @@ def linear_nats(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Mean nats per predicted target; arguments as of `linear_nats`.
+    """Return the mean nats per predicted target; the arguments are those of `linear_nats`.
 
-    Under autocast, matrix products are computed in its type and all else in float32. It cannot be
-    differentiated twice.
+    Under autocast, matrix products are computed in its dtype and everything else in float32. The
+    result cannot be differentiated twice.
     """
     one_stretch = len(stretches(len(weight), len(hidden), hidden.device)) == 1
-    if one_stretch or not torch.is_grad_enabled():  # autograd's own way is as fast, if not faster
+    if one_stretch or not torch.is_grad_enabled():  # here plain autograd is at least as fast
         return linear_nats(hidden, weight, bias, targets).sum() / num_predicted(targets)
     mean: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden, weight, bias, targets
@@ -74,7 +74,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: 
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """`linear_cross_entropy` as autograd sees it."""
+    """Autograd function of `linear_cross_entropy`."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -93,12 +93,15 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 
 def num_predicted(targets: Tensor) -> Tensor:
-    """How many targets are predicted, at least 1 so that it can be divided by."""
+    """Return the number of predicted targets, at least 1 so that it can be a divisor."""
     return (targets != IGNORED).sum().clamp(min=1)
 
 
 def scaled(gradient: Tensor, factor: Tensor) -> Tensor:
-    """`gradient * factor`; as it is where it can be seen, without waiting, that the factor is 1."""
+    """Return `gradient * factor`, or `gradient` itself if the factor is 1 and on the CPU.
+
+    Reading a factor on a GPU would have to wait for it.
+    """
     return gradient if factor.device.type == "cpu" and factor.item() == 1 else gradient * factor
 
 
@@ -110,10 +113,10 @@ def add_up(
     divisor: Tensor,
     gradients: Gradients | None,
 ) -> Tensor:
-    """Nats of all targets together over `divisor`; the gradients of that are written, if wanted.
+    """Return the total nats of all targets over `divisor`; write the gradients if given.
 
-    Twice through the vocabulary: what the logits' exponentials sum to must be known before they are
-    probabilities, and to compute logits again is faster than to keep them.
+    The gradients need a second pass over the vocabulary, because the normalizing sums must be known
+    first. Computing the logits again is faster than keeping them.
     """
     dtype = product_dtype(hidden)
     with torch.autocast(hidden.device.type, enabled=False):
@@ -128,23 +131,26 @@ def add_up(
 
 @dataclass(frozen=True, slots=True)
 class LinearMap:
-    """Hidden vectors, in the type of matrix products, and what makes logits of them."""
+    """Hidden vectors, in the dtype of matrix products, and the linear map to logits."""
 
-    hidden: Tensor
-    weight: Tensor
-    bias: Tensor
-    targets: Tensor
+    hidden: Tensor  # (rows, size)
+    weight: Tensor  # (vocab_size, size)
+    bias: Tensor  # (vocab_size,)
+    targets: Tensor  # (rows,), int64
     parts: list[slice]  # of the vocabulary
 
     def part_weight(self, words: slice) -> Tensor:
         return self.weight[words].to(self.hidden)
 
     def logits(self, words: slice) -> Tensor:
-        """(rows, words), in float32 or better."""
+        """Return the logits of `words`, (rows, words), in float32 or better."""
         return logits(self.hidden, self.part_weight(words), self.bias[words].to(self.hidden))
 
     def find(self, words: slice) -> tuple[Tensor, Tensor]:
-        """The column of each target among `words`, and 1 there; (any, 0) if it is elsewhere."""
+        """Return the column of each target in `words`, and 1.0 if it is there; otherwise 0, 0.0.
+
+        Both are (rows, 1).
+        """
         column = self.targets - words.start
         here = (column >= 0) & (column < words.stop - words.start)
         column = torch.where(here, column, 0)
@@ -152,9 +158,9 @@ class LinearMap:
 
 
 def normalise(linear_map: LinearMap) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each row: the log of what the logits' exponentials sum to, and the target's logit.
+    """Return each row's log-sum-exp of logits and target logit, and the last part's probabilities.
 
-    Both are (rows, 1). Besides, the probabilities in the last part, which was seen last.
+    The first two are (rows, 1), the probabilities (rows, words of the last part).
     """
     num_rows = len(linear_map.hidden)
     log_total = at_least_float32(linear_map.hidden.new_full((num_rows, 1), -torch.inf))
@@ -172,7 +178,10 @@ def normalise(linear_map: LinearMap) -> tuple[Tensor, Tensor, Tensor]:
 def write_gradients(
     linear_map: LinearMap, log_total: Tensor, probs: Tensor, divisor: Tensor, gradients: Gradients
 ) -> None:
-    """Gradients of what `add_up` gives, from what `normalise` gave. `probs` is overwritten."""
+    """Write the gradients of the result of `add_up`, given that of `normalise`.
+
+    `probs` is overwritten.
+    """
     predicted = linear_map.targets != IGNORED
     mask = predicted.to(linear_map.hidden)
     masked = linear_map.hidden * mask.unsqueeze(1)
@@ -189,29 +198,32 @@ def write_gradients(
 
 
 def max_logits(device: torch.device) -> int:
-    """How many logits are held at once."""
+    """Return the maximum number of logits to hold at once."""
     return CPU_LOGITS if device.type == "cpu" else GPU_LOGITS
 
 
 def stretches(vocab_size: int, num_rows: int, device: torch.device) -> list[slice]:
-    """The vocabulary cut evenly, so that a stretch has few enough logits in all rows."""
+    """Divide the vocabulary evenly into parts of at most `max_logits` logits over all rows.
+
+    A part has up to `NARROWEST` words even if there are more rows than that allows.
+    """
     widest = max(NARROWEST, max_logits(device) // max(1, num_rows))
     width = -(-vocab_size // -(-vocab_size // widest))
     return [slice(at, min(at + width, vocab_size)) for at in range(0, vocab_size, width)]
 
 
 def logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(rows, vocab_size), in float32 or better for the softmax's sake."""
+    """Return logits, (rows, vocab_size), in float32 or better, which the softmax needs."""
     return at_least_float32(linear(hidden, weight, bias))
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Float64 as it is, anything less in float32."""
+    """Return x in float32, or unchanged if it is float64."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def product_dtype(hidden: Tensor) -> torch.dtype:
-    """What matrix products are computed in: what autocast says, where it is on."""
+    """Return the dtype of matrix products: autocast's if it is enabled, except for float64."""
     device = hidden.device.type
     autocasts = torch.is_autocast_enabled(device) and hidden.dtype != torch.float64
     return torch.get_autocast_dtype(device) if autocasts else hidden.dtype

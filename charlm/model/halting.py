@@ -1,4 +1,4 @@
-"""A head that says at each step whether the text goes on, and then with what."""
+"""Head with a halting unit: whether the text ends is predicted apart from the next token."""
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +12,16 @@ from charlm.model.cross_entropy import (
     logits,
 )
 
-NEVER = -1e4  # added to a logit; its probability is 0 in any precision
+NEVER = -1e4  # added to a logit: probability 0 in any precision
 
 
 class HaltingHead(nn.Module):
-    """A Bernoulli halting unit beside the softmax (Goodfellow et al. 2016, sec. 10.2.3).
+    """Bernoulli halting unit and softmax (Goodfellow et al. 2016, sec. 10.2.3).
 
         P(<stop>) = sigmoid(v h + c)
-        P(w)      = (1 - P(<stop>)) softmax(W h + b)_w, a softmax of all but <stop>
+        P(w)      = (1 - P(<stop>)) softmax(W h + b)_w, a softmax over all tokens but <stop>
 
-    To whoever asks it is a head like any other: a distribution over all the vocabulary.
+    Like every head, it gives a distribution over the whole vocabulary.
     """
 
     barred: Tensor
@@ -37,7 +37,7 @@ class HaltingHead(nn.Module):
         self.register_buffer("barred", barred, persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Log P: (..., hidden_size) to (..., vocab_size), in float32."""
+        """Return log-probabilities (..., vocab_size) in float32; hidden is (..., hidden_size)."""
         words = logits(hidden, self.projection.weight, self._bias()).float().log_softmax(-1)
         halts = self.halt(hidden).float()
         log_probs = words - softplus(halts)
@@ -45,7 +45,7 @@ class HaltingHead(nn.Module):
         return log_probs
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
+        """Return mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
         words = self._words(targets)
         rows = hidden.reshape(-1, hidden.shape[-1])
         of_words = linear_cross_entropy(rows, self.projection.weight, self._bias(), words.flatten())
@@ -54,21 +54,21 @@ class HaltingHead(nn.Module):
         return (of_words * count + of_halts) / predicted
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Surprisal of each target in nats, the shape of `targets`; 0 where it is ignored."""
+        """Return the surprisal of each target in nats, shaped like `targets`; 0 where ignored."""
         rows, words = hidden.reshape(-1, hidden.shape[-1]), self._words(targets).flatten()
         of_words = linear_nats(rows, self.projection.weight, self._bias(), words)
         return of_words.view(targets.shape) + self._halt_nats(hidden, targets)
 
     def _bias(self) -> Tensor:
-        """The softmax's, under which `<stop>` never comes."""
+        """Return the softmax's bias, which gives `<stop>` a probability of 0."""
         return self.projection.bias + self.barred.to(self.projection.bias.dtype)
 
     def _words(self, targets: Tensor) -> Tensor:
-        """The targets that the softmax predicts."""
+        """Return the targets of the softmax: `<stop>` becomes `IGNORED`."""
         return targets.masked_fill(targets == self.stop_id, IGNORED)
 
     def _halt_nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """What it costs to know whether the text goes on, for each predicted target."""
+        """Return the halting unit's surprisal at each target in nats; 0 where ignored."""
         halts = at_least_float32(self.halt(hidden)).squeeze(-1)
         nats = softplus(torch.where(targets == self.stop_id, -halts, halts))
         return nats.masked_fill(targets == IGNORED, 0.0)

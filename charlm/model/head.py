@@ -1,4 +1,4 @@
-"""From hidden vectors to a loss or to log-probabilities."""
+"""Heads: from hidden vectors to a loss or to logits."""
 
 from typing import Protocol
 
@@ -8,30 +8,30 @@ from charlm.model.cross_entropy import linear_cross_entropy, linear_nats, logits
 
 
 class Head(Protocol):
-    """A distribution over the vocabulary for each hidden vector.
+    """Interface of heads: a distribution over the vocabulary for each hidden vector.
 
-    `nats(hidden, targets)` are `-forward(hidden).log_softmax(-1)` at the targets, and `loss` is
-    their mean over those that are predicted.
+    `nats(hidden, targets)` is `-forward(hidden).log_softmax(-1)` at the targets, and `loss` is its
+    mean over the targets that are predicted.
     """
 
     projection: nn.Linear
     """A row for each word, (vocab_size, hidden_size), which may be the embedding's too."""
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Logits: (..., hidden_size) to (..., vocab_size), in float32."""
+        """Return logits (..., vocab_size) in float32; hidden is (..., hidden_size)."""
         ...
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
+        """Return mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
         ...
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Surprisal of each target in nats, the shape of `targets`; 0 where it is ignored."""
+        """Return the surprisal of each target in nats, shaped like `targets`; 0 where ignored."""
         ...
 
 
 class SoftmaxHead(nn.Module):
-    """The full softmax: log P = log softmax(W h + b), W of shape (vocab_size, hidden_size)."""
+    """Full softmax: log P = log softmax(W h + b), W of shape (vocab_size, hidden_size)."""
 
     def __init__(self, hidden_size: int, vocab_size: int) -> None:
         super().__init__()
@@ -39,17 +39,20 @@ class SoftmaxHead(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Logits: (..., hidden_size) to (..., vocab_size), in float32 for the softmax's sake."""
+        """Return logits (..., vocab_size) in float32, which the softmax needs.
+
+        hidden is (..., hidden_size).
+        """
         return logits(hidden, self.projection.weight, self.projection.bias).float()
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
+        """Return mean nats per predicted target; hidden is (..., hidden_size), targets (...)."""
         weight, bias = self.projection.weight, self.projection.bias
         rows = hidden.reshape(-1, hidden.shape[-1])
         return linear_cross_entropy(rows, weight, bias, targets.flatten())
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Surprisal of each target in nats, the shape of `targets`; 0 where it is ignored."""
+        """Return the surprisal of each target in nats, shaped like `targets`; 0 where ignored."""
         weight, bias = self.projection.weight, self.projection.bias
         rows = hidden.reshape(-1, hidden.shape[-1])
         return linear_nats(rows, weight, bias, targets.flatten()).view(targets.shape)

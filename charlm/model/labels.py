@@ -1,4 +1,4 @@
-"""What a label tells a network: where it begins, and what it sees at every step.
+"""Conditioning on labels: initial states and extra inputs.
 
 Goodfellow et al. 2016, sec. 10.2.4: a network conditioned on a vector y takes it
 
@@ -6,7 +6,7 @@ Goodfellow et al. 2016, sec. 10.2.4: a network conditioned on a vector y takes i
     as an extra input at each step,  x_t = [e_t, y]
     or both.
 
-Here y is the one-hot code of a label, or a blend of several, weights that sum to 1.
+Here y is the one-hot code of a label, or the weights of several labels, which sum to 1.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,36 @@ from charlm.cells import State
 
 
 class Labels(nn.Module):
-    """The initial states of labels, if they have any."""
+    """Initial states of labels, if labels set the initial state."""
 
     def __init__(
         self, num_labels: int, state_sizes: Sequence[Sequence[int]], *, begins: bool
     ) -> None:
-        """Say how many labels there are, and the sizes of what makes up each layer's state."""
+        """Initialize the initial states to zeros.
+
+        Args:
+            num_labels: number of labels.
+            state_sizes: for each layer, the sizes of the tensors of its state.
+            begins: whether labels set the initial state.
+        """
         super().__init__()
         self._state_sizes = [tuple(sizes) for sizes in state_sizes]
-        self.initial: nn.Parameter | None = None  # of all layers, side by side
+        self.initial: nn.Parameter | None = None  # (num_labels, size of all states)
         if begins:
             size = sum(map(sum, self._state_sizes))
             self.initial = nn.Parameter(torch.zeros(num_labels, size))
 
     def begin(self, zeros: State, code: Tensor) -> State:
-        """The state before any token, given that of no label, and codes (batch, num_labels)."""
+        """Return the state before any token.
+
+        Args:
+            zeros: initial state without labels, returned if labels do not set it.
+            code: weight of each label, (batch, num_labels).
+        """
         state = zeros
         if self.initial is not None:
             sizes = [size for layer in self._state_sizes for size in layer]
-            begun = (code @ self.initial).to(self.initial.dtype)  # whatever autocast makes of it
+            begun = (code @ self.initial).to(self.initial.dtype)  # autocast may have changed it
             parts = iter(begun.split(sizes, dim=1))
             state = tuple(tuple(next(parts) for _ in layer) for layer in self._state_sizes)
         return state

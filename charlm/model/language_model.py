@@ -20,31 +20,31 @@ from charlm.model.length import LengthHead
 
 
 class StepModel(Protocol):
-    """What decoding needs of a model: a state, and a step that takes the state on by one token.
+    """Interface that decoding requires: a state, and a step that advances it by one token.
 
     The logits after tokens t1 .. tn do not depend on how many rows the batch has.
     """
 
     def initial_state(self, batch_size: int) -> State:
-        """The state before any token."""
+        """Return the state before any token."""
         ...
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (batch, vocab_size) of what follows `tokens` (batch,), and the next state."""
+        """Return logits (batch, vocab_size) after `tokens`, (batch,), and the next state."""
         ...
 
 
 class HiddenStepModel(StepModel, Protocol):
-    """A step model that shows the hidden vectors from which the logits came."""
+    """Step model that also gives the hidden vectors from which the logits are computed."""
 
     def hidden(self, state: State) -> Tensor:
-        """The last layer's output after a step, (batch, hidden_size); zeros before any."""
+        """Return the last layer's output after a step, (batch, hidden_size); zeros before any."""
         ...
 
 
 @runtime_checkable
 class ChunkModel(StepModel, Protocol):
-    """A model that can go on by several tokens in one call, when nothing but itself decides."""
+    """Step model that can generate several tokens in one call, without other constraints."""
 
     def write(
         self,
@@ -55,15 +55,16 @@ class ChunkModel(StepModel, Protocol):
         temperature: float,
         uniforms: Tensor | None,
     ) -> tuple[Tensor, Tensor, State]:
-        """Draw a token of each row from softmax((logits + added) / temperature), step, and again.
+        """Generate tokens drawn from softmax((logits + added) / temperature).
 
         Args:
-            logits: (batch, vocab_size), of what comes first.
-            state: where it goes on from.
-            count: tokens of each row.
-            added: (vocab_size,), float32; minus infinity bars a token.
+            logits: (batch, vocab_size), float32: logits of the first token to draw.
+            state: state from which these logits were computed.
+            count: number of tokens per row.
+            added: (vocab_size,), float32, added to all logits; minus infinity excludes a token.
             temperature: above 0.
-            uniforms: (count, batch) in [0, 1), float64; None takes the most probable tokens.
+            uniforms: (count, batch) in [0, 1), float64: random numbers that select the tokens;
+                None: take the most probable tokens.
 
         Returns:
             The tokens, (count, batch), and the logits and the state after the last.
@@ -72,7 +73,7 @@ class ChunkModel(StepModel, Protocol):
 
 
 def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead | HaltingHead | LengthHead:
-    """The softmax that is asked for, and what ends a text."""
+    """Return the head for the configured softmax and `stop_by`."""
     if config.stop_by != "symbol":
         kind = HaltingHead if config.stop_by == "halt" else LengthHead
         return kind(config.output_size, config.vocab_size, config.vocab_size - NUM_SPECIALS + 1)
@@ -82,12 +83,12 @@ def make_head(config: ModelConfig) -> SoftmaxHead | AdaptiveHead | HaltingHead |
 
 
 class LanguageModel(nn.Module):
-    """P(next token | tokens so far). The state comes in and goes out; the model keeps none."""
+    """Model of P(next token | tokens so far). It takes and returns the state and keeps none."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.blend: Tensor | None = None  # of labels, (num_labels,), where nothing else is said
+        self.blend: Tensor | None = None  # default label weights, (num_labels,)
         self.body = Body(config)
         self.head = make_head(config)
         if config.tie_embeddings:
@@ -99,14 +100,14 @@ class LanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.head.projection.weight.device
 
     def under(self, blend: Tensor) -> "LanguageModel":
-        """The same model, its weights shared, that begins every text under these labels.
+        """Return a copy, with shared weights, that starts every text with these label weights.
 
         Args:
-            blend: the weight of each label, (num_labels,); they sum to 1.
+            blend: weight of each label, (num_labels,), with a sum of 1.
         """
         model = copy(self)
         model.blend = blend
@@ -124,12 +125,12 @@ class LanguageModel(nn.Module):
         fresh: NDArray[np.bool_],
         labels: NDArray[np.int64] | None = None,
     ) -> State:
-        """The state a window starts from: the last one's, or in fresh rows that of a beginning.
+        """Return the state at the start of a window: `state`, or in fresh rows the initial one.
 
         Args:
-            state: after the window before; None: there was none.
-            fresh: (batch,): rows that start anew.
-            labels: (batch,): of each row, for a model of labels.
+            state: state after the previous window; None before the first window.
+            fresh: (batch,): rows that start from the initial state.
+            labels: (batch,): label of each row; required for a model with labels.
         """
         if state is not None and not fresh.any():
             return state
@@ -143,7 +144,10 @@ class LanguageModel(nn.Module):
         return choose_state(torch.from_numpy(fresh).to(self.device), begin, state)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (batch, time, vocab_size) of what follows each of `tokens` (batch, time)."""
+        """Return logits (batch, time, vocab_size) after each of `tokens`, and the last state.
+
+        `tokens` is (batch, time).
+        """
         hidden, state = self.body(tokens, state)
         return self.head(hidden), state
 
@@ -155,17 +159,23 @@ class LanguageModel(nn.Module):
         return self.body.output(state)
 
     def loss(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
-        """Mean nats per predicted target of a window, both (batch, time)."""
+        """Return mean nats per predicted target of a window and the state after it.
+
+        `inputs` and `targets` are (batch, time).
+        """
         hidden, state = self.body(inputs, state)
         return self.head.loss(hidden, targets), state
 
     def nats(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
-        """Surprisal of each target in nats, (batch, time); 0 where it is not predicted."""
+        """Return the surprisal of each target in nats and the state after the window.
+
+        `inputs`, `targets` and the surprisals are (batch, time); 0 where nothing is predicted.
+        """
         hidden, state = self.body(inputs, state)
         return self.head.nats(hidden, targets), state
 
     def parameters_by_part(self) -> dict[str, int]:
-        """How many weights each part holds; tied ones are counted once, as the embedding."""
+        """Return the number of weights of each part; tied ones count as the embedding's."""
         parts: dict[str, int] = {}
         for name, parameter in self.named_parameters():
             part = part_of(name)
@@ -186,5 +196,5 @@ PARTS = {
 
 
 def part_of(name: str) -> str:
-    """The part of a model that a weight belongs to."""
+    """Return the part of a model that the weight `name` belongs to."""
     return next(re.sub(form, part, name) for form, part in PARTS.items() if re.match(form, name))

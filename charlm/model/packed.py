@@ -1,4 +1,4 @@
-"""A language model packed for decoding on a CPU: one call of C a step."""
+"""Language models packed for decoding on a CPU: one call of C per step (`kernels/step.c`)."""
 
 import ctypes
 import os
@@ -14,27 +14,35 @@ from charlm.model.adaptive import AdaptiveHead, log_probs
 from charlm.model.language_model import LanguageModel
 
 MAX_TABLE_BYTES = 1 << 28
-MIN_TEMPERATURE = 1e-20  # as cold as can be told apart from 0 in float32
-PANEL = 4 * WIDTH  # floats of a panel for each input
-NAMES = {cell: name for name, cell in CELLS.items() if name in KINDS}  # that step.c knows
+MIN_TEMPERATURE = 1e-20  # a much lower temperature would be 0 in float32
+PANEL = 4 * WIDTH  # floats of a panel per input
+NAMES = {cell: name for name, cell in CELLS.items() if name in KINDS}  # cells of step.c
 
 
 class PackedScores:
-    """What a head's outputs score, as `LanguageModel` in float32 has it, many times as fast.
+    """Scores of a head's outputs, as from `LanguageModel` in float32 but many times as fast.
 
-    The weights are copied, in the order in which `kernels/step.c` reads them. A row's result is the
-    same to the last bit whatever batch it is in. What each token's embedding adds to the first
-    layer is computed once and kept, up to 256 MiB. The state is one tensor, (batch, state_size).
+    The weights are copied in the order in which `kernels/step.c` reads them. The result of a row
+    does not depend on the batch it is in, to the last bit. What each token's embedding adds to the
+    first layer is computed once and cached, unless the table of all tokens would exceed 256 MiB.
+    The state is one tensor, (batch, state_size).
     """
 
     def __init__(
         self, model: LanguageModel, weight: Tensor, bias: Tensor, num_threads: int
     ) -> None:
-        """Pack the model's body and a head of these weights, (outputs, size) and (outputs,)."""
+        """Pack the body of a model and a head.
+
+        Args:
+            model: model for which `can_pack` is true.
+            weight: weight of the head, (outputs, size).
+            bias: bias of the head, (outputs,).
+            num_threads: number of threads per step, including the caller.
+        """
         kernel, embedding = load_kernel(), model.body.embedding
         assert kernel is not None and embedding is not None and can_pack(model)
         self._step, self._write = kernel.charlm_step, kernel.charlm_write
-        self._kept: list[Tensor] = []  # what the addresses point to
+        self._kept: list[Tensor] = []  # tensors whose addresses the kernel uses
         layers: list[KernelLayer] = []
         self._state_size = 0
         for layer in model.body.stack.recurrent_layers():
@@ -64,12 +72,12 @@ class PackedScores:
         return ((torch.zeros(batch_size, self._state_size),),)
 
     def hidden(self, state: State) -> Tensor:
-        """The last layer's output, which its part of the state begins with."""
+        """Return the last layer's output, (batch, hidden_size), a view of the state."""
         ((states,),) = state
         return states[:, self._top.offset : self._top.offset + self._top.hidden_size]
 
     def _scores(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """(batch, outputs) after `tokens`, (batch,), and the next state.
+        """Return scores, (batch, outputs), after `tokens`, (batch,), and the next state.
 
         Raises:
             IndexError: a token is not in the vocabulary.
@@ -81,7 +89,7 @@ class PackedScores:
         tokens = tokens.contiguous()
         after = before.new_empty(rows, self._state_size)
         scores = before.new_empty(rows, self._num_outputs)
-        # The kernel knows only how many outputs there are, and takes them all for words.
+        # The kernel checks tokens only against the number of outputs, clusters included.
         known = self._num_outputs == self._vocab_size or bool((tokens < self._vocab_size).all())
         known = known and self._step(
             self._address,
@@ -97,14 +105,14 @@ class PackedScores:
         return scores, ((after,),)
 
     def _pool(self) -> int | None:
-        """The helping threads; a fork of the process that has them goes on without."""
+        """Return the pool of threads, or None in a fork, which does not inherit threads."""
         return self._threads if os.getpid() == self._owner else None
 
     def _pack_layer(self, layer: RecurrentLayer) -> KernelLayer:
         cell, name = layer.cell, NAMES[type(layer.cell)]
         gates, units = cell.num_gates, units_per_panel(name)
         start = cell.bias_ih + cell.bias_hh
-        if name == "gru":  # the candidate's two sums stay apart
+        if name == "gru":  # the candidate needs both biases separately
             hidden = layer.hidden_size
             start = torch.cat([start[:-hidden], cell.bias_ih[-hidden:], cell.bias_hh[-hidden:]])
         return KernelLayer(
@@ -135,14 +143,14 @@ class PackedScores:
 
 
 class PackedModel(PackedScores):
-    """A packed model with a full softmax: what its outputs score are the logits."""
+    """Packed model with a full softmax: the scores of its outputs are the logits."""
 
     def __init__(self, model: LanguageModel, num_threads: int) -> None:
         projection = model.head.projection
         super().__init__(model, projection.weight, projection.bias, num_threads)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """`StepModel.step`.
+        """Implement `StepModel.step`.
 
         Raises:
             IndexError: a token is not in the vocabulary.
@@ -158,7 +166,7 @@ class PackedModel(PackedScores):
         temperature: float,
         uniforms: Tensor | None,
     ) -> tuple[Tensor, Tensor, State]:
-        """`ChunkModel.write`."""
+        """Implement `ChunkModel.write`; a temperature below 1e-20 counts as 1e-20."""
         rows = logits.shape[0]
         assert logits.dtype == added.dtype == torch.float32
         assert uniforms is None or uniforms.dtype == torch.float64
@@ -190,7 +198,7 @@ class PackedModel(PackedScores):
 
 
 class PackedAdaptiveModel(PackedScores):
-    """A packed model with an adaptive softmax: every word and every cluster is an output."""
+    """Packed model with an adaptive softmax: each word and each cluster is an output."""
 
     def __init__(self, model: LanguageModel, num_threads: int) -> None:
         assert isinstance(model.head, AdaptiveHead)
@@ -200,7 +208,7 @@ class PackedAdaptiveModel(PackedScores):
         super().__init__(model, weight, torch.cat([part.bias for part in parts]), num_threads)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """`StepModel.step`; the logits are log-probabilities.
+        """Implement `StepModel.step`; the logits are log-probabilities.
 
         Raises:
             IndexError: a token is not in the vocabulary.
@@ -211,7 +219,7 @@ class PackedAdaptiveModel(PackedScores):
 
 
 def can_pack(model: LanguageModel) -> bool:
-    """Whether `kernels/step.c` knows the cells of all layers, and how they are connected."""
+    """Return whether `kernels/step.c` supports the cells, connections and inputs of a model."""
     config = model.config
     plain = (config.embedding, config.connect, config.transition_depth) == ("learned", "plain", 1)
     plain = plain and config.label is None and config.stop_by == "symbol"
@@ -219,20 +227,20 @@ def can_pack(model: LanguageModel) -> bool:
 
 
 def close_pool(pool: int, owner: int) -> None:
-    """End a pool's threads, in the process that has them: a fork of it does not."""
+    """End the threads of a pool, in the process `owner` only: a fork has none of them."""
     kernel = load_kernel()
     if kernel is not None and os.getpid() == owner:
         kernel.charlm_close_pool(pool)
 
 
 def units_per_panel(cell: CellName) -> int:
-    """A panel holds the gates of 16 units, or 64 units that have one gate."""
+    """Return the units of a panel: 16 with several gates, or 64 with one."""
     return WIDTH if cell in ("lstm", "gru") else PANEL
 
 
 @torch.no_grad()
 def pack(weight: Tensor, gates: int, units: int) -> Tensor:
-    """(gates * size, inputs) to (panel, inputs, gates, units), the last panel filled with zeros."""
+    """Pack (gates * size, inputs) as (panel, inputs, gates, units), padded with zeros."""
     gates_first = weight.view(gates, -1, weight.shape[1])
     missing = -gates_first.shape[1] % units
     panels = pad(gates_first, (0, 0, 0, missing)).view(gates, -1, units, weight.shape[1])

@@ -1,4 +1,4 @@
-"""How a trained model takes single steps: packed, where it can be."""
+"""Models prepared for single decoding steps, packed where possible."""
 
 from copy import deepcopy
 
@@ -13,10 +13,10 @@ from charlm.model.packed import PackedAdaptiveModel, PackedModel, can_pack
 
 
 class DoubleModel:
-    """A CPU's steps where nothing was compiled, or not for the model's cells: torch in float64.
+    """Step model in float64 with torch, for CPUs without a compiled kernel for the model.
 
-    Its products round differently for every batch size, but so little in float64 that a text drawn
-    from them does not depend on the batch either.
+    Matrix products round differently for each batch size, but in float64 the differences are so
+    small that a generated text does not depend on the batch size.
     """
 
     def __init__(self, model: LanguageModel, num_threads: int) -> None:
@@ -35,9 +35,9 @@ class DoubleModel:
 
 
 def fastest_steps(model: LanguageModel, num_threads: int) -> HiddenStepModel:
-    """The same model, made for decoding on the device it is on.
+    """Return the fastest step model for decoding on the model's device.
 
-    On a CPU it holds a copy of the weights as they are now.
+    On a CPU it holds a copy of the current weights; elsewhere it is the model itself.
     """
     if model.device.type != "cpu":
         return model

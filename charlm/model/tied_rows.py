@@ -1,4 +1,4 @@
-"""Rows of a matrix that gets a gradient as a whole besides."""
+"""Rows of a matrix that also gets a dense gradient, such as a tied embedding."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,15 @@ from torch.nn.functional import embedding
 
 
 def take_rows(weight: Tensor, index: Tensor) -> Tensor:
-    """Rows of a leaf, (len(index), size), whose gradients `backward` adds to `weight.grad` itself.
+    """Return rows of a leaf, (len(index), size); `backward` adds their gradients to `weight.grad`.
 
-    autograd would give a few rows a gradient of the whole matrix's size, to be added to the one
-    that the softmax gives: at 50,000 words of 512 units 100 MB more at the height of a step.
-    `torch.autograd.grad` does not see what is added so.
+    autograd would create a gradient of the whole matrix's size for a few rows, in addition to the
+    softmax's: 100 MB more at the peak of a step for 50,000 words of 512 units.
+    `torch.autograd.grad` does not return the gradients added here.
 
     Args:
         weight: (any, size), a leaf.
-        index: int64; a row that is named twice gets both gradients.
+        index: (any,), int64; a repeated row gets the sum of its gradients.
     """
     if not (torch.is_grad_enabled() and weight.requires_grad):
         return embedding(index, weight)
