@@ -35,7 +35,7 @@ class BothWays:
 
     forward: NetworkPredictor
     backward: NetworkPredictor
-    log_frequencies: Tensor  # (vocab_size,), in nats; minus infinity: never predicted
+    log_frequencies: Tensor  # (vocab_size,), in nats; minus infinity: never a candidate
     stop_id: int
 
     def combine(self, forward: Tensor, backward: Tensor, targets: Tensor) -> Tensor:
