@@ -60,7 +60,7 @@ def fit_weights(nats: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the maximum-likelihood weights of a mixture, by expectation maximization.
 
     Each step sets a member's weight to its mean posterior probability over the tokens (Dempster et
-    al. 1977; Jelinek & Mercer 1980). The likelihood is concave in the weights, so the starting
+    al. 1977; Jelinek & Mercer 1980). The log-likelihood is concave in the weights, so the starting
     point does not matter.
 
     Args:
@@ -70,7 +70,7 @@ def fit_weights(nats: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         Weights that sum to 1, (num_members,); some may be close to 0.
     """
-    log_probs = -nats[:, np.isfinite(nats).any(axis=0)]  # the others do not depend on the weights
+    log_probs = -nats[:, np.isfinite(nats).any(axis=0)]  # the others say nothing about weights
     log_weights = np.full(len(nats), -math.log(len(nats)))
     before = math.inf
     for _ in range(EM_STEPS):

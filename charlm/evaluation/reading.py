@@ -197,6 +197,6 @@ def as_tensor(array: NDArray[np.int64], reading: Reading) -> Tensor:
 
 
 def to_numpy(values: Tensor) -> NDArray[np.float64]:
-    """Return the values in double precision, so that sums are exact enough."""
+    """Return the values as a CPU array in double precision, for summing."""
     array: NDArray[np.float64] = values.detach().cpu().double().numpy()  # MPS has no float64
     return array
