@@ -1,4 +1,4 @@
-"""N-best rescoring: the recognizer's scores combined with those of a language model.
+"""N-best rescoring: the recogniser's scores combined with those of a language model.
 
     combined = score + scale * log P(text) + length_bonus * length
 
@@ -30,9 +30,9 @@ Integers = NDArray[np.int64]
 class RescoringConfig:
     """Weights of the language model and of the text length in the combined score.
 
-    The default suits recognizers whose scores are log probabilities of whole texts, such as CTC and
+    The default suits recognisers whose scores are log probabilities of whole texts, such as CTC and
     attention models. Their scores already include some language knowledge, so the scale is 0.5.
-    Recognizers that add up a likelihood for every frame need a larger scale, often above 5.
+    Recognisers that add up a likelihood for every frame need a larger scale, often above 5.
     `minimize_errors` tunes both.
     """
 
@@ -59,7 +59,7 @@ class NbestLists:
     Arrays are (num_hypotheses,), except `first`, which is (num_lists,).
     """
 
-    scores: Floats  # of the recognizer, natural logarithms
+    scores: Floats  # of the recogniser, natural logarithms
     log_probs: Floats  # of the language model, in nats
     lengths: Integers  # in words or characters
     first: NDArray[np.intp]  # index of the first hypothesis of each list
