@@ -59,7 +59,7 @@ def build_kneser_ney(
         log_probs.append(np.log(np.minimum(probs, 1.0)))
         log_backoffs.append(np.log(backoffs))
     log_probs[0][start_id] = -np.inf
-    log_backoffs.append(np.zeros_like(probs))  # the highest order has no weights
+    log_backoffs.append(np.zeros_like(probs))  # its n-grams are never contexts
 
     tables = zip((ngrams.keys for ngrams in counted), log_probs, log_backoffs[1:], strict=True)
     return NgramModel(tuple(NgramTable(*table) for table in tables), start_id)

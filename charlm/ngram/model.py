@@ -113,7 +113,7 @@ class NgramModel:
         return distributions
 
     def _join(self, history: ArrayLike, tokens: ArrayLike) -> tuple[Ids, int]:
-        """Return the last order - 1 tokens of the history joined with `tokens`, and their count."""
+        """Return `tokens` after the last order - 1 tokens of history, and the length of those."""
         before, text = np.asarray(history, np.int64), np.asarray(tokens, np.int64)
         before = before[max(0, len(before) - (self.order - 1)) :]
         joined = np.concatenate([before, text])
@@ -121,7 +121,7 @@ class NgramModel:
         return joined, len(before)
 
     def _endings(self, text: Ids) -> list[Ids]:
-        """Return, for each order, the number of the listed n-gram that ends at each token."""
+        """Return, for each order, the number of the listed n-gram ending at each token, or -1."""
         endings = [text]
         for table in self.tables[1:]:
             contexts = contexts_before(endings[-1], text, self.start_id)
