@@ -67,7 +67,7 @@ def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> Non
 def read_gradients(
     folder: Path, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Tensor] | None:
-    """Return the size of each weight's gradient by name, or None if none fits the weights.
+    """Return the size of each weight's gradient by name, or None if not saved for these weights.
 
     Args:
         folder: checkpoint folder.

@@ -231,7 +231,7 @@ class KeptPart:
 def begun_character(octets: bytes) -> bytes:
     """Return the bytes at the end that are an incomplete UTF-8 character, if any."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    decoder.decode(octets[-3:])  # a character has at most four
+    decoder.decode(octets[-3:])  # a UTF-8 character has at most four bytes
     return decoder.getstate()[0]
 
 
@@ -283,7 +283,7 @@ def is_in_order(
     before, inside = after - opens + closes, after + closes
     new_label = np.diff(labels.astype(np.int64), prepend=last_label)
     return (
-        rows[:, 0].max() <= 4 * MAX_WORD  # bytes of a code point
+        rows[:, 0].max() <= 4 * MAX_WORD  # at most four bytes per code point
         and (new_label >= 0).all()
         and labels[-1] < num_labels
         and flags.max() <= OPENS + CLOSES

@@ -42,7 +42,7 @@ class Report:
 MAX_REPORTS, MAX_REPORT_BYTES = 1 << 19, 1 << 16  # far more than charlm writes
 SMALLEST, LARGEST = 1e-250, 1e45
 COUNTS = ("step", "tokens", "earlier_step")
-POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # or 0
+POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # 0 or more
 NAMES = tuple(field.name for field in fields(Report))
 
 

@@ -94,7 +94,7 @@ def read_block(
         row[: len(sentence)] = sentence
     nats = np.zeros(tokens.shape)
     state = predictor.initial_state(1)
-    row_of = np.zeros(len(ranked), dtype=np.int64)  # of each sentence in the last step
+    row_of = np.zeros(len(ranked), dtype=np.int64)  # row of each sentence in the last step
     for place in range(1, tokens.shape[1]):
         going = lengths > place
         # Sentences that agree up to and including this token share the row of the first of them.

@@ -19,7 +19,7 @@ ANY_LINE_ENDING = re.compile(r"\r\n|\n|\r")
 LF_LINE_ENDING = re.compile(r"\r?\n")
 
 ScoreRow = tuple[int, float, float | None, int | None, float | None]
-NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # returned after the last token
+NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # marks the end of the scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
