@@ -7,8 +7,7 @@ were independent given the token, Bayes' rule would give
     P(w | left, right) = P(w | left) P(w | right) / P(w), normalized over all w
 
 and this approximation is used. `<stop>` is predicted from the left side alone, because its right
-side carries no information except that the text ends. A length token is part of the given context
-and has no cost here.
+side only reveals that it is there. A length token is part of the given context and has no cost.
 """
 
 from collections.abc import Iterator
