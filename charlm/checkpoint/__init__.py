@@ -1,4 +1,4 @@
-"""A checkpoint is a folder, without pickle, each file written whole or not at all."""
+"""Checkpoints: folders without pickle, in which each file is written completely or not at all."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ NEED_TORCH = (
 
 
 def __getattr__(name: str) -> Any:
-    """Import all but the metrics on first use: it needs torch, and plotting should not wait."""
+    """Import names that need torch on first use, so that plotting metrics starts quickly."""
     if name in __all__:
         for part in NEED_TORCH:
             module = import_module(f"{__name__}.{part}")

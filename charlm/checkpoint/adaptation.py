@@ -1,9 +1,10 @@
-"""What was found out about a model after its training: settings that suit it, its gradients' size.
+"""Files for adapting a trained model: tuned settings and the size of its gradients.
 
-adaptation.json          settings of dynamic evaluation and of the cache, as they were tuned
-gradients.safetensors    the size of each weight's gradient on the training text
+adaptation.json          tuned settings of dynamic evaluation and of the cache
+gradients.safetensors    root mean square of each weight's gradient on the training text
 
-Both belong to the weights they were made with, and are passed over where those have changed.
+Both record the SHA-256 of the weights they were made with, and are ignored if the weights have
+changed.
 """
 
 import hashlib
@@ -28,10 +29,13 @@ Adaptations = dict[str, dict[str, Any]]
 
 
 def read_adaptations(folder: Path) -> Adaptations:
-    """What was tuned for the weights that the folder holds; nothing where nothing was.
+    """Return the settings tuned for the current weights, or an empty dict if there are none.
+
+    A damaged file counts as none.
 
     Raises:
-        CheckpointError: the file cannot be read: it is not a regular file, or too large.
+        CheckpointError: the file or the weights cannot be read, for example because the file is
+            not a regular file or is too large.
     """
     path = folder / ADAPTATION
     try:
@@ -49,9 +53,10 @@ def read_adaptations(folder: Path) -> Adaptations:
 
 
 def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
-    """Remember settings, beside others of other names.
+    """Save tuned settings under a name; settings of other names are kept.
 
     Raises:
+        CheckpointError: the old file or the weights cannot be read.
         StorageError: the file cannot be written.
     """
     kept = read_adaptations(folder) | {name: dict(settings)}
@@ -62,14 +67,15 @@ def save_adaptation(folder: Path, name: str, settings: Mapping[str, Any]) -> Non
 def read_gradients(
     folder: Path, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Tensor] | None:
-    """The gradients' sizes of the weights that the folder holds; None where there are none.
+    """Return the size of each weight's gradient by name, or None if not saved for these weights.
 
     Args:
-        folder: the checkpoint.
-        shapes: of the weights by name; None: they are not compared.
+        folder: checkpoint folder.
+        shapes: shapes of the weights by name; None: shapes are not checked.
 
     Raises:
-        CheckpointError: they are of these weights, but do not fit them, or are not finite.
+        CheckpointError: the weights cannot be read, or the gradients were saved for these weights
+            but have other names, shapes or types, or are not finite.
     """
     path = folder / GRADIENTS
     try:
@@ -84,19 +90,20 @@ def read_gradients(
 
 
 def save_gradients(folder: Path, sizes: Mapping[str, Tensor]) -> None:
-    """Remember the gradients' sizes.
+    """Save the size of each weight's gradient.
 
     Raises:
+        CheckpointError: the weights cannot be read.
         StorageError: the file cannot be written.
     """
     write_tensors(folder / GRADIENTS, sizes, weights_sha256(folder))
 
 
 def weights_sha256(folder: Path) -> str:
-    """What tells these weights from others.
+    """Return the SHA-256 of the checkpoint's weight file, in hexadecimal.
 
     Raises:
-        CheckpointError: there are none, or they cannot be read.
+        CheckpointError: the file is missing or cannot be read.
     """
     path = folder / WEIGHTS
     try:

@@ -9,7 +9,7 @@ from charlm.storage import replace_file
 
 
 def model_card(folder: Path, config: CheckpointConfig, num_parameters: int, scores: str) -> str:
-    """What a stranger should know: data, size, scores, the command."""
+    """Return the model card as Markdown: data, tokens, size, scores and commands."""
     text, model = config.text, config.model
     texts = ", ".join(Path(path).name for path in config.corpus.paths)
     tying = "tied" if model.tie_embeddings else "not tied"
@@ -38,6 +38,6 @@ def save_card(folder: Path, card: str) -> None:
     """Replace README.md.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     replace_file(folder / CARD, card)

@@ -1,4 +1,4 @@
-"""config.json: what a checkpoint is, checked key by key."""
+"""config.json: the settings of a checkpoint, each validated when read."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from charlm.text import TextConfig
 from charlm.untrusted import MAX_CONFIG_BYTES, parse_json, read_regular
 from charlm.version import __version__
 
-FORMAT_VERSION = 3  # 1: weights had the names of torch's layers; 2: no held-out texts
+FORMAT_VERSION = 3  # 1: weights were named as in torch's layers; 2: no held-out texts
 READABLE_VERSIONS = (2, 3)
 SECTIONS: dict[str, type[Any]] = {"text": TextConfig, "corpus": CorpusConfig, "model": ModelConfig}
 HEX = re.compile("[0-9a-f]{1,64}")
@@ -23,12 +23,12 @@ HEX = re.compile("[0-9a-f]{1,64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldoutPart:
-    """What names one held-out text that travels with a checkpoint: see heldout.py."""
+    """Size and checksums of one held-out text that a checkpoint contains; see heldout.py."""
 
     num_bytes: int = 0
     num_pieces: int = 0
-    sha256: str = ""  # of the text
-    frames_sha256: str = ""  # of the table of its pieces
+    sha256: str = ""  # of the uncompressed text
+    frames_sha256: str = ""  # of the uncompressed table of its pieces
 
     def __post_init__(self) -> None:
         if self.num_bytes < 0 or self.num_pieces < 0:
@@ -37,29 +37,33 @@ class HeldoutPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heldout:
-    """The held-out texts that travel with a checkpoint."""
+    """The held-out texts that a checkpoint contains."""
 
     valid: HeldoutPart
     test: HeldoutPart
 
     def of(self, part: Part) -> HeldoutPart:
-        """One of them; the training text is not kept."""
+        """Return the record of the validation or test text; the training text is not kept."""
         assert part != "train"
         return self.valid if part == "valid" else self.test
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """Everything but the weights that is needed to use a model, and where it came from."""
+    """Everything except the weights that is needed to use a model, and its origin.
+
+    Raises:
+        ConfigError: a setting is invalid, or settings contradict each other.
+    """
 
     text: TextConfig
-    corpus: CorpusConfig  # with the frame that was chosen
+    corpus: CorpusConfig  # with a chosen frame, not None
     corpus_sha256: str
     tokenizer_sha256: str
     model: ModelConfig
     labels: tuple[str, ...] = ()  # names, in the order of the model's labels
-    label_counts: tuple[int, ...] = ()  # training frames of each
-    heldout: Heldout | None = None  # None: its texts are not kept
+    label_counts: tuple[int, ...] = ()  # number of training frames of each label
+    heldout: Heldout | None = None  # None: the held-out texts are not kept
     charlm_version: str = __version__
 
     def __post_init__(self) -> None:
@@ -98,7 +102,7 @@ class CheckpointConfig:
             )
 
     def to_json(self) -> str:
-        """The content of config.json, sealed against damage."""
+        """Return the content of config.json, with a SHA-256 checksum of the settings."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         return json.dumps({**content, "sha256": seal(content)}, indent=2, ensure_ascii=False) + "\n"
 
@@ -107,7 +111,8 @@ def read_config(path: Path) -> CheckpointConfig:
     """Read config.json.
 
     Raises:
-        CheckpointError: it is missing, damaged, changed by hand, or of a later format.
+        CheckpointError: the file is missing, damaged, changed by hand or not a charlm
+            configuration, or its format version is not in `READABLE_VERSIONS`.
     """
     try:
         content = parse_json(read_regular(path, MAX_CONFIG_BYTES))
@@ -136,7 +141,7 @@ def read_config(path: Path) -> CheckpointConfig:
     del content["format_version"]
     try:
         corpus = content.get("corpus")
-        if isinstance(corpus, dict):  # earlier versions ended frames at line feeds alone
+        if isinstance(corpus, dict):  # earlier versions ended frames only at \n
             content["corpus"] = {"line_endings": "lf", **corpus}
         sections = {name: build(kind, content.get(name)) for name, kind in SECTIONS.items()}
         sections["heldout"] = build_heldout(content.get("heldout"))
@@ -147,10 +152,10 @@ def read_config(path: Path) -> CheckpointConfig:
 
 
 def build_heldout(content: Any) -> Heldout | None:
-    """The record of the held-out texts from its table; None where none are kept.
+    """Return the record of the held-out texts from its table, or None if none are kept.
 
     Raises:
-        ConfigError: a field is missing, unknown or of another type.
+        ConfigError: a field is missing, unknown, of the wrong type or invalid.
     """
     if content is None:
         return None
@@ -161,5 +166,5 @@ def build_heldout(content: Any) -> Heldout | None:
 
 
 def seal(content: dict[str, Any]) -> str:
-    """A sha256 of the settings, whatever their order."""
+    """Return the SHA-256 of the settings in hexadecimal, independent of their order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,14 +1,14 @@
-"""A checkpoint folder: how it comes to be and how it is read.
+"""Creating, saving and loading checkpoint folders.
 
 config.json          text, corpus and model settings, versions
-model.safetensors    best weights so far; tied weights once
+model.safetensors    best weights so far; tied weights stored once
 tokenizer.json       Hugging Face tokenizers
-recipe.toml          what `charlm train --recipe` needs to repeat the run
-metrics.jsonl        a line a report
+recipe.toml          settings for `charlm train --recipe` to repeat the run
+metrics.jsonl        one report per line
 README.md            model card
 heldout/             validation and test texts, unless they are private
-state/               training.safetensors: all that resuming needs; level.safetensors: where a
-                     longer run would go on from; may be deleted
+state/               training.safetensors: everything needed to resume; level.safetensors: the state
+                     from which a longer run would continue; may be deleted
 """
 
 import hashlib
@@ -41,12 +41,12 @@ from charlm.storage import (
 from charlm.text import Tokenizer, parse_tokenizer
 from charlm.untrusted import MAX_TOKENIZER_BYTES, open_regular, read_regular
 
-BYTES_PER_SYMBOL = 4  # of weights at least: it has one in the output layer, in float32
+BYTES_PER_SYMBOL = 4  # minimum: one float32 weight per symbol in the output layer
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model that can be used, as its folder holds it."""
+    """A loaded checkpoint: settings, tokenizer and model."""
 
     folder: Path
     config: CheckpointConfig
@@ -63,15 +63,23 @@ def create_checkpoint(
     state: tuple[dict[str, Tensor], str],
     heldout: Mapping[Part, TextPart | LabelledPart] | None = None,
 ) -> CheckpointConfig:
-    """Make a new folder that is complete from its first instant, with the untrained weights.
+    """Create a checkpoint folder with untrained weights.
 
-    Until it is complete it has another name. `state` is what `save_state` takes: with it a run can
-    be resumed even if nothing else is ever written. The validation and test texts of `heldout` are
-    kept in it.
+    The folder has a temporary name until it is complete, so `folder` never exists in part.
 
-    Returns: the configuration with the record of those texts.
+    Args:
+        folder: path of the new folder; missing parents are created.
+        config: settings of the checkpoint.
+        tokenizer: tokenizer of the model.
+        model: model with its initial weights.
+        recipe: content of recipe.toml.
+        state: training state as for `save_state`, so that the run can be resumed from the start.
+        heldout: validation and test texts to store in the folder; None: they are not stored.
+
+    Returns: the configuration, with the record of the held-out texts.
 
     Raises:
+        TextError: a held-out text cannot be read.
         StorageError: the folder exists or cannot be written.
     """
     if folder.exists():
@@ -82,7 +90,7 @@ def create_checkpoint(
         nursery, _ = make_temporary(folder, Path.mkdir)
     try:
         with FolderLock(nursery):
-            replace_file(nursery / CONFIG, config.to_json())  # first: it says whose folder this is
+            replace_file(nursery / CONFIG, config.to_json())  # first: identifies the folder
             if heldout is not None:
                 config = replace(config, heldout=save_heldout(nursery, heldout))
                 replace_file(nursery / CONFIG, config.to_json())
@@ -100,16 +108,16 @@ def create_checkpoint(
 
 
 def save_recipe(folder: Path, recipe: str) -> None:
-    """Write recipe.toml anew.
+    """Replace recipe.toml.
 
     Raises:
-        StorageError: it cannot be written, and the old one stays.
+        StorageError: the file cannot be written; the old one stays.
     """
     replace_file(folder / RECIPE, recipe)
 
 
 def existing_folder(folder: Path) -> StorageError:
-    """The error for a run that would overwrite another."""
+    """Return the error for a run that would overwrite another one."""
     return StorageError(
         f"{folder} exists and is never overwritten; continue it with --resume, or choose another "
         "folder with -o."
@@ -117,10 +125,14 @@ def existing_folder(folder: Path) -> StorageError:
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> Checkpoint:
-    """Read a model to use. No code of the folder is run; nothing is allocated that it lacks.
+    """Load a model for use, in evaluation mode on the device.
+
+    No code from the folder is run. Memory is limited by the size of the files, not by what the
+    settings claim.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or one does not fit another.
+        CheckpointError: a file is missing or damaged, or files do not fit each other.
+        TokenizerError: tokenizer.json is not a tokenizer.
     """
     config, tokenizer = load_tokenizer_of(folder)
     weights, _ = read_tensors(folder / WEIGHTS)
@@ -129,10 +141,10 @@ def load_checkpoint(folder: Path, device: torch.device) -> Checkpoint:
 
 
 def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
-    """The settings and the tokenizer of a checkpoint.
+    """Load the settings and the tokenizer of a checkpoint.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or they do not fit.
+        CheckpointError: a file is missing or damaged, or files do not fit each other.
         TokenizerError: tokenizer.json is not a tokenizer.
     """
     config = read_config(folder / CONFIG)
@@ -149,7 +161,12 @@ def load_tokenizer_of(folder: Path) -> tuple[CheckpointConfig, Tokenizer]:
 
 
 def tokenizer_text(path: Path, config: CheckpointConfig) -> str:
-    """The content of a tokenizer.json; errors as of `load_tokenizer_of`."""
+    """Return the content of a tokenizer.json.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is not the tokenizer of this model.
+        TokenizerError: the file is not UTF-8.
+    """
     try:
         content = read_regular(path, MAX_TOKENIZER_BYTES)
     except OSError as error:
@@ -163,10 +180,11 @@ def tokenizer_text(path: Path, config: CheckpointConfig) -> str:
 
 
 def check_vocabulary_size(config: ModelConfig, folder: Path) -> None:
-    """Refuse a vocabulary that the weights are too few for, before it is read.
+    """Check that the file of weights is large enough for the vocabulary, before that is read.
 
     Raises:
-        CheckpointError: they have fewer bytes than its symbols take, or cannot be read.
+        CheckpointError: the file of weights is missing, cannot be read, or has fewer than
+            `BYTES_PER_SYMBOL` bytes per symbol.
     """
     path = folder / WEIGHTS
     try:
@@ -184,10 +202,11 @@ def check_vocabulary_size(config: ModelConfig, folder: Path) -> None:
 
 
 def build_model(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> LanguageModel:
-    """A model with these weights, built only when they are known to fit.
+    """Build a model with the given weights, after checking that they fit the configuration.
 
     Raises:
-        CheckpointError: names or shapes do not fit the configuration.
+        CheckpointError: names, shapes or types do not fit the configuration, or a weight is not
+            finite.
     """
     check_size(config, weights, path)
     with torch.device("meta"):  # shapes without memory
@@ -199,16 +218,17 @@ def build_model(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> 
 
 
 def check_size(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> None:
-    """Have a configuration ask for no more than the weights hold, before anything is built.
+    """Check that a configuration needs exactly the given number of weights.
 
-    A configuration of a few bytes could name a billion layers or rounds otherwise.
+    This runs before a model is built, because a configuration of a few bytes could ask for a
+    billion layers or mogrifier steps.
 
     Raises:
-        CheckpointError: it asks for more modules than there are tensors, or for another number of
-            weights in all.
+        CheckpointError: the configuration has more modules than there are tensors, or another
+            total number of weights.
     """
     held = sum(tensor.numel() for tensor in weights.values())
-    modules = config.num_layers * max(1, config.mogrifier_steps)  # each has a tensor at least
+    modules = config.num_layers * max(1, config.mogrifier_steps)  # each has at least one tensor
     if modules <= len(weights):
         needed = sum(part.count for part in count_parameters(config))
         if needed == held:
@@ -220,13 +240,13 @@ def check_size(config: ModelConfig, weights: dict[str, Tensor], path: Path) -> N
 
 
 def model_weights(model: LanguageModel) -> dict[str, Tensor]:
-    """The weights by name, tied ones once."""
+    """Return the weights by name; tied weights appear once."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
 def load_weights(model: LanguageModel, weights: dict[str, Tensor]) -> None:
-    """Copy weights of the same names and shapes into a model."""
+    """Copy weights into a model; names and shapes must match."""
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[name])
 
@@ -235,26 +255,32 @@ def save_weights(folder: Path, model: LanguageModel) -> None:
     """Replace model.safetensors.
 
     Raises:
-        StorageError: it cannot be written; the old one stays.
+        StorageError: the file cannot be written; the old one stays.
     """
     write_tensors(folder / WEIGHTS, model_weights(model))
 
 
 def save_state(folder: Path, tensors: dict[str, Tensor], progress: str, file: Path = STATE) -> None:
-    """Replace a training state, one file, so that its parts always belong together.
+    """Replace a training state. It is a single file, so that its parts always match.
+
+    Args:
+        folder: checkpoint folder.
+        tensors: tensors of the state by name.
+        progress: the rest of the state, as text.
+        file: path of the file in the folder.
 
     Raises:
-        StorageError: it cannot be written; the old one stays.
+        StorageError: the file cannot be written; the old one stays.
     """
     make_folder(folder / file.parent)
     write_tensors(folder / file, tensors, progress)
 
 
 def load_state(folder: Path, file: Path = STATE) -> tuple[dict[str, Tensor], str]:
-    """Return the training state that was saved last.
+    """Return the tensors and the text of the training state that was saved last.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: the file is missing or damaged.
     """
     if not (folder / file).exists():
         raise CheckpointError(

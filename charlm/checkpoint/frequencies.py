@@ -1,4 +1,4 @@
-"""How often each token occurs in the training text, kept beside a model that needs to know."""
+"""Token counts of the training text, stored in a checkpoint whose model needs them."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from charlm.location import FREQUENCIES
 
 
 def save_frequencies(folder: Path, counts: NDArray[np.int64]) -> None:
-    """Keep counts of each token, (vocab_size,).
+    """Save the count of each token, (vocab_size,).
 
     Raises:
         StorageError: the file cannot be written.
@@ -23,14 +23,15 @@ def save_frequencies(folder: Path, counts: NDArray[np.int64]) -> None:
 
 
 def read_frequencies(folder: Path, vocab_size: int | None = None) -> Tensor:
-    """The counts of each token, (vocab_size,), int64.
+    """Return the count of each token in the training text, (vocab_size,), int64.
 
     Args:
-        folder: the checkpoint.
-        vocab_size: of its model; None: it is not compared.
+        folder: checkpoint folder.
+        vocab_size: vocabulary size of the model; None: it is not checked.
 
     Raises:
-        CheckpointError: they are missing, damaged, or not those of such a vocabulary.
+        CheckpointError: the file is missing or damaged, or its counts are of another vocabulary
+            size, of another type or negative.
     """
     path = folder / FREQUENCIES
     tensors, _ = read_tensors(path)

@@ -1,12 +1,13 @@
-"""The validation and test texts of a checkpoint, kept so that its figures can be repeated.
+"""Validation and test texts stored in a checkpoint, so that its scores can be reproduced.
 
 heldout/valid.txt.gz       the text as it was read, byte for byte
-heldout/valid.frames.gz    for each piece of it four uint32 (little-endian): bytes of text, bytes of
-                           the gap after it, label, 1 if it opens a frame + 2 if it closes one
+heldout/valid.frames.gz    four uint32 (little-endian) per piece: bytes of text, bytes of the gap
+                           after it, label, 1 if it opens a frame + 2 if it closes one
 
-The same for test. config.json records the size and the SHA-256 of what is compressed. The pieces
-are recorded as they were cut, so that the tokens are those of the original corpus wherever and by
-whatever version they are read. A backward half uses the texts of the checkpoint it lies in.
+The same files exist for test. config.json records the size and the SHA-256 of the uncompressed
+content. Pieces are recorded as they were cut, so that the tokens equal those of the original corpus
+on any system and with any version. The backward half of a bidirectional model uses the texts of the
+checkpoint that contains it.
 """
 
 import codecs
@@ -38,14 +39,14 @@ ROW = np.dtype(("<u4", COLUMNS))
 OPENS, CLOSES = 1, 2
 CHUNK_BYTES = 1 << 20
 BLOCK_ROWS = 1 << 12
-# A reader unpacks at most this many times a file's size, or a mebibyte. Prose is compressed to a
-# third or a fourth; what would be compressed further than a reader accepts is stored as it is.
+# A reader unpacks at most MAX_RATIO times a file's size, or SMALL_BYTES if that is more. Prose
+# shrinks to a third or a quarter; content that would exceed the limit is stored uncompressed.
 MAX_RATIO = 32
 SMALL_BYTES = 1 << 20
 
 
 def save_heldout(folder: Path, parts: Mapping[Part, TextPart | LabelledPart]) -> Heldout:
-    """Write the validation and test texts of a corpus; return what config.json records of them.
+    """Write the validation and test texts of a corpus; return their record for config.json.
 
     Raises:
         TextError: a text cannot be read.
@@ -58,7 +59,7 @@ def save_heldout(folder: Path, parts: Mapping[Part, TextPart | LabelledPart]) ->
 
 
 def save_part(folder: Path, part: Part, text: TextPart | LabelledPart) -> HeldoutPart:
-    """Write one part. Nothing is written for an empty one."""
+    """Write one split and return its record. No file is written for an empty split."""
     pieces = labelled_pieces(text)
     if (first := next(pieces, None)) is None:
         return HeldoutPart()
@@ -94,9 +95,10 @@ def save_part(folder: Path, part: Part, text: TextPart | LabelledPart) -> Heldou
 
 
 def kept_corpus(folder: Path, config: CheckpointConfig, part: Part) -> Corpus | None:
-    """Return a corpus of the one part that is kept; None where it is not.
+    """Return the held-out split of a checkpoint as a corpus, or None if it is not stored.
 
-    Its files are read, and checked as a whole, when its pieces are first asked for.
+    The files are read and verified as a whole when the pieces are first requested. `folder` may be
+    the backward half of a bidirectional checkpoint.
     """
     if config.heldout is None or part == "train":
         return None
@@ -111,8 +113,8 @@ def kept_corpus(folder: Path, config: CheckpointConfig, part: Part) -> Corpus | 
     if config.labels:
         texts = {label: KeptText(kept, framing, i) for i, label in enumerate(config.labels)}
         text = LabelledPart(texts)
-    # Tokens made of it are cached under a name of their own: a checkpoint that claims to hold
-    # another corpus must not be able to replace that one's tokens.
+    # Encoded tokens are cached under a separate name, so that a checkpoint that claims to contain
+    # another corpus cannot replace the cached tokens of that corpus.
     content = repr((recorded.sha256, recorded.frames_sha256, config.labels))
     return Corpus(
         config=config.corpus,
@@ -125,13 +127,13 @@ def kept_corpus(folder: Path, config: CheckpointConfig, part: Part) -> Corpus | 
 
 
 def heldout_bytes(folder: Path) -> int:
-    """Return how many bytes the kept texts take on disk."""
+    """Return the size of the stored texts on disk, in bytes."""
     paths = (heldout_owner(folder) / HELDOUT).glob("*.gz")
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def describe_heldout(folder: Path, config: CheckpointConfig) -> str:
-    """Say which text a checkpoint holds, and what it costs."""
+    """Return a description of the stored texts and their size, for messages."""
     size = heldout_bytes(folder)
     if config.heldout is None or not size:
         return "not kept: eval needs the original corpus"
@@ -143,7 +145,7 @@ def describe_heldout(folder: Path, config: CheckpointConfig) -> str:
 
 
 class KeptText(TextPart):
-    """The pieces of one label in a kept part; label 0 where there are no labels."""
+    """The pieces of one label in a stored split; label 0 if there are no labels."""
 
     def __init__(self, kept: "KeptPart", framing: Framing, label: int) -> None:
         super().__init__([], framing)
@@ -154,7 +156,7 @@ class KeptText(TextPart):
 
 
 class KeptPart:
-    """One part as its files hold it. They may come from anyone: nothing is used unchecked."""
+    """One stored split. Its files are untrusted and are verified before use."""
 
     def __init__(
         self, folder: Path, part: Part, recorded: HeldoutPart, num_labels: int, errors: str
@@ -163,10 +165,11 @@ class KeptPart:
         self._recorded, self._num_labels, self._errors = recorded, num_labels, errors
 
     def pieces(self, label: int) -> Iterator[Piece]:
-        """The pieces of one label, in order.
+        """Yield the pieces of one label, in order.
 
         Raises:
-            CheckpointError: a file is damaged, is not the recorded one, or does not fit the other.
+            CheckpointError: a file is damaged, is not the recorded one, or does not fit the other
+                file.
             StorageError: there is no room for the unpacked files.
         """
         if not self._recorded.num_pieces:
@@ -181,7 +184,7 @@ class KeptPart:
                 yield Piece(content, gap, bool(flags & OPENS), bool(flags & CLOSES))
                 offset += num_text
                 for part in self._texts(offset, num_gap) if is_long else ():
-                    yield Piece("", part, False, False)  # memory stays flat
+                    yield Piece("", part, False, False)  # limits memory
                 offset += num_gap
 
     @cached_property
@@ -192,7 +195,12 @@ class KeptPart:
 
     @cached_property
     def _frames(self) -> tuple[IO[bytes], NDArray[np.int64]]:
-        """The rows, checked, and their totals by label."""
+        """The unpacked and checked rows, and their totals by label, (num_labels, 2).
+
+        Raises:
+            CheckpointError: the file is damaged or does not fit the text.
+            StorageError: there is no room for the unpacked file.
+        """
         num_pieces = self._recorded.num_pieces
         size = num_pieces * ROW.itemsize
         frames = unpack(self._frames_path, size, self._recorded.frames_sha256)
@@ -205,7 +213,7 @@ class KeptPart:
         return frames, totals
 
     def _texts(self, offset: int, size: int) -> Iterator[str]:
-        """A long stretch of the text, in parts."""
+        """Yield `size` bytes of text from `offset` on as strings of about `CHUNK_BYTES` bytes."""
         rest, end = b"", offset + size
         for begin in range(offset, end, CHUNK_BYTES):
             self._text.seek(begin)  # something else may have been read in between
@@ -221,14 +229,14 @@ class KeptPart:
 
 
 def begun_character(octets: bytes) -> bytes:
-    """The bytes at the end of a text that are the beginning of a character in UTF-8."""
+    """Return the bytes at the end that are an incomplete UTF-8 character, if any."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    decoder.decode(octets[-3:])  # a character has at most four
+    decoder.decode(octets[-3:])  # a UTF-8 character has at most four bytes
     return decoder.getstate()[0]
 
 
 def row_blocks(frames: IO[bytes], first: int, end: int) -> Iterator[NDArray[np.uint32]]:
-    """The rows from `first` to before `end`, a few at a time, each block of shape (rows, 4)."""
+    """Yield the rows from `first` to before `end` in blocks, (num_rows, 4)."""
     for begin in range(first, end, BLOCK_ROWS):
         frames.seek(begin * ROW.itemsize)
         octets = frames.read(min(BLOCK_ROWS, end - begin) * ROW.itemsize)
@@ -238,9 +246,10 @@ def row_blocks(frames: IO[bytes], first: int, end: int) -> Iterator[NDArray[np.u
 def totals_by_label(
     blocks: Iterable[NDArray[np.uint32]], num_labels: int
 ) -> NDArray[np.int64] | None:
-    """Pieces and bytes of each label, shape (num_labels, 2).
+    """Return the number of pieces and of bytes of each label, (num_labels, 2).
 
-    None: the pieces do not come label by label, in frames that each open and close once.
+    Returns None if the pieces are not grouped by ascending label, or if a frame is not opened and
+    closed exactly once.
     """
     totals = np.zeros((num_labels, 2), np.int64)
     depth = last_label = 0
@@ -250,7 +259,7 @@ def totals_by_label(
         labels, flags = rows[:, 2], rows[:, 3]
         depth += int(np.sum(flags & OPENS) - np.sum(flags & CLOSES) // CLOSES)
         last_label = int(labels[-1])
-        first = int(labels[0])  # there are few labels in a block, and may be many in all
+        first = int(labels[0])  # a block has few labels, even if there are many in total
         num_pieces = np.bincount(labels - first)
         num_bytes = np.bincount(labels - first, rows[:, :2].sum(axis=1, dtype=np.int64))
         totals[first : last_label + 1] += np.stack([num_pieces, num_bytes], 1).astype(np.int64)
@@ -260,14 +269,21 @@ def totals_by_label(
 def is_in_order(
     rows: NDArray[np.uint32], depth: int, last_label: int, num_labels: int
 ) -> np.bool_ | bool:
-    """Whether pieces may follow others, after which so many frames were open, 0 or 1."""
+    """Return whether the rows are valid after earlier ones.
+
+    Args:
+        rows: table of pieces, (num_rows, 4).
+        depth: number of frames left open by the earlier rows, 0 or 1.
+        last_label: label of the last earlier row, or 0.
+        num_labels: number of labels.
+    """
     labels, flags = rows[:, 2], rows[:, 3]
     opens, closes = (flags & OPENS).astype(np.int8), (flags & CLOSES != 0).astype(np.int8)
     after = depth + np.cumsum(opens - closes, dtype=np.int32)
     before, inside = after - opens + closes, after + closes
     new_label = np.diff(labels.astype(np.int64), prepend=last_label)
     return (
-        rows[:, 0].max() <= 4 * MAX_WORD  # bytes of a code point
+        rows[:, 0].max() <= 4 * MAX_WORD  # at most four bytes per code point
         and (new_label >= 0).all()
         and labels[-1] < num_labels
         and flags.max() <= OPENS + CLOSES
@@ -280,13 +296,14 @@ def is_in_order(
 
 
 def unpack(path: Path, num_bytes: int, sha256: str) -> IO[bytes]:
-    """Unpack a file into a temporary one, at most so many bytes.
+    """Unpack a gzip file into a temporary file and verify its size and SHA-256.
 
     Raises:
-        CheckpointError: it is damaged, or its content is not of this size and SHA-256.
-        StorageError: there is no room for it.
+        CheckpointError: the file is missing or damaged, or its content does not have `num_bytes`
+            bytes and the given SHA-256.
+        StorageError: there is no room for the content.
     """
-    if not path.is_file():  # which a link to one is too
+    if not path.is_file():  # also accepts a link to a regular file
         raise CheckpointError(f"{path} is not a regular file; restore it.")
     restore = f"restore it, or delete {path.parent} to use the original corpus."
     if num_bytes > most_bytes(path):
@@ -314,38 +331,44 @@ def unpack(path: Path, num_bytes: int, sha256: str) -> IO[bytes]:
 
 
 def most_bytes(path: Path) -> int:
-    """Return how many bytes may come out of a file."""
+    """Return the maximum number of bytes that a file may unpack to."""
     return max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
 
 
 def compressed(file: IO[bytes], level: int = 9) -> gzip.GzipFile:
-    """Compress into a file. Equal content gives equal bytes: neither name nor time is stored."""
+    """Return a gzip writer for a file.
+
+    Equal content gives equal bytes, because neither name nor time is stored.
+    """
     return gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=file, mtime=0)
 
 
 def store(path: Path) -> None:
-    """Replace a file by one of the same content that is not compressed, in the same format."""
+    """Rewrite a gzip file with compression level 0, so that its content is stored uncompressed."""
     with gzip.open(path, "rb") as packed, replacement(path) as file, compressed(file, 0) as stored:
         shutil.copyfileobj(packed, stored, CHUNK_BYTES)
 
 
 def labelled_pieces(text: TextPart | LabelledPart) -> Iterator[tuple[int, Piece]]:
-    """The pieces of a part, each with the number of its label."""
+    """Return an iterator over the pieces of a split, each after the index of its label."""
     parts: Iterable[TextPart] = [text] if isinstance(text, TextPart) else text.by_label.values()
     return ((label, piece) for label, own in enumerate(parts) for piece in own.pieces())
 
 
 def part_paths(folder: Path, part: Part) -> tuple[Path, Path]:
-    """The files of a part: its text, and its frames."""
+    """Return the paths of a split's text and of its frames."""
     return folder / HELDOUT / f"{part}.txt.gz", folder / HELDOUT / f"{part}.frames.gz"
 
 
 def heldout_owner(folder: Path) -> Path:
-    """The checkpoint that holds the texts of one: itself, or the one it is the backward half of."""
+    """Return the checkpoint that stores the texts of `folder`.
+
+    This is `folder` itself, or its parent if it is the backward half of a bidirectional model.
+    """
     is_half = folder.name == BACKWARD.name and not (folder / HELDOUT).exists()
     return folder.parent if is_half else folder
 
 
 def to_bytes(text: str) -> bytes:
-    """UTF-8; of a byte-level text the bytes that it was read from."""
+    """Encode text as UTF-8; a byte-level text gives the bytes that it was read from."""
     return text.encode("utf-8", "surrogateescape")

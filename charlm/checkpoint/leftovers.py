@@ -1,11 +1,12 @@
-"""What killed processes left behind, deleted only where it is known to be charlm's own.
+"""Removal of files left by killed processes, and of checkpoints; only charlm's own are deleted.
 
-.FILE.PID.tmp      a file that was being written, in a checkpoint
-.NAME.PID.tmp/     a checkpoint that was being made, beside where it would have been
+.FILE.PID.tmp      an unfinished file in a checkpoint
+.NAME.PID.tmp/     an unfinished checkpoint, in the folder where NAME would have been created
 
-PID is the process, which must have ended; a number may follow it: see `make_temporary`. A
-checkpoint being made is also locked by its process, and what is in it must be what charlm writes:
-config.json with its seal, and files of a checkpoint's names. Links are never followed.
+PID is the id of a process that must have ended; a number may follow it, see `make_temporary`. An
+unfinished checkpoint is also locked by its process, and may contain only what charlm writes: a
+config.json with a valid checksum, and files with the names of a checkpoint's files. Links are never
+followed.
 """
 
 import os
@@ -19,7 +20,10 @@ from charlm.storage import FolderLock, is_regular, is_temporary, process_of, sto
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left in a checkpoint that this process has locked."""
+    """Delete the files that killed processes left in a checkpoint.
+
+    The checkpoint must be locked by this process. Files that cannot be deleted are left.
+    """
     for inside, names in own_names().items():
         place = folder / inside
         if place != folder and place.is_symlink():
@@ -32,10 +36,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def refuse_linked_folders(folder: Path) -> None:
-    """Refuse a checkpoint whose folders are links: what is written into them would be elsewhere.
+    """Check that no folder in a checkpoint is a link, because training would write elsewhere.
 
     Raises:
-        CheckpointError: one is.
+        CheckpointError: a folder in the checkpoint is a link.
     """
     for inside in (*own_names(), EVENTS, BACKWARD):
         place = folder / inside
@@ -47,7 +51,7 @@ def refuse_linked_folders(folder: Path) -> None:
 
 
 def sweep_nurseries(parent: Path) -> None:
-    """Delete checkpoints in `parent` that processes were killed over while they made them."""
+    """Delete unfinished checkpoints in `parent` whose processes were killed."""
     for nursery in parent.glob(".*.tmp"):
         process = process_of(nursery)
         if process is None or is_running(process) or nursery.is_symlink() or not nursery.is_dir():
@@ -57,15 +61,17 @@ def sweep_nurseries(parent: Path) -> None:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint, whole or unfinished; one that holds anything else stays as it is.
+    """Delete a checkpoint, complete or unfinished.
+
+    Nothing is deleted if the folder contains anything that charlm did not write.
 
     Raises:
-        StorageError: it holds what charlm did not write, or cannot be deleted.
+        StorageError: the folder is a link, contains foreign files, or cannot be deleted.
     """
     if folder.is_symlink():
         raise StorageError(f"{folder} is a link, which charlm does not make; remove the link.")
     with storage_errors(folder):
-        found = sorted(folder.rglob("*"), reverse=True)  # what is in a folder before the folder
+        found = sorted(folder.rglob("*"), reverse=True)  # contents of a folder before the folder
     for path in found:
         if not is_own(path, path.relative_to(folder)):
             raise foreign(path, folder)
@@ -79,7 +85,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def foreign(path: Path, folder: Path) -> StorageError:
-    """The error for a folder with something in it that may be someone else's."""
+    """Return the error for a folder that contains a file charlm did not write."""
     return StorageError(
         f"{path} was not written by charlm, so {folder} is not deleted to be made again; "
         "move it to another folder."
@@ -87,7 +93,11 @@ def foreign(path: Path, folder: Path) -> StorageError:
 
 
 def is_begun(folder: Path, found: list[Path]) -> bool:
-    """Return whether charlm began this checkpoint: its first file is there, whole or in part."""
+    """Return whether charlm created this checkpoint.
+
+    This is so if config.json is valid, or if the folder is a temporary one that contains only the
+    unfinished config.json of the same process.
+    """
     if (folder / CONFIG).exists():
         try:
             read_config(folder / CONFIG)
@@ -100,7 +110,10 @@ def is_begun(folder: Path, found: list[Path]) -> bool:
 
 
 def is_own(path: Path, place: Path) -> bool:
-    """Return whether charlm makes a file or folder like `path` at `place` in a checkpoint."""
+    """Return whether charlm creates such a file or folder at `place` in a checkpoint.
+
+    `path` is the file or folder itself, and `place` its path relative to the checkpoint.
+    """
     names = own_names()
     if place in names or place == EVENTS:
         return path.is_dir() and not path.is_symlink()
@@ -111,7 +124,7 @@ def is_own(path: Path, place: Path) -> bool:
 
 
 def own_names() -> dict[Path, list[str]]:
-    """The names of the files that charlm writes into a checkpoint, by the folder they are in."""
+    """Return the names of the files that charlm writes into a checkpoint, by relative folder."""
     names: dict[Path, list[str]] = {}
     for path in FILES:
         names.setdefault(path.parent, []).append(path.name)
@@ -119,9 +132,10 @@ def own_names() -> dict[Path, list[str]]:
 
 
 def is_running(process: int | None) -> bool:
-    """Return whether another process of that id exists on this machine.
+    """Return whether another process with this id exists on this machine.
 
-    This process has no files half-written when it asks; one of its own id had the id before.
+    The id of this process counts as not running. This process has no unfinished files when it
+    calls this function, so files with its id were left by an earlier process with the same id.
     """
     if process is None or process == os.getpid():
         return False
@@ -129,6 +143,6 @@ def is_running(process: int | None) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line a report, from which everything about a run can be drawn."""
+"""metrics.jsonl: the reports of a training run, one per line."""
 
 import errno
 import json
@@ -23,66 +23,68 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """One line: how training stood at a step, or what a validation gave; None is not reported."""
+    """One line: training progress at a step, or the result of a validation; None: not reported."""
 
     step: int
     tokens: int | None = None  # read so far
-    seconds: float | None = None  # of training so far
+    seconds: float | None = None  # training time so far
     loss: float | None = None  # nats per token
     learning_rate: float | None = None
     grad_norm: float | None = None  # before clipping
     tokens_per_second: float | None = None
     valid_nats: float | None = None  # nats per token
-    valid_nats_raw: float | None = None  # of the weights as they are
-    valid_nats_averaged: float | None = None  # of their average
-    earlier_nats: float | None = None  # of weights that are kept from before a run was made longer
-    earlier_step: int | None = None  # of them
+    valid_nats_raw: float | None = None  # of the current weights
+    valid_nats_averaged: float | None = None  # of the averaged weights
+    earlier_nats: float | None = None  # of the weights kept from before the run was extended
+    earlier_step: int | None = None  # step of these weights
 
 
 MAX_REPORTS, MAX_REPORT_BYTES = 1 << 19, 1 << 16  # far more than charlm writes
 SMALLEST, LARGEST = 1e-250, 1e45
 COUNTS = ("step", "tokens", "earlier_step")
-POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # or 0
+POSITIVE = ("seconds", "learning_rate", "grad_norm", "tokens_per_second")  # 0 or more
 NAMES = tuple(field.name for field in fields(Report))
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a run has reported so far, in order."""
+    """Reports of a run so far, in order."""
 
     folder: Path
     reports: tuple[Report, ...]
 
     def series(self, x: str, y: str) -> tuple[Floats, Floats]:
-        """Two fields of the reports that have both as finite numbers, each of shape (points,)."""
+        """Return two fields of the reports in which both are finite, each (num_points,)."""
         pairs = [(getattr(report, x), getattr(report, y)) for report in self.reports]
         points = np.array([pair for pair in pairs if None not in pair], np.float64).reshape(-1, 2)
         points = points[np.isfinite(points).all(axis=1)]
         return points[:, 0], points[:, 1]
 
     def last(self, name: str) -> Any:
-        """The newest value of a field, None where it was never reported."""
+        """Return the last reported value of a field, or None if it was never reported."""
         values = (getattr(report, name) for report in reversed(self.reports))
         return next((value for value in values if value is not None), None)
 
     @property
     def best(self) -> tuple[float, int] | None:
-        """The lowest validation loss, nats per token, and its step; None without any."""
+        """Lowest validation loss, in nats per token, and its step; None without validations."""
         steps, nats = self.series("step", "valid_nats")
         return min(zip(nats.tolist(), map(int, steps), strict=True), default=None)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Over the whole run, validations included."""
+        """Mean tokens per second over the whole run, including validations."""
         tokens, seconds = self.last("tokens"), self.last("seconds")
         return tokens / seconds if tokens is not None and seconds else None
 
 
 def append_metrics(folder: Path, report: dict[str, Any]) -> None:
-    """Add a line: all of it, or nothing. After a line that was cut short it begins a new one.
+    """Append a report as one line, completely or not at all.
+
+    If the last line of the file is incomplete, a line break is written first.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     path = folder / METRICS
     line = (json.dumps(report) + "\n").encode()
@@ -90,41 +92,51 @@ def append_metrics(folder: Path, report: dict[str, Any]) -> None:
         end = file.seek(0, os.SEEK_END)
         if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
             line = b"\n" + line
-        if file.write(line) != len(line):  # the disk took the beginning only
+        if file.write(line) != len(line):  # only part of it fitted on the disk
             file.truncate(end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The reports in order; a line that a crash or damage made unreadable is left out.
+    """Return the reports in order, without damaged lines.
 
-    So is one with a text, a table or the like where a number belongs.
+    A line is damaged if it is not a JSON object with a step, or if a known field is not a number of
+    the expected kind.
 
     Raises:
-        CheckpointError: it is not a regular file, or too large.
+        CheckpointError: the file cannot be read, or has more than `MAX_REPORTS` lines.
     """
     return [content for _, content in readable_lines(folder / METRICS)]
 
 
 def has_reports(folder: Path) -> bool:
-    """Whether a run has reported anything; errors as of `read_metrics`."""
+    """Return whether a run has any valid report.
+
+    Raises:
+        CheckpointError: the file cannot be read, or has more than `MAX_REPORTS` lines.
+    """
     return any(readable_lines(folder / METRICS))
 
 
 def readable_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield each line that is a report, and what it says; errors as of `read_metrics`."""
+    """Yield each valid line and its report.
+
+    Raises:
+        CheckpointError: the file cannot be read, or has more than `MAX_REPORTS` lines.
+    """
     for line in metrics_lines(path):
         with suppress(CheckpointError):
             yield line, checked_report(line, path.name)
 
 
 def metrics_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a metrics.jsonl, none if it is missing; the last may be cut short.
+    """Yield the lines of a metrics.jsonl, or none if the file is missing.
 
-    A line is never longer than `MAX_REPORT_BYTES`: the pieces of a longer one are no reports.
+    The last line may be incomplete. A line longer than `MAX_REPORT_BYTES` is yielded in pieces of
+    at most that size, which are not valid reports.
 
     Raises:
-        CheckpointError: it cannot be read, or has more than `MAX_REPORTS` lines.
+        CheckpointError: the file cannot be read, or has more than `MAX_REPORTS` lines.
     """
     try:
         with open_regular(path) as file:
@@ -139,10 +151,12 @@ def metrics_lines(path: Path) -> Iterator[bytes]:
 
 
 def read_history(folder: Path) -> History:
-    """What a run has reported; it may be going on, so a last line without its end is passed over.
+    """Return the reports of a run, which may still be running.
+
+    A last line without a line break is ignored.
 
     Raises:
-        CheckpointError: the file cannot be read, or a line of it is damaged.
+        CheckpointError: the file cannot be read, or a line is damaged.
     """
     history, damage = scan_history(folder)
     if damage is not None:
@@ -151,7 +165,9 @@ def read_history(folder: Path) -> History:
 
 
 def scan_history(folder: Path) -> tuple[History, CheckpointError | None]:
-    """As `read_history`, but without the lines that are damaged; the error for the first of them.
+    """Return the reports of a run without damaged lines, and the error for the first of these.
+
+    A last line without a line break is ignored. The error is None if no line is damaged.
 
     Raises:
         CheckpointError: the file cannot be read.
@@ -168,17 +184,25 @@ def scan_history(folder: Path) -> tuple[History, CheckpointError | None]:
 
 
 def parse_report(line: bytes, place: str) -> Report:
-    """A line as a report; fields of other names are passed over.
+    """Parse a line as a report; unknown fields are ignored.
+
+    `place` names the line in the error.
 
     Raises:
-        CheckpointError: it is no JSON object with a step, or a field of it is no number.
+        CheckpointError: the line is not a JSON object with a step, or a known field is not a number
+            of the expected kind.
     """
     content = checked_report(line, place)
     return Report(**{name: content[name] for name in NAMES if content.get(name) is not None})
 
 
 def checked_report(line: bytes, place: str) -> dict[str, Any]:
-    """A line as it is, once its fields are known to be numbers; errors as `parse_report`'s."""
+    """Return the content of a line, including unknown fields, after checking the known ones.
+
+    Raises:
+        CheckpointError: the line is not a JSON object with a step, or a known field is not a number
+            of the expected kind.
+    """
     try:
         content = parse_json(line)
     except ValueError:
@@ -195,14 +219,15 @@ def checked_report(line: bytes, place: str) -> dict[str, Any]:
 
 
 def is_count(value: object) -> bool:
-    """Whether it is a whole number that a run can reach."""
-    return type(value) is int and 0 <= value < 2**63  # True is an int as well, but no count
+    """Return whether a value is an integer from 0 to 2**63 - 1."""
+    return type(value) is int and 0 <= value < 2**63  # isinstance would accept True
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number; it may be infinite or NaN, as a gradient's norm can be.
+    """Return whether a value is a number, which may be infinite or NaN as gradient norms can be.
 
-    A finite one is of a size that training can reach, so that a chart can compute with it.
+    A finite float must be 0 or between `SMALLEST` and `LARGEST` in magnitude, so that charts can
+    compute with it. An integer must fit in 64 bits.
     """
     if isinstance(value, float) and value and math.isfinite(value):
         return SMALLEST <= abs(value) <= LARGEST
@@ -210,12 +235,13 @@ def is_number(value: object) -> bool:
 
 
 def forget_metrics_after(folder: Path, step: int, *, is_validated: bool = True) -> None:
-    """Drop the reports past `step`, which a resumed run makes again.
+    """Remove the reports after `step`, which a resumed run will write again.
 
-    Where `step` itself `is_validated` no longer, as the end of a run is that goes on, the report of
-    its validation goes too.
+    If `is_validated` is false, the validation report of `step` itself is removed too. This is the
+    case if a finished run is extended.
 
     Raises:
+        CheckpointError: the file cannot be read, or has more than `MAX_REPORTS` lines.
         StorageError: the file cannot be written.
     """
     with replacement(folder / METRICS) as file:

@@ -1,4 +1,4 @@
-"""Tensors of a file compared with what is expected of them: names, shapes, types, finite values."""
+"""Checks of tensors read from a file: names, shapes, types and finite values."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,17 +15,17 @@ def check_tensors(
     place: str,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Have tensors be those that are expected, and finite.
+    """Check that tensors have the expected names, shapes and type, and are finite.
 
     Args:
-        tensors: as read.
-        expected: shapes by name.
-        place: the file, as messages call it.
-        dtype: of all of them.
+        tensors: tensors by name, as read from the file.
+        expected: expected shapes by name.
+        place: name of the file, for messages.
+        dtype: expected type of all tensors.
 
     Raises:
-        CheckpointError: a tensor is missing or too much, has another shape or type, or holds NaN
-            or infinity; the message names it.
+        CheckpointError: a tensor is missing or unexpected, has another shape or type, or contains
+            NaN or infinity. The message names the tensor.
     """
     if missing := expected.keys() - tensors.keys():
         raise CheckpointError(f"{place} does not fit the model: {name_of(missing)} is missing.")
@@ -44,7 +44,11 @@ def check_tensor(
     place: str,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Have a tensor be of a shape and a type, and finite; else as `check_tensors`."""
+    """Check that a tensor has the expected shape and type, and is finite.
+
+    Raises:
+        CheckpointError: the tensor has another shape or type, or contains NaN or infinity.
+    """
     if tuple(tensor.shape) != tuple(shape):
         raise CheckpointError(
             f"{place} does not fit the model: {quote(name)} has shape "
@@ -59,14 +63,14 @@ def check_tensor(
 
 
 def check_finite(name: str, tensor: Tensor, place: str) -> None:
-    """Have a tensor hold numbers: anything that is computed with NaN is NaN.
+    """Check that a tensor is finite, because NaN spreads to everything computed from it.
 
     Raises:
-        CheckpointError: it holds NaN or infinity.
+        CheckpointError: the tensor contains NaN or infinity.
     """
     if not tensor.is_floating_point() or not tensor.numel():
         return
-    least, most = tensor.aminmax()  # NaN if any is; unlike isfinite() it needs no memory
+    least, most = tensor.aminmax()  # both NaN if any value is; unlike isfinite(), needs no memory
     if not (least.isfinite() and most.isfinite()):
         raise CheckpointError(
             f"{place} is damaged: {quote(name)} holds NaN or infinity; restore the original."
@@ -74,10 +78,10 @@ def check_finite(name: str, tensor: Tensor, place: str) -> None:
 
 
 def name_of(names: set[str]) -> str:
-    """Return one of the names, the same each time."""
+    """Return the first of the names in sorted order, shortened for a message."""
     return quote(min(names))
 
 
 def type_name(dtype: torch.dtype) -> str:
-    """Return `float32` of torch.float32."""
+    """Return the name of a type without "torch.", such as `float32`."""
     return str(dtype).removeprefix("torch.")

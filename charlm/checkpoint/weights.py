@@ -1,4 +1,4 @@
-"""Tensors to and from safetensors files, sealed against damage."""
+"""Reading and writing of safetensors files with a SHA-256 checksum of their content."""
 
 import hashlib
 import os
@@ -16,21 +16,23 @@ from charlm.settings import quote, reason
 from charlm.storage import replace_file
 from charlm.untrusted import open_regular, parse_json
 
-MAX_HEADER_BYTES = 16 << 20  # with the text of a training state in it
-MAX_TENSORS = 1 << 15  # of a kilobyte each before they hold a number
+MAX_HEADER_BYTES = 16 << 20  # includes the text of a training state
+MAX_TENSORS = 1 << 15  # each takes about a kilobyte of memory without its values
 MAX_DIMENSIONS = 8
-HEADER_VALUES = 7 + MAX_DIMENSIONS  # for a tensor
+HEADER_VALUES = 7 + MAX_DIMENSIONS  # maximum number of JSON values per tensor
 FIELDS = {"dtype", "shape", "data_offsets"}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "") -> None:
-    """Write named tensors and a text in one step; equal content gives equal bytes.
+    """Write named tensors and a text to a file in one step.
+
+    Equal content gives equal bytes.
 
     Raises:
         StorageError: the file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One key only: safetensors writes several in an order that changes from run to run.
+    # A single metadata key, because safetensors writes several keys in an order that varies.
     content = {"charlm": f"{seal(plain, metadata)}\n{metadata}"}
     replace_file(path, save(plain, metadata=content))
 
@@ -38,15 +40,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: str = "")
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """Return the tensors and the text that `write_tensors` wrote, on the CPU.
 
-    The tensors are copies in memory of torch's own, which is aligned: as they lie in the file, a
-    product of them could be rounded in another way than before they were saved.
+    The tensors are copied to memory allocated by torch, which is aligned. Products of unaligned
+    tensors could be rounded differently than before they were saved.
 
     Raises:
-        CheckpointError: the file is missing, damaged or foreign.
+        CheckpointError: the file is missing or damaged, or was not written by charlm.
     """
     try:
-        # Opened and read once: where a save replaces the file in between, a second opening or a
-        # mapping of it could give the header of one for the tensors of the other.
+        # The file is opened and read only once. If it were opened again or mapped, a save in
+        # between could combine the header of one file with the tensors of another.
         with open_regular(path) as file:
             content = file.read(os.fstat(file.fileno()).st_size)
         metadata = read_header(content).get("charlm")
@@ -67,12 +69,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def read_header(content: bytes) -> dict[str, str]:
-    """The texts in the header of a safetensors file, which is known to be small and plain by then.
+    """Return the metadata in the header of a safetensors file, after limiting the header's size.
 
-    Names, numbers and fields that nobody reads take much more memory than they have bytes.
+    Parsed names, numbers and unused fields take much more memory than their bytes in the file.
 
     Raises:
-        ValueError: it is too large, names too many tensors, or one is not described as charlm does.
+        ValueError: the header is too large or not a table of texts and tensors, has too many
+            tensors, or describes one in another way than charlm.
     """
     length = int.from_bytes(content[:8], "little")
     if length > MAX_HEADER_BYTES:
@@ -92,7 +95,7 @@ def read_header(content: bytes) -> dict[str, str]:
 
 
 def is_tensor(described: Any) -> bool:
-    """Whether a part of the header is a tensor of few dimensions, and says nothing else."""
+    """Return whether a header entry has exactly the fields of a tensor, and few dimensions."""
     if not isinstance(described, dict) or described.keys() != FIELDS:
         return False
     shape = described["shape"]
@@ -100,7 +103,7 @@ def is_tensor(described: Any) -> bool:
 
 
 def seal(tensors: Mapping[str, Tensor], metadata: str) -> str:
-    """A sha256 over names, types, shapes, values and the text."""
+    """Return the SHA-256 of names, types, shapes, values and the text, in hexadecimal."""
     digest = hashlib.sha256(metadata.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

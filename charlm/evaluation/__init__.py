@@ -1,7 +1,8 @@
-"""How good a model is: perplexity and the measures around it, exact and with their units.
+"""Exact evaluation of language models: perplexity, surprisal, adaptation and rescoring.
 
-Whatever predicts a text (a network, one that adapts, n-grams, a mixture) is a `Predictor`; a text
-is read with it once, and what it said of every token becomes measures or scores.
+Every model that predicts a text (a network, an adaptive network, n-grams, a mixture) is a
+`Predictor`. A text is read with it once; the scores of its tokens are then summed into an
+`Evaluation` or reported one by one.
 """
 
 from charlm.evaluation.both_ways import BothWays, read_both_ways

@@ -1,14 +1,13 @@
-"""Each token from what stands on its left and on its right: pseudo-log-likelihood.
+"""Bidirectional scores: each token given its left and its right context (pseudo-log-likelihood).
 
-Besag 1975; of language models Wang & Cho 2019 (arXiv:1902.04094), Salazar et al. 2020
-(arXiv:1910.14659). Two models that read in opposite directions know a side each. If the sides did
-not depend on one another but through the token, Bayes' rule would give
+Besag 1975; for language models Wang & Cho 2019 (arXiv:1902.04094) and Salazar et al. 2020
+(arXiv:1910.14659). A forward and a backward model each predict from one side. If the two sides
+were independent given the token, Bayes' rule would give
 
-    P(w | left, right) = P(w | left) P(w | right) / P(w), over its sum for all w
+    P(w | left, right) = P(w | left) P(w | right) / P(w), normalized over all w
 
-and that is what is taken. `<stop>` is predicted from the left alone: what is on its right says no
-more than that it is there. A length that was foretold is given, like all that stands around a
-token, and costs nothing here.
+and this approximation is used. `<stop>` is predicted from the left side alone, because its right
+side only reveals that it is there. A length token is part of the given context and has no cost.
 """
 
 from collections.abc import Iterator
@@ -31,20 +30,20 @@ from charlm.model import State
 
 @dataclass(frozen=True, slots=True)
 class BothWays:
-    """Two networks over one vocabulary, and how frequent its tokens are."""
+    """A forward and a backward network over one vocabulary, and the token frequencies."""
 
     forward: NetworkPredictor
     backward: NetworkPredictor
-    log_frequencies: Tensor  # (vocab_size,), in nats; minus infinity fills no place
+    log_frequencies: Tensor  # (vocab_size,), in nats; minus infinity: never a candidate
     stop_id: int
 
     def combine(self, forward: Tensor, backward: Tensor, targets: Tensor) -> Tensor:
-        """Log P given both sides, from log P given each.
+        """Return log P given both sides, in nats, of shape (..., vocab_size).
 
         Args:
-            forward: given the left side, (..., vocab_size).
-            backward: given the right side, (..., vocab_size).
-            targets: (...); where they are `<stop>`, the left side counts alone.
+            forward: log P given the left side, (..., vocab_size).
+            backward: log P given the right side, (..., vocab_size).
+            targets: token ids, (...). For `<stop>`, only the left side is used.
         """
         prior = self.log_frequencies
         never = prior == -torch.inf
@@ -56,13 +55,13 @@ class BothWays:
 def read_both_ways(
     models: BothWays, tokens: Tokens, turned: Tokens, reading: Reading
 ) -> Iterator[TokenScores]:
-    """Scores of all tokens but `<start>`, each once, in order.
+    """Yield the scores of all tokens except `<start>`, each once, in order.
 
     Args:
-        models: that predict.
-        tokens: of the text.
-        turned: the same in the order of the backward model, as `charlm.data.turn` has them.
-        reading: whether a side is all of the text or the frame alone.
+        models: the forward and the backward network.
+        tokens: tokens of the text, (num_tokens,).
+        turned: the same text reversed for the backward model, as `charlm.data.turn` returns it.
+        reading: its `context` sets whether each side spans the whole text or only the frame.
     """
     if reading.context == "stream":
         yield from read_stretch(models, tokens, turned, reading)
@@ -73,12 +72,12 @@ def read_both_ways(
             if end - start > 2:
                 ahead, behind = (told(t, reading) for t in (tokens[start:end], mirrored))
                 yield from read_stretch(models, ahead, behind, reading)
-            else:  # nothing but its ends
+            else:  # an empty frame: only <start> and <stop>
                 yield from read_text(models.forward, tokens[start:end], reading)
 
 
 def told(frame: Tokens, reading: Reading) -> Tokens:
-    """A frame that begins with its length, if the models are to know it."""
+    """Return a frame with a length token in place of `<start>` if `lengths_from` is set."""
     if reading.lengths_from is None:
         return frame
     wide = frame.astype(np.int64)
@@ -89,23 +88,24 @@ def told(frame: Tokens, reading: Reading) -> Tokens:
 def read_stretch(
     models: BothWays, tokens: Tokens, turned: Tokens, reading: Reading
 ) -> Iterator[TokenScores]:
-    """Scores of the tokens after the first of a stretch that knows nothing beyond its ends.
+    """Yield scores for a text or frame, without context beyond its ends.
 
-    The backward model goes through it once to find its state before each window. From there it
-    reads the window again when the forward model comes to it.
+    The first token is not scored. The backward model first passes over all windows to compute its
+    state before each one. It then reads each window again, from that state, together with the
+    forward model. Memory for distributions is therefore limited to one window.
     """
     size, window = len(tokens), reading.window(models.forward)
-    # Of the windows' targets. Nothing comes before the last token, a <stop>, when a stretch is read
-    # backwards, so it is the last of a window of several.
+    # Positions of each window's targets. Backwards, nothing precedes the last token, a <stop>, so
+    # the backward model does not predict it. It must share a window with other targets.
     bounds = [*range(1, max(2, size - 1), window), size]
     windows = [slice(begin, end) for begin, end in pairwise(bounds)]
 
     def mirrored(places: slice) -> Tensor:
-        """What the backward model reads to predict the tokens at these places, last one first."""
+        """Return the backward model's inputs that predict the tokens at `places`, last first."""
         inputs = turned[max(0, size - places.stop - 1) : size - places.start - 1]
         return as_row(inputs, reading)
 
-    states: list[State] = []  # of the backward model before each window, the last window's first
+    states: list[State] = []  # of the backward model before each window, in backward order
     state = models.backward.initial_state(1)
     for places in reversed(windows):
         states.append(state)
@@ -126,5 +126,5 @@ def read_stretch(
 
 
 def as_row(tokens: Tokens, reading: Reading) -> Tensor:
-    """A batch of one."""
+    """Return tokens as a batch of one row, (1, num_tokens), on the device."""
     return as_tensor(tokens.astype(np.int64)[None], reading)

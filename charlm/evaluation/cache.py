@@ -1,4 +1,4 @@
-"""The continuous neural cache (Grave et al. 2017, arXiv:1612.04426): what was read comes again."""
+"""The continuous neural cache (Grave et al. 2017, arXiv:1612.04426)."""
 
 import math
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from charlm.evaluation.predictor import MAX_ROWS, WINDOW, Predictions, Predictor
 MAX_SIZE = 100_000  # tokens
 
 
-RECALLED = 1 << 24  # shares held at a time: 64 MiB
+RECALLED = 1 << 24  # maximum number of cache weights in memory at a time: 64 MiB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CacheConfig:
-    """How much is remembered, and how much that counts."""
+    """Settings of the neural cache."""
 
     size: int = 500  # tokens
-    flatness: float = 0.3  # theta: 0 weighs all memories alike, more those in like places
+    flatness: float = 0.3  # theta: 0 weights all positions equally; higher favours similar contexts
     weight: float = 0.1  # lambda: the cache's share of the probability
 
     def __post_init__(self) -> None:
@@ -40,38 +40,39 @@ class CacheConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """The last places read: hidden vectors (batch, places, hidden), and what followed each.
+    """The last positions read: their hidden vectors and the token that followed each.
 
-    `followers` (batch, places) is `NOT_PREDICTED` where nothing followed that could be predicted.
+    `hidden` is (batch, positions, hidden_size). `followers`, (batch, positions), is
+    `NOT_PREDICTED` where the next token is not a target.
     """
 
     hidden: Tensor
     followers: Tensor
 
     def extend(self, hidden: Tensor, followers: Tensor) -> "Memory":
-        """With more places after its own."""
+        """Return a memory with more positions appended."""
         return Memory(
             hidden=torch.cat([self.hidden, hidden], dim=1),
             followers=torch.cat([self.followers, followers], dim=1),
         )
 
     def last(self, size: int) -> "Memory":
-        """Its last `size` places."""
+        """Return the last `size` positions."""
         return Memory(hidden=self.hidden[:, -size:], followers=self.followers[:, -size:])
 
     def select_rows(self, rows: Tensor) -> "Memory":
-        """Of some rows of the batch."""
+        """Return the given rows of the batch, (num_rows,)."""
         return Memory(hidden=self.hidden[rows], followers=self.followers[rows])
 
 
 class CachedPredictor:
-    """A network whose probabilities are mixed with those of its cache.
+    """A network interpolated with a cache of its recent hidden states.
 
         P_cache(w | h_1 .. h_t) ~ sum over i < t with x_(i+1) = w of exp(flatness h_t . h_i)
         P = (1 - weight) P_network + weight P_cache
 
-    h_i is the last layer's output at token i (eqs. 2 to 4). i runs over the last `size` tokens.
-    Where there is nothing to remember yet, P is the network's.
+    h_i is the last layer's output at token i (eqs. 2 to 4), and i runs over the last `size` tokens.
+    While the cache is empty, P is P_network.
     """
 
     def __init__(self, network: HiddenReader, config: CacheConfig) -> None:
@@ -103,15 +104,16 @@ class CachedPredictor:
 
 
 def most_rows(size: int) -> int:
-    """So many rows of windows can recall so much in bounded memory."""
+    """Return how many rows can be read together with a cache of `size` tokens, at least 1."""
     return max(1, RECALLED // (WINDOW * (WINDOW + size)))
 
 
 def recall(hidden: Tensor, memory: Memory, config: CacheConfig) -> Tensor:
-    """The share of each place of the memory at each of its last places: (batch, time, places).
+    """Return the weight of each cached position, as (batch, time, positions).
 
-    `hidden`, (batch, time, hidden), are the memory's own last places. A place recalls only places
-    before it; a row is 0 where it recalls none.
+    `hidden`, (batch, time, hidden_size), holds the last `time` positions of the memory. Each one
+    sees only the `config.size` positions before it. The weights sum to 1 over the positions, or
+    are all 0 if no position can be used.
     """
     time, places = hidden.shape[1], memory.hidden.shape[1]
     here = torch.arange(places - time, places, device=hidden.device)[:, None]
@@ -120,13 +122,13 @@ def recall(hidden: Tensor, memory: Memory, config: CacheConfig) -> Tensor:
     seen = seen & (memory.followers != NOT_PREDICTED)[:, None, :]
     scores = config.flatness * hidden @ memory.hidden.transpose(1, 2)
     scores = scores.masked_fill(~seen, -math.inf)
-    return scores.softmax(-1).nan_to_num(nan=0.0)  # nan: nothing was seen
+    return scores.softmax(-1).nan_to_num(nan=0.0)  # NaN: every position is masked
 
 
 def mix(
     network: Predictions, recalled: Tensor, memory: Memory, targets: Tensor, config: CacheConfig
 ) -> Predictions:
-    """The network's probabilities with those of the cache."""
+    """Interpolate the network's probabilities with those of the cache."""
     empty = recalled.sum(-1) == 0
     kept = math.log1p(-config.weight)
 
@@ -148,5 +150,5 @@ def mix(
 
 
 def cache_probs(recalled: Tensor, memory: Memory, targets: Tensor) -> Tensor:
-    """What the cache gives each target: (batch, time)."""
+    """Return the cache's probability of each target, (batch, time)."""
     return (recalled * (memory.followers[:, None, :] == targets[..., None])).sum(-1)

@@ -1,4 +1,4 @@
-"""Two models on one text: how much better one is, and how sure that is."""
+"""Comparison of two models on one text, with a bootstrap confidence interval."""
 
 import math
 from dataclasses import dataclass
@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 MIN_UNITS = 10
-MAX_UNITS = 5000  # of a resample; more are put together with their neighbours
+MAX_UNITS = 5000  # per resample; more units are merged with their neighbours
 INTERVAL = (2.5, 97.5)  # percent: the 95 % confidence interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """A model's nats less another's, per unit of length, with its 95 % confidence interval."""
+    """Nats of one model minus those of another per unit of length, with a 95 % interval.
+
+    A negative value means that the first model is better.
+    """
 
     value: float
     low: float
@@ -22,7 +25,7 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """Whether zero lies outside the interval."""
+        """Return whether zero lies outside the interval; False if the interval is NaN."""
         return self.low > 0 or self.high < 0
 
 
@@ -33,16 +36,16 @@ def paired_bootstrap(
     *,
     seed: int = 0,
 ) -> Difference:
-    """The difference of two models' surprisal on the same pieces of a text (Koehn 2004).
+    """Return the difference in surprisal of two models on the same pieces of a text (Koehn 2004).
 
-    The pieces, such as frames, are drawn anew with replacement, the same ones for both models.
-    With fewer than ten pieces there is no telling: the interval is nan.
+    The pieces, such as frames, are resampled with replacement, the same ones for both models. With
+    fewer than ten pieces the bounds of the interval are NaN.
 
     Args:
-        nats: of each piece under a model, (pieces,).
-        other_nats: under the model it is compared with.
-        lengths: of each piece, in the unit of the difference, such as tokens.
-        seed: of the resampling.
+        nats: surprisal of each piece under the first model, (num_pieces,).
+        other_nats: surprisal of each piece under the second model, (num_pieces,).
+        lengths: length of each piece, (num_pieces,), in the unit of the difference, such as tokens.
+        seed: seed of the resampling.
     """
     gaps, lengths = merge(nats - other_nats, MAX_UNITS), merge(lengths, MAX_UNITS)
     value = float(gaps.sum() / lengths.sum())
@@ -58,7 +61,7 @@ def paired_bootstrap(
 
 
 def merge(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """Sums of neighbours, so many that at most `most` remain."""
+    """Sum groups of neighbouring values so that at most `most` values remain."""
     together = -(-len(values) // most)
     merged: NDArray[np.float64] = np.add.reduceat(
         values, np.arange(0, len(values), max(together, 1))

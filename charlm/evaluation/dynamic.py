@@ -1,4 +1,4 @@
-"""Dynamic evaluation (Krause et al. 2018, arXiv:1709.07432): weights that follow the text."""
+"""Dynamic evaluation (Krause et al. 2018, arXiv:1709.07432): weights adapted to the text."""
 
 import copy
 import math
@@ -18,9 +18,9 @@ from charlm.evaluation.network import from_logits
 from charlm.evaluation.predictor import Predictions
 from charlm.model import LanguageModel, State, detach_state
 
-GRADIENT_WINDOWS = 100  # of the training text are enough for the gradients' size
+GRADIENT_WINDOWS = 100  # training windows; enough to estimate the size of the gradients
 MAX_BPTT = 100_000
-EPSILON = 1.0  # of the mean size; keeps weights that are hardly ever used from leaping
+EPSILON = 1.0  # in units of the mean RMS; limits the steps of rarely used weights
 
 GradientSizes = Mapping[str, Tensor]
 """Root mean square of each weight's gradient over windows of the training text, by name."""
@@ -28,11 +28,11 @@ GradientSizes = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DynamicConfig:
-    """How fast the weights follow the text, and how strongly they are drawn back."""
+    """Settings of dynamic evaluation."""
 
     learning_rate: float = 2e-4  # eta
-    decay: float = 0.001  # lambda: of the way back to the trained weights, each segment
-    bptt: int = 20  # tokens that are read, and then learnt, at a time
+    decay: float = 0.001  # lambda: fraction of the way back to the trained weights, per segment
+    bptt: int = 20  # tokens per segment
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < math.inf:
@@ -53,19 +53,20 @@ class DynamicConfig:
 
 @dataclass(frozen=True, slots=True)
 class FollowingState:
-    """A network's state, and weights of its own that have followed the text so far."""
+    """A copy of the network, adapted to the text so far, and its recurrent state."""
 
-    model: LanguageModel  # changed in place as the text goes on
+    model: LanguageModel  # updated in place after each segment
     state: State
 
 
 class DynamicNetwork:
-    """A network that learns each segment of the text after it has predicted it.
+    """A network that takes a gradient step on each segment of the text after predicting it.
 
         theta' = theta - eta grad L / (RMS + epsilon) + lambda R (theta_0 - theta)
 
-    L is the segment's mean surprisal, theta_0 the trained weights, RMS the size of each weight's
-    gradient in training and R = min(RMS / mean RMS, 1 / lambda) (sec. 4, with eq. 4's clipping).
+    L is the segment's mean surprisal, theta_0 are the trained weights, RMS is the root mean square
+    of each weight's gradient in training and R = min(RMS / mean RMS, 1 / lambda) (sec. 4, with the
+    clipping of eq. 4). Only one row can be read at a time.
     """
 
     max_rows: int | None = 1
@@ -88,7 +89,11 @@ class DynamicNetwork:
     def read(
         self, inputs: Tensor, targets: Tensor, state: FollowingState
     ) -> tuple[Tensor, Tensor, FollowingState]:
-        """As `HiddenReader.read`: segment by segment, each learnt once it has been predicted."""
+        """Read a window as `HiddenReader.read` does, with a gradient step after each segment.
+
+        Raises:
+            ConfigError: the loss is not finite.
+        """
         model, recurrent = state.model, state.state
         hiddens, logits = [], []
         for segment, followers in zip(
@@ -114,7 +119,7 @@ class DynamicNetwork:
         return state
 
     def _learn(self, model: LanguageModel, logits: Tensor, targets: Tensor) -> None:
-        """Take a step towards the targets.
+        """Update the weights with one gradient step on the targets; do nothing without targets.
 
         Raises:
             ConfigError: the loss is not finite.
@@ -135,8 +140,8 @@ class DynamicNetwork:
 
 
 def learning_copy(model: LanguageModel) -> LanguageModel:
-    """A copy whose gradients can be taken, without dropout."""
-    copied = copy.deepcopy(model).train()  # cuDNN has gradients only in training
+    """Return a copy of the model in training mode, with dropout off."""
+    copied = copy.deepcopy(model).train()  # cuDNN computes gradients only in training mode
     for module in copied.modules():
         if isinstance(module, Dropout):
             module.eval()
@@ -144,7 +149,11 @@ def learning_copy(model: LanguageModel) -> LanguageModel:
 
 
 def gradients_of(loss: Tensor, model: LanguageModel) -> list[Tensor]:
-    """Of each weight; of one that had no part in it, such as where labels begin, zeros."""
+    """Return the gradient of the loss for each weight.
+
+    Weights that the loss does not depend on get zeros, such as the initial states of labels in a
+    window that continues a text.
+    """
     weights = list(model.parameters())
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     pairs = zip(weights, gradients, strict=True)
@@ -152,10 +161,10 @@ def gradients_of(loss: Tensor, model: LanguageModel) -> list[Tensor]:
 
 
 def measure_gradients(model: LanguageModel, windows: Windows) -> GradientSizes:
-    """The size of each weight's gradient over the first windows of the training text.
+    """Return the root mean square of each weight's gradient over windows of the training text.
 
-    The windows should be of parallel streams, so that they come from all of the text. Dropout is
-    off, as it is when the weights will follow a text.
+    The first `GRADIENT_WINDOWS` windows are used. They should come from parallel streams, so that
+    they cover the whole text. Dropout is off, as in dynamic evaluation.
     """
     following = learning_copy(model)
     squares = [torch.zeros_like(parameter) for parameter in model.parameters()]

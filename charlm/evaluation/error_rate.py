@@ -1,4 +1,4 @@
-"""Word and character errors: the fewest edits from what was recognised to what was meant."""
+"""Word and character errors: edit distances between hypotheses and references."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,22 +15,23 @@ RATE_NAMES: dict[Unit, str] = {"word": "WER", "char": "CER"}
 
 
 def count_units(texts: Sequence[str], unit: Unit) -> NDArray[np.int64]:
-    """Words or characters of each text, shape (len(texts),)."""
+    """Return the number of words or characters of each text, (len(texts),)."""
     return np.array([len(split_units(text, unit)) for text in texts], dtype=np.int64)
 
 
 def count_errors(
     hypotheses: Sequence[str], references: Sequence[str], unit: Unit
 ) -> NDArray[np.int64]:
-    """Substitutions, insertions and deletions of each hypothesis, shape (len(hypotheses),).
+    """Return the number of errors of each hypothesis, (len(hypotheses),).
 
-    The Levenshtein distance in words or characters. WER and CER are its sum over the number of
-    units of the references; texts are compared as they are, case and punctuation included.
+    This is the Levenshtein distance: substitutions, insertions and deletions of words or
+    characters. WER and CER are the sum of the distances divided by the number of units in the
+    references. Case and punctuation count.
 
     Args:
-        hypotheses: what was recognised.
-        references: what was meant, one for each hypothesis.
-        unit: what an error is counted in.
+        hypotheses: recognised texts.
+        references: correct texts, one for each hypothesis.
+        unit: unit in which errors are counted.
 
     Raises:
         ConfigError: rapidfuzz is not installed.
@@ -48,5 +49,5 @@ def count_errors(
 
 
 def split_units(text: str, unit: Unit) -> Sequence[str]:
-    """The words or characters of a text."""
+    """Return the words or characters of a text."""
     return text.split() if unit == "word" else text

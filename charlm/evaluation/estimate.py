@@ -1,4 +1,4 @@
-"""A quick estimate of the surprisal of a text, for training."""
+"""A quick estimate of validation loss, for training."""
 
 import math
 
@@ -12,12 +12,12 @@ from charlm.model import LanguageModel, State
 
 
 def estimate_nats(model: LanguageModel, windows: Windows, precision: Precision) -> float:
-    """Nats per token over parallel streams: quick, for training; nan where there is no token.
+    """Return the mean nats per token over parallel streams, or NaN if there are no tokens.
 
-    An estimate: each stream begins without context, and the tail that does not fill all streams
-    is left out. The model is left as it was, training or not.
+    This is an estimate: each stream begins without context, and the tail that does not fill all
+    streams is left out. The model returns to the mode that it was in, training or evaluation.
     """
-    # MPS has no float64. Sums stay on the device, so that a GPU need not wait for each.
+    # MPS has no float64. Sums stay on the device to avoid a GPU synchronization per window.
     precise = torch.float32 if model.device.type == "mps" else torch.float64
     sums: list[Tensor] = []
     count = 0

@@ -1,4 +1,4 @@
-"""How well a text was predicted: the sums of an exact evaluation."""
+"""Exact evaluation of a text: sums over the scores of its tokens."""
 
 from collections.abc import Iterable
 
@@ -10,10 +10,15 @@ from charlm.text import Tokenizer
 
 
 def evaluate(scores: Iterable[TokenScores], counts: TextCounts, tokenizer: Tokenizer) -> Evaluation:
-    """Sum up what was said of a text's tokens, each of which must be there once.
+    """Sum the scores of a text's tokens, which must contain each predicted token exactly once.
+
+    Args:
+        scores: scores of all tokens except `<start>`, in parts of any size.
+        counts: number of words, characters and bytes of the text.
+        tokenizer: the tokenizer of the text.
 
     Raises:
-        TextError: there is no token to predict.
+        TextError: the text has no token to predict.
     """
     total_nats = total_nats_other = sum_squared_nats = 0.0
     num_tokens = num_other = num_stop = 0

@@ -1,4 +1,4 @@
-"""How often a model finds the good sentence of a minimal pair likelier than the bad one."""
+"""Accuracy on minimal pairs: how often the good sentence has a higher probability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairScores:
-    """What a model makes of some pairs, as sums."""
+    """A model's results on a set of pairs, as sums."""
 
     num_pairs: int
-    num_right: int  # the good sentence is likelier
-    num_ties: int  # both are as likely, as where only words differ that the model does not know
+    num_right: int  # the good sentence has the higher probability
+    num_ties: int  # equal probabilities, for example if only unknown words differ
     total_nats: float  # of log P(good) - log P(bad)
 
     @property
     def accuracy(self) -> float:
-        """Share of pairs that are right, a tie counting half; nan without pairs."""
+        """Return the share of correct pairs, where a tie counts half; NaN without pairs."""
         return ratio(self.num_right + self.num_ties / 2, self.num_pairs)
 
     @property
     def bits_per_pair(self) -> float:
-        """By how many bits the good sentence is likelier, on average."""
+        """Return the mean of log2 P(good) - log2 P(bad); NaN without pairs."""
         return ratio(self.total_nats * BITS_PER_NAT, self.num_pairs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupedPairScores:
-    """Pairs by group, in the order the groups first appear, and all of them together."""
+    """Results by group, in order of first appearance, and for all pairs together."""
 
     groups: dict[str, PairScores]
     together: PairScores
 
 
 def score_pairs(groups: Sequence[str], good: Floats, bad: Floats) -> GroupedPairScores:
-    """Compare the sentences of each pair.
+    """Compare the sentences of each pair, by group and over all groups.
 
     Args:
-        groups: a name for each pair, (num_pairs,).
-        good: log P in nats of the good sentences, (num_pairs,).
-        bad: of the bad ones.
+        groups: name of the group of each pair, (num_pairs,).
+        good: log P of the good sentences in nats, (num_pairs,).
+        bad: log P of the bad sentences in nats, (num_pairs,).
     """
     names = list(dict.fromkeys(groups))
     owner = np.array(groups, dtype=object)
@@ -54,7 +54,7 @@ def score_pairs(groups: Sequence[str], good: Floats, bad: Floats) -> GroupedPair
 
 
 def compare(good: Floats, bad: Floats) -> PairScores:
-    """Pairs of one group."""
+    """Return the results of one group of pairs."""
     return PairScores(
         num_pairs=len(good),
         num_right=int((good > bad).sum()),

@@ -1,14 +1,14 @@
-"""Scale and length bonus of fewest errors: Och's exact line search over n-best lists.
+"""Minimum error rate training of scale and length bonus: Och's exact line search.
 
-Along a line through the settings, at the distance gamma from a point, each hypothesis has a
-combined score that is a straight line in gamma. The one that ranks first is the upper envelope of
-its list's lines, so the errors of all lists together are a step function of gamma, and every
-breakpoint of it is known exactly (Och 2003, Minimum Error Rate Training in Statistical Machine
+Settings move along a line: gamma is the distance from a point. The combined score of each
+hypothesis is then linear in gamma, and the hypothesis that ranks first in a list follows the upper
+envelope of these lines. The total number of errors is therefore a step function of gamma whose
+breakpoints are known exactly (Och 2003, Minimum Error Rate Training in Statistical Machine
 Translation, sec. 4, aclanthology.org/P03-1021).
 
     errors  7   7   4   4   4   9   9
             --------|-----------|-------- gamma
-                    low   ^     high        the middle of the best interval is taken
+                    low   ^     high        take the middle of the best interval
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from charlm.evaluation.rescoring import Floats, Integers, NbestLists, RescoringConfig
 
 START_SCALES = (0.0, 0.25, 1.0, 4.0)
-SAFE_DISTANCE = 1.0  # from a breakpoint: farther off is no safer
-SMALLEST_WIDTH = 1e-9  # of an interval, beside its place: narrower ones are rounding
-DIGITS = range(3, 16)  # after the point
+SAFE_DISTANCE = 1.0  # from a breakpoint; a larger distance is no more robust
+SMALLEST_WIDTH = 1e-9  # relative width of an interval; narrower ones are rounding errors
+DIGITS = range(3, 16)  # number of decimal places
 
 Point = Floats
 """Scale and length bonus, shape (2,)."""
@@ -30,9 +30,10 @@ Point = Floats
 
 @dataclass(frozen=True, slots=True)
 class ErrorSteps:
-    """Errors along a line: `errors[i]` from `low[i]` to `high[i]`, all of shape (num_steps,).
+    """Errors along a line, as a step function of gamma.
 
-    Neighbours differ in their errors; the outermost may be infinitely long.
+    There are `errors[i]` errors between `low[i]` and `high[i]`; all arrays are (num_steps,).
+    Adjacent steps differ in their errors. The outermost steps may be infinitely wide.
     """
 
     low: Floats
@@ -40,11 +41,12 @@ class ErrorSteps:
     errors: Integers
 
     def best(self) -> float:
-        """The gamma to take: one where the errors are fewest.
+        """Return a gamma with the fewest errors.
 
-        Of several intervals the widest is taken, as the one that other data shift least; a width
-        of more than two safe distances counts no more, and then the nearest to 0 is taken. In it,
-        the point nearest to 0 that is in the middle or at a safe distance from both ends.
+        Among intervals with the fewest errors the widest is chosen, because it is the least
+        sensitive to the data. Widths above twice the safe distance count as equal; a tie goes to
+        the interval nearest to 0. Within the interval the result is the point nearest to 0 that
+        keeps the safe distance from both ends, or the middle if the interval is too narrow.
         """
         fewest = self.errors.min()
         low, high = self.low[self.errors == fewest], self.high[self.errors == fewest]
@@ -63,17 +65,17 @@ def minimize_errors(
     fit_scale: bool = True,
     fit_bonus: bool = True,
 ) -> RescoringConfig:
-    """The settings whose best hypotheses have the fewest errors that the search finds.
+    """Return the settings with the fewest errors that the search finds.
 
-    From `start` and some fixed points: line searches along both settings and both diagonals, again
-    and again until none finds fewer errors. Along each line the result is exact; over both
-    settings no search of this kind is. What is found is rounded to the fewest digits that keep its
-    errors. `start` comes back where nothing is better.
+    The search starts from `start` and from some fixed points. From each point, line searches along
+    both settings and both diagonals are repeated until none of them reduces the errors. Each line
+    search is exact; the search over both settings is not. The result is rounded to the fewest
+    decimal places that do not increase its errors. If nothing is better, `start` is returned.
 
     Args:
-        lists: the hypotheses of a development set.
-        errors: of each hypothesis, (num_hypotheses,).
-        start: also holds the setting that is not to be fitted.
+        lists: hypotheses of a development set.
+        errors: errors of each hypothesis, (num_hypotheses,).
+        start: initial settings; a setting that is not fitted keeps its value.
         fit_scale: whether the scale may change. It stays 0 or more.
         fit_bonus: whether the length bonus may change.
     """
@@ -92,18 +94,18 @@ def minimize_errors(
 
 
 def all_directions(lists: NbestLists) -> list[Point]:
-    """Along the scale, the bonus, and the diagonals between them."""
+    """Return the search directions: scale, length bonus, and both diagonals."""
     nats = nats_per_unit(lists)
     return [np.array(d) for d in ([1.0, 0.0], [0.0, 1.0], [1.0, nats], [1.0, -nats])]
 
 
 def nats_per_unit(lists: NbestLists) -> float:
-    """The bonus that makes up for a scale of 1 in a text of average words or characters."""
+    """Return the length bonus that offsets a scale of 1: mean nats per word or character."""
     return float(-lists.log_probs.sum() / max(lists.lengths.sum(), 1))
 
 
 def start_points(lists: NbestLists, start: Point, free: NDArray[np.bool_]) -> Iterator[Point]:
-    """`start`; then several scales, with the bonus that makes up for them and without."""
+    """Yield `start`, then several scales, each with an offsetting bonus and with none."""
     yield start
     nats = nats_per_unit(lists)
     others = [(scale, bonus) for scale in START_SCALES for bonus in {0.0, scale * nats}]
@@ -113,7 +115,10 @@ def start_points(lists: NbestLists, start: Point, free: NDArray[np.bool_]) -> It
 def descend(
     lists: NbestLists, errors: Integers, point: Point, directions: list[Point]
 ) -> tuple[Point, int]:
-    """Search along the directions in turn until none of them finds fewer errors."""
+    """Search along each direction in turn until none of them reduces the errors.
+
+    Returns: the final point and its number of errors.
+    """
     fewest = lists.total_errors(errors, config_at(point))
     improved = True
     while improved:
@@ -127,17 +132,18 @@ def descend(
 
 
 def errors_along(lists: NbestLists, errors: Integers, point: Point, direction: Point) -> ErrorSteps:
-    """Errors of the best hypotheses at `point + gamma * direction`, for all gamma allowed.
+    """Return the errors of the best hypotheses at `point + gamma * direction` for every gamma.
 
-    All envelopes are walked at once, from the lowest gamma on: the next best hypothesis of a list
-    is the one whose line is steeper and crosses the present one first. Takes time in proportion to
-    the hypotheses and the longest envelope.
+    All envelopes are followed at once, from the lowest gamma upwards. The next hypothesis of a
+    list is the one whose line is steeper than the current line and crosses it first. The time is
+    proportional to the number of hypotheses times the length of the longest envelope.
 
     Args:
-        lists: the hypotheses.
-        errors: of each, (num_hypotheses,).
+        lists: hypotheses of a development set.
+        errors: errors of each hypothesis, (num_hypotheses,).
         point: scale and length bonus at gamma 0.
-        direction: what they grow by with gamma; the scale does not fall and never is below 0.
+        direction: change of both per unit of gamma; that of the scale is 0 or more. gamma starts
+            where the scale is 0.
     """
     intercepts = lists.combined(config_at(point))
     slopes = direction[0] * lists.log_probs + direction[1] * lists.lengths
@@ -160,7 +166,7 @@ def errors_along(lists: NbestLists, errors: Integers, point: Point, direction: P
 
 
 def crossing_points(intercepts: Floats, slopes: Floats, best: NDArray[np.intp]) -> Floats:
-    """Where each line overtakes the best one of its list; infinite where it never does."""
+    """Return the gamma at which each line overtakes the best one of its list, or infinity."""
     rises = slopes - slopes[best]
     crossings = np.full(len(slopes), np.inf)
     np.divide(intercepts[best] - intercepts, rises, out=crossings, where=rises > 0)
@@ -168,7 +174,7 @@ def crossing_points(intercepts: Floats, slopes: Floats, best: NDArray[np.intp]) 
 
 
 def make_steps(lowest: float, total: int, gammas: Floats, changes: Integers) -> ErrorSteps:
-    """The step function that begins with `total` errors and changes at each gamma."""
+    """Return the step function that starts with `total` errors and changes at each gamma."""
     order = np.argsort(gammas)
     edges = np.concatenate([[lowest], gammas[order], [np.inf]])
     totals = total + np.concatenate([[0], np.cumsum(changes[order])])
@@ -182,14 +188,14 @@ def make_steps(lowest: float, total: int, gammas: Floats, changes: Integers) -> 
 
 
 def config_at(point: Point) -> RescoringConfig:
-    """The settings there; rounding may have brought the scale a little below 0."""
+    """Return the settings at a point. A scale below 0, from rounding errors, becomes 0."""
     return RescoringConfig(scale=max(float(point[0]), 0.0), length_bonus=float(point[1]))
 
 
 def shortest(
     point: Point, free: NDArray[np.bool_], fits: Callable[[RescoringConfig], bool]
 ) -> RescoringConfig:
-    """The point with the fewest digits after the point that `fits`."""
+    """Round the point to the fewest decimal places for which `fits` is true."""
     for digits in DIGITS:
         config = config_at(np.where(free, point.round(digits), point))
         if fits(config):

@@ -1,4 +1,4 @@
-"""Several predictors as one: linear interpolation (Jelinek & Mercer 1980)."""
+"""Linear interpolation of several predictors (Jelinek & Mercer 1980)."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from charlm.errors import ConfigError
 from charlm.evaluation.predictor import Predictions, Predictor, PredictorState
 
 EM_STEPS = 1000
-EM_TOLERANCE = 1e-9  # nats per token that a step must win to be followed by another
+EM_TOLERANCE = 1e-9  # nats per token; EM stops when a step improves by less
 
 
 class Mixture:
-    """P = sum of weight_i P_i, over the same vocabulary.
+    """Mixture of predictors over one vocabulary: P = sum of weight_i P_i.
 
     Raises:
-        ConfigError: a weight is not above 0, or they do not sum to 1.
+        ConfigError: a weight is not above 0, or the weights do not sum to 1.
     """
 
     def __init__(self, members: Sequence[Predictor], weights: Sequence[float]) -> None:
@@ -57,18 +57,20 @@ class Mixture:
 
 
 def fit_weights(nats: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weights of a mixture under which a text is most probable, by expectation maximisation.
+    """Return the maximum-likelihood weights of a mixture, by expectation maximization.
 
-    Each step gives a member the share of the tokens that it accounts for (Dempster et al. 1977;
-    Jelinek & Mercer 1980). The likelihood has one maximum, so where it begins does not matter.
+    Each step sets a member's weight to its mean posterior probability over the tokens (Dempster et
+    al. 1977; Jelinek & Mercer 1980). The log-likelihood is concave in the weights, so the starting
+    point does not matter.
 
     Args:
-        nats: surprisal of each token under each member, (members, tokens).
+        nats: surprisal of each token under each member, (num_members, num_tokens). Tokens that are
+            impossible under all members are ignored.
 
     Returns:
-        Weights of sum 1, (members,); one may be as good as 0.
+        Weights that sum to 1, (num_members,); some may be close to 0.
     """
-    log_probs = -nats[:, np.isfinite(nats).any(axis=0)]  # what none of them can say, none explains
+    log_probs = -nats[:, np.isfinite(nats).any(axis=0)]  # the others say nothing about weights
     log_weights = np.full(len(nats), -math.log(len(nats)))
     before = math.inf
     for _ in range(EM_STEPS):

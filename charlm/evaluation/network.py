@@ -1,4 +1,4 @@
-"""A trained network as a predictor, its weights as they are."""
+"""A trained network as a predictor with fixed weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +16,21 @@ from charlm.model import LanguageModel, State, select_state
 
 
 class HiddenReader(Predictor, Protocol):
-    """A predictor that shows the hidden vectors from which it predicts."""
+    """A predictor that also returns its hidden vectors."""
 
     def read(
         self, inputs: Tensor, targets: Tensor, state: PredictorState
     ) -> tuple[Tensor, Tensor, PredictorState]:
-        """Hidden vectors (batch, time, hidden_size) and logits (batch, time, vocab_size)."""
+        """Read a window; inputs and targets are (batch, time).
+
+        Returns: hidden vectors (batch, time, hidden_size), logits (batch, time, vocab_size) and
+        the state after the window.
+        """
         ...
 
 
 class NetworkPredictor:
-    """A network without dropout and without gradients."""
+    """A network in evaluation mode: without dropout and without gradients."""
 
     stride: int = 1
     max_rows: int | None = None
@@ -38,12 +42,12 @@ class NetworkPredictor:
         return self.model.initial_state(batch_size)
 
     def read(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """As `HiddenReader.read`; the targets play no part."""
+        """Read a window as `HiddenReader.read` does; the targets are ignored."""
         hidden, state = self._body(inputs, state)
         return hidden, self._head(hidden), state
 
     def advance(self, inputs: Tensor, state: State) -> State:
-        """The state after a window of which nothing is predicted."""
+        """Return the state after a window, without predicting; inputs are (batch, time)."""
         _, state = self._body(inputs, state)
         return state
 
@@ -73,7 +77,7 @@ class NetworkPredictor:
 
 
 def from_logits(logits: Tensor, targets: Tensor) -> Predictions:
-    """Predictions of a softmax over logits (batch, time, vocab_size)."""
+    """Return the softmax predictions of logits, (batch, time, vocab_size)."""
     nats = cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_PREDICTED, reduction="none"
     )
@@ -84,7 +88,7 @@ def from_logits(logits: Tensor, targets: Tensor) -> Predictions:
 
 @contextmanager
 def evaluating(model: LanguageModel) -> Iterator[None]:
-    """Switch dropout off inside the block, and leave the model as it was."""
+    """Put the model in evaluation mode inside the block and restore its mode afterwards."""
     training = model.training
     model.eval()
     try:

@@ -14,7 +14,7 @@ History = NDArray[np.int64]
 
 
 class NgramPredictor:
-    """Reads rows of tokens with an n-gram model."""
+    """Predictor that reads rows of tokens with an n-gram model."""
 
     stride: int = 1
     max_rows: int | None = None
@@ -43,29 +43,30 @@ class NgramPredictor:
         return state[rows]
 
     def _log_probs(self, rows: History, targets: History) -> NDArray[np.float64]:
-        """Of the targets of each row's last places."""
+        """Return log P of the targets, which follow each row's last positions: (batch, time)."""
         time = targets.shape[1]
-        # Not the inputs again: a row that ends here has padding where its last target belongs.
+        # The targets, not the next inputs: in a row that ends here, padding follows the last input.
         followers = np.where(targets == NOT_PREDICTED, self._model.start_id, targets)
         before = rows[:, : rows.shape[1] - time + 1]
         text = self._one_text(np.concatenate([before, followers], axis=1))
         return self._model.log_probs(text).reshape(len(rows), -1)[:, -time:]
 
     def _distributions(self, rows: History, time: int) -> NDArray[np.float64]:
-        """Of what follows each row's last places."""
+        """Return log P after each row's last `time` positions: (batch, time, vocab_size)."""
         found = self._model.distributions(self._one_text(rows))
         return found.reshape(len(rows), -1, self._model.vocab_size)[:, -time:]
 
     def _one_text(self, rows: History) -> History:
-        """All rows one after the other, a `<start>` before each.
+        """Concatenate all rows, with a `<start>` before each, into one text.
 
-        A row has all the history that matters, or its own `<start>`, so none reaches back to it.
+        A row already contains either order - 1 tokens of history or its own `<start>`, so the
+        `<start>` added here is never part of a relevant context.
         """
         starts = np.full((len(rows), 1), self._model.start_id)
         return np.concatenate([starts, rows], axis=1).reshape(-1)
 
 
 def as_tensor(values: NDArray[np.float64], device: torch.device) -> Tensor:
-    """In double precision, where the device has it."""
+    """Return a tensor on the device, in double precision unless the device is MPS."""
     tensor = torch.from_numpy(values)
     return tensor.float().to(device) if device.type == "mps" else tensor.to(device)

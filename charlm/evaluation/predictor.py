@@ -1,4 +1,4 @@
-"""What predicts a text: a network, n-grams, and what adapts or mixes them."""
+"""Interface of everything that predicts a text: networks, n-grams, caches and mixtures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-WINDOW = 512  # tokens of a row that are read at a time, at most; the result does not depend on it
-MAX_ROWS = 1024  # that are read together
+WINDOW = 512  # maximum tokens of a row to read at a time; does not affect the result
+MAX_ROWS = 1024  # maximum number of rows to read together
 
 PredictorState = Any
 """Whatever a predictor remembers of the rows it reads; only the predictor itself looks into it."""
@@ -17,33 +17,36 @@ PredictorState = Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
-    """How probable the tokens of a window, (batch, time), were before each was seen."""
+    """Log probabilities in nats of each token of a window, (batch, time), given those before it."""
 
-    log_probs: Tensor  # (batch, time): of the targets; of no meaning where none is predicted
+    log_probs: Tensor  # (batch, time): log P of the targets; undefined at NOT_PREDICTED
     distribution: Callable[[], Tensor]  # (batch, time, vocab_size), log P; computed when called
 
 
 class Predictor(Protocol):
-    """Reads rows of tokens window by window and predicts each token from those before it.
+    """A model that reads rows of tokens in windows and predicts each token from those before it.
 
-    What is said of a token never depends on that token or on what follows it, nor on the other
-    rows. A window may be cut anywhere that is a multiple of `stride` tokens from the row's
-    beginning; where makes no difference. The state that goes in is used up.
+    The prediction of a token does not depend on that token, on later tokens or on other rows.
+    Windows may be cut at any multiple of `stride` tokens from the start of the row; the result is
+    the same. A state that was passed in must not be used again.
     """
 
     stride: int
     max_rows: int | None  # None: any number
 
     def initial_state(self, batch_size: int) -> PredictorState:
-        """The state before any token."""
+        """Return the state before the first token of each row."""
         ...
 
     def predict(
         self, inputs: Tensor, targets: Tensor, state: PredictorState
     ) -> tuple[Predictions, PredictorState]:
-        """Take a window, inputs and targets (batch, time), as `charlm.data.Window` has them."""
+        """Predict the targets of a window and return the state after it.
+
+        Inputs and targets are (batch, time), as in `charlm.data.Window`.
+        """
         ...
 
     def select_rows(self, state: PredictorState, rows: NDArray[np.int64]) -> PredictorState:
-        """The state of some rows, in this order, which go on alone; as often as they are named."""
+        """Return the state of the given rows, (num_rows,), in this order; rows may repeat."""
         ...

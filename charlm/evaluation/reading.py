@@ -1,4 +1,4 @@
-"""A predictor reads a text: as one stream, or frame by frame, many frames at a time."""
+"""Scoring of a text with a predictor: as one stream, or frame by frame in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,24 +17,24 @@ from charlm.evaluation.token_scores import TokenScores
 Context = Literal["stream", "frame"]
 """What a token is predicted from: all of the text before it, or of its frame."""
 
-LOGITS = 1 << 24  # held at a time: 64 MiB
-BLOCK = 1 << 18  # tokens, of which frames of like length are read together
+LOGITS = 1 << 24  # maximum number of logits in memory at a time: 64 MiB
+BLOCK = 1 << 18  # tokens per block; frames of similar length in a block are batched
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """How a text is read, and on what device."""
+    """Settings of reading a text: context, device and requested scores."""
 
     start_id: int
     vocab_size: int
     context: Context
     device: torch.device
-    details: bool = False  # entropy and rank too
-    lengths_from: int | None = None  # as of `charlm.data.FrameWindows`
-    ending_ids: tuple[int, ...] = ()  # with details: whose joint probability is `ending`, if any
+    details: bool = False  # also compute entropy and rank
+    lengths_from: int | None = None  # as in `charlm.data.FrameWindows`
+    ending_ids: tuple[int, ...] = ()  # with details: also compute `ending`, their joint -log P
 
     def window(self, predictor: Predictor, rows: int = 1) -> int:
-        """Tokens to read at a time, a multiple of the predictor's stride."""
+        """Return the number of tokens to read at a time, a multiple of the predictor's stride."""
         fitting = max(1, min(WINDOW, LOGITS // (self.vocab_size * rows)))
         return max(1, fitting // predictor.stride) * predictor.stride
 
@@ -43,17 +43,16 @@ Tokens = NDArray[np.integer]
 
 
 def read_text(predictor: Predictor, tokens: Tokens, reading: Reading) -> Iterator[TokenScores]:
-    """Scores of all tokens but `<start>`, each once, in order.
+    """Return an iterator over the scores of all tokens except `<start>`, each once, in order.
 
-    In either context the scores are those that reading token by token would give, to float32
-    rounding.
+    In either context the scores equal those of reading token by token, up to float32 rounding.
     """
     read = read_stream if reading.context == "stream" else read_frames
     return read(predictor, tokens, reading)
 
 
 def read_stream(predictor: Predictor, tokens: Tokens, reading: Reading) -> Iterator[TokenScores]:
-    """Each token after all that comes before it."""
+    """Yield the scores of each token given all tokens of the text before it."""
     windows = make_windows(
         tokens,
         batch_size=1,
@@ -72,7 +71,7 @@ def read_stream(predictor: Predictor, tokens: Tokens, reading: Reading) -> Itera
 
 
 def read_frames(predictor: Predictor, tokens: Tokens, reading: Reading) -> Iterator[TokenScores]:
-    """Each token after what comes before it in its frame."""
+    """Yield the scores of each token given the tokens of its frame before it."""
     for starts, ends in find_frames(tokens, reading.start_id):
         for block in blocks(ends - starts):
             places = zip(starts[block], ends[block], strict=True)
@@ -82,12 +81,12 @@ def read_frames(predictor: Predictor, tokens: Tokens, reading: Reading) -> Itera
 def read_block(
     predictor: Predictor, frames: Sequence[Tokens], reading: Reading
 ) -> Iterator[TokenScores]:
-    """Scores of frames, each `<start>` and what follows it, in their order.
+    """Yield the scores of frames, each of which begins with `<start>`, in order.
 
-    Frames of like length are read together, the longest first, as rows of a batch; rows end as
-    their frames do.
+    Frames of similar length are read together as rows of a batch, the longest first. A row leaves
+    the batch when its frame ends.
     """
-    if len(frames) == 1:  # perhaps a long one: nothing of it is held
+    if len(frames) == 1:  # may be very long, so its scores are not collected
         yield from (scores for _, scores in read_batch(predictor, frames, reading))
         return
     found: dict[int, list[TokenScores]] = {}
@@ -102,8 +101,11 @@ def read_block(
 def read_batch(
     predictor: Predictor, frames: Sequence[Tokens], reading: Reading
 ) -> Iterator[tuple[int, TokenScores]]:
-    """Each frame's scores with its number, window by window; the frames by falling length."""
-    lengths = np.array([len(frame) - 1 for frame in frames])  # targets of each
+    """Yield each frame's index and its scores, window by window.
+
+    The frames must be sorted by length, the longest first.
+    """
+    lengths = np.array([len(frame) - 1 for frame in frames])  # number of targets
     window = reading.window(predictor, len(frames))
     state = predictor.initial_state(len(frames))
     rows = len(frames)
@@ -128,7 +130,7 @@ def read_batch(
 
 
 def measure(predictions: Predictions, targets: Tensor, reading: Reading) -> TokenScores:
-    """What is asked for of each place of a window; the arrays are (batch, time)."""
+    """Return the requested scores of each position of a window, as arrays (batch, time)."""
     scores = TokenScores(targets=targets.cpu().numpy(), nats=to_numpy(-predictions.log_probs))
     if not reading.details:
         return scores
@@ -146,7 +148,10 @@ def measure(predictions: Predictions, targets: Tensor, reading: Reading) -> Toke
 
 
 def pick(scores: TokenScores, predicted: NDArray[np.bool_], row: int = 0) -> TokenScores:
-    """Those of one row that are predicted."""
+    """Return the scores of one row, limited to the positions where `predicted` is true.
+
+    `predicted` and the arrays of `scores` are (batch, time).
+    """
     kept = predicted[row]
     return TokenScores(
         targets=scores.targets[row][kept],
@@ -158,7 +163,7 @@ def pick(scores: TokenScores, predicted: NDArray[np.bool_], row: int = 0) -> Tok
 
 
 def blocks(lengths: NDArray[np.int64]) -> Iterator[slice]:
-    """Consecutive frames of some `BLOCK` tokens together."""
+    """Yield slices of consecutive frames, each of about `BLOCK` tokens in total."""
     begin = total = 0
     for end, length in enumerate(lengths.tolist(), 1):
         total += length
@@ -170,7 +175,10 @@ def blocks(lengths: NDArray[np.int64]) -> Iterator[slice]:
 def batches(
     order: Sequence[int], frames: Sequence[Tokens], predictor: Predictor, reading: Reading
 ) -> Iterator[list[int]]:
-    """Frames by falling length, as many together as memory and the predictor allow."""
+    """Yield batches of frame indices, as large as memory and the predictor allow.
+
+    `order` lists the indices by length, the longest first.
+    """
     batch: list[int] = []
     for index in order:
         longest = min(len(frames[batch[0] if batch else index]), WINDOW)
@@ -184,11 +192,11 @@ def batches(
 
 
 def as_tensor(array: NDArray[np.int64], reading: Reading) -> Tensor:
-    """On the device that reads."""
+    """Return the array as a tensor on the device of `reading`."""
     return torch.from_numpy(array).to(reading.device)
 
 
 def to_numpy(values: Tensor) -> NDArray[np.float64]:
-    """In double precision, to be summed."""
-    array: NDArray[np.float64] = values.detach().cpu().double().numpy()  # MPS has no double
+    """Return the values as a CPU array in double precision, for summing."""
+    array: NDArray[np.float64] = values.detach().cpu().double().numpy()  # MPS has no float64
     return array

@@ -1,9 +1,9 @@
-"""N-best lists ranked anew: the recogniser's scores with those of a language model.
+"""N-best rescoring: the recogniser's scores combined with those of a language model.
 
     combined = score + scale * log P(text) + length_bonus * length
 
-The scale balances two models that were never trained together; the bonus makes up for what every
-word more costs in log P. HTK calls them grammar scale factor and word insertion penalty.
+The scale balances two models that were trained separately. The length bonus compensates for the
+lower log P of longer texts. HTK calls them grammar scale factor and word insertion penalty.
 """
 
 import math
@@ -20,7 +20,7 @@ from charlm.data import NbestEntry
 from charlm.errors import ConfigError
 from charlm.evaluation.error_rate import Unit
 
-LARGEST_WEIGHT = 1e100  # beyond it, combined scores overflow; tuning may well go beyond 1e6
+LARGEST_WEIGHT = 1e100  # combined scores overflow above it; tuning can exceed 1e6
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -28,15 +28,16 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RescoringConfig:
-    """How much the language model says beside the recogniser.
+    """Weights of the language model and of the text length in the combined score.
 
-    The default suits recognisers that give log-probabilities of whole texts, as CTC and attention
-    models do: their scores know some language already, so the model has half a say. Those that add
-    up a likelihood for every frame need more, often above 5. `minimize_errors` finds the best.
+    The default suits recognisers whose scores are log probabilities of whole texts, such as CTC and
+    attention models. Their scores already include some language knowledge, so the scale is 0.5.
+    Recognisers that add up a likelihood for every frame need a larger scale, often above 5.
+    `minimize_errors` tunes both.
     """
 
     scale: float = 0.5  # of the model's log P
-    length_bonus: float = 0.0  # nats for each word or character; below 0, a penalty
+    length_bonus: float = 0.0  # nats per word or character; negative: a penalty
 
     def __post_init__(self) -> None:
         if not 0 <= self.scale <= LARGEST_WEIGHT:
@@ -53,35 +54,38 @@ FIRST_PASS = RescoringConfig(scale=0.0)
 
 @dataclass(frozen=True)
 class NbestLists:
-    """Hypotheses of all utterances in a row, those of an utterance together.
+    """N-best lists of all utterances, concatenated.
 
-    The arrays are of shape (num_hypotheses,), `first` of shape (num_lists,).
+    Arrays are (num_hypotheses,), except `first`, which is (num_lists,).
     """
 
-    scores: Floats  # the recogniser's, natural logarithms
-    log_probs: Floats  # the language model's, nats
+    scores: Floats  # of the recogniser, natural logarithms
+    log_probs: Floats  # of the language model, in nats
     lengths: Integers  # in words or characters
-    first: NDArray[np.intp]  # where each list begins
+    first: NDArray[np.intp]  # index of the first hypothesis of each list
 
     @cached_property
     def list_index(self) -> NDArray[np.intp]:
-        """The list that each hypothesis is in, (num_hypotheses,)."""
+        """Index of the list of each hypothesis, (num_hypotheses,)."""
         sizes = np.diff(self.first, append=len(self.scores))
         return np.repeat(np.arange(len(self.first)), sizes)
 
     def combined(self, config: RescoringConfig) -> Floats:
-        """What hypotheses are ranked by, (num_hypotheses,)."""
+        """Return the combined scores by which hypotheses are ranked, (num_hypotheses,)."""
         return self.scores + config.scale * self.log_probs + config.length_bonus * self.lengths
 
     def ranking(self, values: Floats) -> NDArray[np.intp]:
-        """Indices of the hypotheses, best first in each list; equals stay in their order."""
+        """Return the indices of the hypotheses, the best of each list first.
+
+        Hypotheses with equal values keep their order. The result is (num_hypotheses,).
+        """
         return np.lexsort((-values, self.list_index))
 
     def best(self, *values: Floats) -> NDArray[np.intp]:
-        """The hypothesis of the highest value in each list, (num_lists,).
+        """Return the index of the hypothesis with the highest value in each list, (num_lists,).
 
-        Later values decide between equals of the earlier ones, in the end their order: with one
-        value these are the first of the `ranking`.
+        Each further array of values breaks ties of the arrays before it; remaining ties go to the
+        first hypothesis. With one array the result is the first of each list in `ranking`.
         """
         leads = np.ones(len(self.scores), dtype=bool)
         for value in values:
@@ -91,16 +95,22 @@ class NbestLists:
         return np.minimum.reduceat(indices, self.first)
 
     def total_errors(self, errors: Integers, config: RescoringConfig) -> int:
-        """Errors of the hypotheses that rank first; `errors` has each one's."""
+        """Return the errors of the best hypotheses; `errors` is (num_hypotheses,)."""
         return int(errors[self.best(self.combined(config))].sum())
 
     def oracle_errors(self, errors: Integers) -> int:
-        """The fewest errors any ranking can have."""
+        """Return the smallest number of errors that any ranking can have."""
         return int(np.minimum.reduceat(errors, self.first).sum())
 
 
 def make_lists(entries: Sequence[NbestEntry], log_probs: Floats, lengths: Integers) -> NbestLists:
-    """The lists that `read_nbest` gave, with a log P in nats and a length for each entry."""
+    """Return n-best lists from the entries of `read_nbest`.
+
+    Args:
+        entries: entries of each utterance in a row; at least one.
+        log_probs: log P of each entry in nats, (num_hypotheses,).
+        lengths: length of each entry in words or characters, (num_hypotheses,).
+    """
     assert len(entries) == len(log_probs) == len(lengths) > 0
     utterances = groupby(range(len(entries)), key=lambda index: entries[index].utterance)
     return NbestLists(
@@ -116,27 +126,27 @@ RankingName = Literal["first pass", "rescored", "tuned", "oracle"]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The errors of the hypotheses that rank first."""
+    """Total errors of the hypotheses that a ranking places first."""
 
     name: RankingName
     errors: int
-    config: RescoringConfig | None  # what it ranks by; None: the oracle, by the references
+    config: RescoringConfig | None  # settings of the combined score; None: the oracle
 
 
 @dataclass(frozen=True, slots=True)
 class RescoringErrors:
-    """Errors of several rankings, which add up over lists."""
+    """Total errors of several rankings of the same lists."""
 
     unit: Unit
     num_units: int  # words or characters of the references
     rankings: tuple[Ranking, ...]
 
     def rate(self, ranking: Ranking) -> float:
-        """WER or CER: errors for each unit of the references; nan where they have none."""
+        """Return the WER or CER: errors per unit of the references, or NaN without units."""
         return ranking.errors / self.num_units if self.num_units else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON shows: the settings last used, then all rankings."""
+        """Return a dict for JSON: the settings of the last ranking, then all rankings."""
         used = next(r.config for r in reversed(self.rankings) if r.config is not None)
         rankings = {
             ranking.name.replace(" ", "_"): {
@@ -155,14 +165,14 @@ def measure_rankings(
     unit: Unit,
     num_units: int,
 ) -> RescoringErrors:
-    """The errors under each configuration, and the oracle's.
+    """Count the errors of the best hypotheses under each configuration and under the oracle.
 
     Args:
-        lists: the hypotheses.
-        errors: of each, (num_hypotheses,).
-        configs: what to rank by.
-        unit: what errors are counted in.
-        num_units: how many the references have, all together.
+        lists: hypotheses and their scores.
+        errors: errors of each hypothesis, (num_hypotheses,).
+        configs: settings of each ranking by name.
+        unit: unit in which errors are counted.
+        num_units: total number of units in the references.
     """
     rankings = [
         Ranking(name, lists.total_errors(errors, config), config)

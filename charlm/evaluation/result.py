@@ -1,4 +1,4 @@
-"""What an evaluation found: sums, and the rates they give."""
+"""Result of an evaluation: sums and the rates derived from them."""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,12 +10,12 @@ BITS_PER_NAT = 1 / math.log(2)
 class Evaluation:
     """Surprisal of a text under a model, as sums that add up over texts.
 
-    Predicted are all tokens but `<start>`, `<stop>` included, each once. A rate that has nothing
-    to count is nan.
+    All tokens except `<start>` are predicted, each once, including `<stop>`. A rate whose
+    denominator is 0 is NaN.
     """
 
     total_nats: float
-    total_nats_other: float  # of <other>
+    total_nats_other: float  # of <other> tokens
     sum_squared_nats: float
     num_tokens: int  # predicted
     num_other: int
@@ -34,7 +34,7 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per predicted token)."""
+        """Perplexity: exp of nats per predicted token; infinite if a float cannot hold it."""
         return exp(self.nats_per_token)
 
     @property
@@ -45,17 +45,17 @@ class Evaluation:
 
     @property
     def ppl1(self) -> float:
-        """SRILM's ppl1: all nats, over the tokens that are not `<stop>`."""
+        """SRILM's ppl1: exp of total nats divided by the number of tokens without `<stop>`."""
         return exp(ratio(self.total_nats, self.num_tokens - self.num_stop))
 
     @property
     def bits_per_char(self) -> float:
-        """Bits for each character of the original text, whatever the tokens are."""
+        """Bits per character of the original text; comparable across tokenizers."""
         return ratio(self.total_nats * BITS_PER_NAT, self.num_chars)
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits for each byte of the original text, whatever the tokens are."""
+        """Bits per byte of the original text; comparable across tokenizers."""
         return ratio(self.total_nats * BITS_PER_NAT, self.num_bytes)
 
     @property
@@ -65,7 +65,7 @@ class Evaluation:
 
     @property
     def standard_error(self) -> float:
-        """Of nats per token, taking the tokens as independent draws."""
+        """Standard error of nats per token, assuming independent tokens; NaN below two tokens."""
         if self.num_tokens < 2:
             return math.nan
         spread = self.sum_squared_nats - self.num_tokens * self.nats_per_token**2
@@ -73,12 +73,12 @@ class Evaluation:
         return math.sqrt(variance / self.num_tokens)
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
-        """Of both texts together."""
+        """Return the evaluation of both texts together."""
         sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         return Evaluation(**sums)
 
     def to_dict(self) -> dict[str, float | int]:
-        """The measures by name, in the order they are shown."""
+        """Return the measures by name, in display order."""
         return {name: getattr(self, name) for name in MEASURES}
 
 
@@ -102,12 +102,12 @@ MEASURES = (
 
 
 def ratio(numerator: float, denominator: float) -> float:
-    """Their quotient, or nan over nothing."""
+    """Return the quotient, or NaN if the denominator is 0."""
     return numerator / denominator if denominator else math.nan
 
 
 def exp(nats: float) -> float:
-    """e ** nats, infinite where a float cannot hold it."""
+    """Return e ** nats, or infinity on overflow."""
     try:
         return math.exp(nats)
     except OverflowError:

@@ -1,28 +1,29 @@
-"""Surprisal of words, sentences and lines: sums over their tokens that add up to the text's.
+"""Surprisal of words, sentences and lines: sums over tokens that add up to the text's total.
 
-A word is a run without ASCII white space, whatever the tokens are. Word models part the text by
-themselves: a word's surprisal is the sum of its tokens', as `moon` and `.` make up `moon.`.
+A word is a run of characters without ASCII white space, at every token level. With a word
+tokenizer, the surprisal of a word is the sum over its tokens: `moon.` is `moon` plus `.`.
 
-At the other levels a word is its symbols and its end, so that `cat` and `cats` exclude each other
+At the other levels a word includes its end, so that `cat` and `cats` are mutually exclusive
 (Pimentel & Meister 2024, arXiv:2406.14561; Oh & Schuler 2024, arXiv:2406.10851):
 
     P(word) = P(its symbols) P(then white space or <stop>)
 
-What comes between two words is left with this to say: which white space it was, given that the
-word before ended. That is counted with the word after it:
+The white space between two words then only has to encode which white space it is, given that the
+first word ended. This is counted with the second word:
 
-    nats(word) = nats of the white space before it and of its symbols
-                 - ending where that white space begins, if a word came before
-                 + ending where the word is over
+    nats(word) = nats of the white space before the word and of its symbols
+                 - `ending` at the start of that white space, if a word came before
+                 + `ending` after the word
 
-where `ending` is -log P of all tokens that begin with white space and of `<stop>`. The terms of
-consecutive words cancel. The first word of a sentence needs no white space before it; what is left
-at the end of a sentence, after its last word, is a row of its own under the name of `<stop>`.
+where `ending` is the joint -log P of `<stop>` and all tokens that begin with white space. The terms
+of consecutive words cancel. The first word of a sentence needs no white space before it. The rest
+of a sentence, after its last word, is a separate segment with the text `<stop>`.
 
-A word is never cut between tokens that do not part it, nor a token between words: one that holds
-white space after something else, as byte pairs of rare Unicode spaces may, goes to the word it
-begins in. A white space character that the model does not know is `<other>`; it parts words too,
-but their ends are not counted there, since the model could not tell that it was one.
+Words are separated only at tokens that begin with white space, and tokens are never split. A token
+with white space after other characters, as byte pairs of rare Unicode spaces may have, belongs to
+the word in which it begins. A white space character that the model does not know is `<other>`. It
+also separates words, but no `ending` is counted there, because the model cannot tell that it is
+white space.
 """
 
 import re
@@ -43,22 +44,23 @@ from charlm.text import STOP, Tokenizer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """Consecutive tokens taken together; characters and places as in `TokenSurprisal`.
+    """A word, sentence or line: consecutive tokens and the sum of their surprisal.
 
-    `text` is what stands at characters `char_start` .. `char_end`, but for the row of `<stop>`.
+    Characters are counted from 0, sentences and places from 1, as in `TokenSurprisal`. `text` is
+    the text from `char_start` to `char_end`, except in the `<stop>` segment of a sentence.
     """
 
     sentence: int  # that of its first token
-    place: int  # of a word in its sentence, of a sentence or line in the text
+    place: int  # position of a word in its sentence, or of a sentence or line in the text
     text: str
     nats: float
     num_tokens: int
     num_other: int
     char_start: int
     char_end: int
-    entropy: float | None = None  # as the rank, only of what is exactly one token
-    rank: int | None = None
-    is_stop: bool = False  # the row of `<stop>`: what is left of a sentence after its words
+    entropy: float | None = None  # in nats; only for exactly one token
+    rank: int | None = None  # only for exactly one token
+    is_stop: bool = False  # the rest of a sentence after its last word
 
     @property
     def surprisal_bits(self) -> float:
@@ -70,15 +72,15 @@ class Segment:
 
 
 def by_word(tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[Segment]:
-    """The words of a text, and after those of each sentence its end; see above.
+    """Yield the words of each sentence and then its `<stop>` segment; see the module docstring.
 
-    Tokens of other levels than words must come with their `ending`.
+    With a tokenizer of another level than "word", all tokens must have their `ending`.
     """
     whole_words = tokenizer.level == "word"
     spelling = word_with_space if whole_words else symbol_speller(tokenizer)
     group: list[TokenSurprisal] = []
-    in_word = False  # the group holds more than white space
-    counted: float | None = None  # of the group's first token, with the word before it
+    in_word = False  # the group contains more than white space
+    counted: float | None = None  # nats of the first token counted with the word before it
     place = 1
     for token in tokens:
         spelt = spelling(token)
@@ -95,7 +97,7 @@ def by_word(tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[
 
 
 def by_sentence(tokens: Iterable[TokenSurprisal]) -> Iterator[Segment]:
-    """The sentences of a text, each with the `<stop>` that ends it."""
+    """Yield the sentences of a text, each with the `<stop>` that ends it."""
     for sentence, group in groupby(tokens, key=lambda token: token.sentence):
         yield segment(group, sentence)
 
@@ -103,9 +105,10 @@ def by_sentence(tokens: Iterable[TokenSurprisal]) -> Iterator[Segment]:
 def by_line(
     tokens: Iterable[TokenSurprisal], line_ending: re.Pattern[str] = ANY_LINE_ENDING
 ) -> Iterator[Segment]:
-    """The lines of a text that tokens begin in, each under its number, its line break left out.
+    """Yield each line in which a token begins, with its line number as place.
 
-    A line break that is a token counts for the line it ends. `line_ending` is as the tokens'.
+    The line break is not part of the line's text. The nats of a line break token count for the
+    line that it ends. `line_ending` must be that of `token_surprisals`.
     """
     for line, group in groupby(tokens, key=lambda token: token.line):
         whole = segment(group, line)
@@ -115,7 +118,7 @@ def by_line(
 
 
 def segment(tokens: Iterable[TokenSurprisal], place: int) -> Segment:
-    """One or more tokens as a whole."""
+    """Combine one or more tokens into a segment."""
     tokens = iter(tokens)
     first = last = next(tokens)
     nats, num_tokens, num_other = first.nats, 1, first.num_other
@@ -141,13 +144,13 @@ def segment(tokens: Iterable[TokenSurprisal], place: int) -> Segment:
 def word(
     tokens: Sequence[TokenSurprisal], place: int, counted: float | None, ending: float | None
 ) -> Segment:
-    """A word with its end, without the white space around it.
+    """Return a word with its end, without the white space around it.
 
     Args:
         tokens: the white space before the word, and the word.
-        place: in the sentence.
-        counted: nats of the first token that the word before has counted, if any.
-        ending: nats of the end after the last token, if it counts.
+        place: position in the sentence.
+        counted: nats of the first token already counted with the word before it, if any.
+        ending: nats of the end after the last token; None: not counted.
     """
     whole = corrected(segment(tokens, place), counted, ending)
     text = whole.text.strip(WHITE_SPACE)
@@ -156,12 +159,15 @@ def word(
 
 
 def sentence_end(tokens: Sequence[TokenSurprisal], place: int, counted: float | None) -> Segment:
-    """What is left of a sentence after its words: white space and `<stop>`."""
+    """Return the rest of a sentence after its words: white space and `<stop>`."""
     return replace(corrected(segment(tokens, place), counted, None), text=STOP, is_stop=True)
 
 
 def corrected(whole: Segment, counted: float | None, ending: float | None) -> Segment:
-    """The same without what was counted before and with the end; no longer one token alone."""
+    """Return the segment with `counted` subtracted and `ending` added to its nats.
+
+    If either applies, entropy and rank are removed, because the segment is not a token alone.
+    """
     if counted is None and ending is None:
         return whole
     nats = whole.nats - (counted or 0.0) + (ending or 0.0)
@@ -169,19 +175,19 @@ def corrected(whole: Segment, counted: float | None, ending: float | None) -> Se
 
 
 def known_ending(token: TokenSurprisal) -> float | None:
-    """Nats of the end that this token makes, if the model knows that it makes one."""
+    """Return the nats of the word end before this token; None for `<other>`."""
     assert token.ending is not None
     return None if token.is_other else token.ending
 
 
 def word_with_space(token: TokenSurprisal) -> str:
-    """A token of a word model, after a space if white space parts it from the one before."""
+    """Return the text of a word-level token, with a space before it if white space precedes it."""
     parted = any(character in WHITE_SPACE for character in token.skipped)
     return " " * parted + token.text
 
 
 def symbol_speller(tokenizer: Tokenizer) -> Callable[[TokenSurprisal], str]:
-    """A function from a token to the text it writes, whole characters or not."""
+    """Return a function that decodes one token by itself, possibly to part of a character."""
     spelt = [tokenizer.decode([token]) for token in range(tokenizer.vocab_size)]
 
     def spell(token: TokenSurprisal) -> str:

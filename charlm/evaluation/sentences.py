@@ -1,7 +1,7 @@
-"""Many sentences at once, each by itself: beginnings that several share are read once.
+"""Scoring of many independent sentences, with shared prefixes read once.
 
-The hypotheses of a recogniser for one utterance begin alike. Sorted, sentences that share a
-beginning are neighbours, and so the rows of a step are the distinct beginnings so far:
+A recogniser's hypotheses for one utterance often share a prefix. After sorting, sentences with a
+common prefix are neighbours, and the rows of each step are the distinct prefixes so far:
 
     the cat sat          the   cat   sat
     the cat sits    ->               sits
@@ -19,7 +19,9 @@ from charlm.device import exact_float32
 from charlm.evaluation.predictor import MAX_ROWS, Predictor
 from charlm.evaluation.reading import LOGITS, Reading, as_tensor, read_frames, to_numpy
 
-WORTH_SHARING = 0.8  # of the tokens are left to read: else longer windows are faster
+# Prefixes are shared if less than this fraction of the tokens is left to read. Otherwise it is
+# faster to read the sentences apart, in longer windows.
+WORTH_SHARING = 0.8
 
 Sentence = NDArray[np.int64]
 
@@ -27,16 +29,17 @@ Sentence = NDArray[np.int64]
 def sentence_nats(
     predictor: Predictor, sentences: Sequence[Sentence], reading: Reading
 ) -> list[NDArray[np.float64]]:
-    """Surprisal of each token of each sentence but its first, which is `<start>`.
+    """Return the surprisal, in nats, of each token of each sentence except its first, `<start>`.
 
-    To float32 rounding it does not depend on what other sentences there are.
+    The result has one array per sentence, (num_tokens - 1,), in the given order. Up to float32
+    rounding it does not depend on the other sentences.
     """
     order = sorted(range(len(sentences)), key=lambda number: sentences[number].tolist())
     ranked = [sentences[number] for number in order]
     shared = shared_beginnings(ranked)
     total = sum(len(sentence) - 1 for sentence in ranked)
     distinct = total - sum(max(length - 1, 0) for length in shared)
-    may_share = predictor.max_rows != 1 and reading.lengths_from is None  # which differ
+    may_share = predictor.max_rows != 1 and reading.lengths_from is None  # length tokens differ
     if may_share and distinct < WORTH_SHARING * total:
         found = read_shared(predictor, ranked, shared, reading)
     else:
@@ -48,7 +51,7 @@ def sentence_nats(
 
 
 def shared_beginnings(ranked: Sequence[Sentence]) -> list[int]:
-    """How many first tokens each sentence shares with the one before it."""
+    """Return the length of the prefix that each sentence shares with the one before it."""
     shared = [0]
     for before, sentence in pairwise(ranked):
         length = min(len(before), len(sentence))
@@ -60,7 +63,7 @@ def shared_beginnings(ranked: Sequence[Sentence]) -> list[int]:
 def read_apart(
     predictor: Predictor, sentences: Sequence[Sentence], reading: Reading
 ) -> list[NDArray[np.float64]]:
-    """Sentences as the frames of a text."""
+    """Score sentences as the frames of a text, in the order given."""
     if not sentences:
         return []
     scores = read_frames(predictor, np.concatenate(sentences), reading)
@@ -71,7 +74,7 @@ def read_apart(
 def read_shared(
     predictor: Predictor, ranked: Sequence[Sentence], shared: Sequence[int], reading: Reading
 ) -> list[NDArray[np.float64]]:
-    """Sorted sentences, as many at a time as memory allows."""
+    """Score sorted sentences in blocks as large as memory and the predictor allow."""
     most = predictor.max_rows or MAX_ROWS
     rows = max(1, min(most, LOGITS // reading.vocab_size))
     found: list[NDArray[np.float64]] = []
@@ -84,17 +87,17 @@ def read_shared(
 def read_block(
     predictor: Predictor, ranked: Sequence[Sentence], shared: Sequence[int], reading: Reading
 ) -> list[NDArray[np.float64]]:
-    """Sorted sentences, a token further at each step."""
+    """Score one block of sorted sentences, one token per step."""
     lengths, common = np.array([len(sentence) for sentence in ranked]), np.array(shared)
     tokens = np.full((len(ranked), int(lengths.max())), NOT_PREDICTED)
     for row, sentence in zip(tokens, ranked, strict=True):
         row[: len(sentence)] = sentence
     nats = np.zeros(tokens.shape)
     state = predictor.initial_state(1)
-    row_of = np.zeros(len(ranked), dtype=np.int64)  # of each sentence, in the step before
+    row_of = np.zeros(len(ranked), dtype=np.int64)  # row of each sentence in the last step
     for place in range(1, tokens.shape[1]):
         going = lengths > place
-        # The first of those that share all tokens up to this one stands for them.
+        # Sentences that agree up to and including this token share the row of the first of them.
         first = np.flatnonzero(going & (common <= place))
         state = predictor.select_rows(state, row_of[first])
         inputs, targets = (tokens[first, at, None] for at in (place - 1, place))

@@ -1,4 +1,4 @@
-"""Surprisal of each token of a text, and where in the text it is."""
+"""Surprisal of each token of a text, with its position in the text."""
 
 import math
 import re
@@ -13,37 +13,37 @@ from charlm.evaluation.result import BITS_PER_NAT
 from charlm.evaluation.token_scores import TokenScores
 from charlm.text import Spans, TokenIds, Tokenizer
 
-WHITE_SPACE = " \t\n\r\v\f"  # what parts words, at every level
+WHITE_SPACE = " \t\n\r\v\f"  # separates words, at every level
 
 ANY_LINE_ENDING = re.compile(r"\r\n|\n|\r")
 LF_LINE_ENDING = re.compile(r"\r?\n")
 
 ScoreRow = tuple[int, float, float | None, int | None, float | None]
-NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # of no token
+NO_ROW: ScoreRow = (-1, math.nan, None, None, None)  # marks the end of the scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenSurprisal:
-    """One predicted token: how much it surprised, and where it is.
+    """Surprisal of one predicted token and its position in the text.
 
-    A sentence is what `<stop>` ends: a frame, or less where a pretokenized text writes `<eos>`
-    within one. Characters are code points of the whole text, counted from 0; sentences, places and
-    lines are counted from 1. The `<stop>` of a frame is an empty place at its end, on the line of
-    the last character there.
+    A sentence ends at `<stop>`. It is a frame, or a part of one if a pretokenized text contains
+    `<eos>` within a frame. Characters are code points of the whole text, counted from 0; sentences,
+    places and lines are counted from 1. The `<stop>` of a frame covers no characters: it is at the
+    end of the frame, on the line of the last character there.
     """
 
     token: int
-    text: str  # the token as a reader would write it; for <other>, what it stands for
+    text: str  # readable form of the token; for <other>, the text that it stands for
     nats: float
-    entropy: float | None  # in nats, of what was expected here; None: not asked for, as below
-    rank: int | None  # 1 + the number of likelier tokens
-    ending: float | None  # -log P, in nats, that white space or <stop> came here
+    entropy: float | None  # of the distribution, in nats; None: not requested, also below
+    rank: int | None  # 1 + the number of more probable tokens
+    ending: float | None  # -log P, in nats, of white space or <stop> at this position
     sentence: int
-    place: int  # in the sentence
-    line: int  # where it begins
+    place: int  # position in the sentence
+    line: int  # line in which it begins
     char_start: int
     char_end: int
-    source: str  # the text after the token before it, up to its own end
+    source: str  # the text from the end of the token before it to its own end
     is_other: bool
     is_stop: bool
 
@@ -65,17 +65,17 @@ class TokenSurprisal:
 
     @property
     def spells_bytes(self) -> bool:
-        """Whether the backslashes of `text` are none of the text's: `\\xhh` is a byte."""
+        r"""Return whether the backslashes in `text` escape bytes, as in `\xhh`."""
         return "\\" in self.text and "\\" not in self.own
 
     @property
     def skipped(self) -> str:
-        """The text before it that belongs to no token: white space between words or frames."""
+        """Text before the token that belongs to no token: white space between words or frames."""
         return self.source[: len(self.source) - len(self.own)]
 
     @property
     def own(self) -> str:
-        """The text it covers, but for a character whose first part is the token before it."""
+        """Text that the token covers, without a character that the token before it begins."""
         size = min(len(self.source), self.char_end - self.char_start)
         return self.source[len(self.source) - size :]
 
@@ -86,16 +86,16 @@ def token_surprisals(
     scores: Iterable[TokenScores],
     line_ending: re.Pattern[str] = ANY_LINE_ENDING,
 ) -> Iterator[TokenSurprisal]:
-    """Bring each token of a text together with its scores; the text is never held as a whole.
+    """Yield each token of a text with its scores; the text is never in memory as a whole.
 
     Args:
-        pieces: of whole frames.
-        tokenizer: the one that the scored tokens come from.
-        scores: of all tokens of these pieces but `<start>`, in chunks of any size.
-        line_ending: what ends a line, as of `find_line_ending`.
+        pieces: pieces of whole frames, in order.
+        tokenizer: the tokenizer of the scored tokens.
+        scores: scores of all tokens of these pieces except `<start>`, in chunks of any size.
+        line_ending: pattern that ends a line, from `find_line_ending`.
 
     Raises:
-        TextError: the scores are of other tokens, as where the text has changed since.
+        TextError: the scores are of other tokens, for example because the text has changed.
     """
     texts = [tokenizer.token(token) for token in range(tokenizer.vocab_size)]
     rows = score_rows(scores)
@@ -127,38 +127,43 @@ def token_surprisals(
 
 
 def find_line_ending(framing: Framing) -> re.Pattern[str]:
-    """What ends a line where texts are cut into frames in this way."""
+    """Return the pattern that ends a line in texts with this framing."""
     if framing.line_endings == "lf" or (framing.pretokenized and framing.frame == "line"):
         return LF_LINE_ENDING
     return ANY_LINE_ENDING
 
 
 def check_same(scored: int, read: int) -> None:
-    """A text is read once to be scored, and again to say which token each score is of.
+    """Check that a scored token is the token read now.
+
+    A text is read once to be scored and a second time to match scores with tokens.
 
     Raises:
-        TextError: it was not the same.
+        TextError: the tokens differ.
     """
     if scored != read:
         raise TextError("the text changed while it was read; run it again.")
 
 
 def ending_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The tokens that end a word before them: those that begin with white space, and `<stop>`."""
+    """Return the tokens that end the word before them.
+
+    These are the tokens that begin with white space, and `<stop>`.
+    """
     symbols = range(tokenizer.num_symbols)
     spaces = [token for token in symbols if begins_with_space(tokenizer.decode([token]))]
     return (*spaces, tokenizer.stop_id)
 
 
 def begins_with_space(text: str) -> bool:
-    """Whether its first character is ASCII white space."""
+    """Return whether the first character is ASCII white space."""
     return text != "" and text[0] in WHITE_SPACE
 
 
 def encoded_pieces(
     pieces: Iterable[Piece], tokenizer: Tokenizer
 ) -> Iterator[tuple[Piece, TokenIds, Spans]]:
-    """Each piece with its tokens and their places in it."""
+    """Yield each piece with its token ids and their spans in it, (num_tokens, 2)."""
     for batch in batch_pieces(pieces):
         encoded = tokenizer.encode_spans([piece.text for piece in batch])
         for piece, (ids, spans) in zip(batch, encoded, strict=True):
@@ -166,7 +171,7 @@ def encoded_pieces(
 
 
 def score_rows(scores: Iterable[TokenScores]) -> Iterator[ScoreRow]:
-    """Target, nats, entropy, rank and ending of one token after the other."""
+    """Yield target, nats, entropy, rank and ending of each token."""
     for chunk in scores:
         missing: list[None] = [None] * len(chunk)
         yield from zip(
@@ -180,23 +185,23 @@ def score_rows(scores: Iterable[TokenScores]) -> Iterator[ScoreRow]:
 
 
 class Cursor:
-    """Where in a text its next piece begins."""
+    """Position in a text at which the next piece begins."""
 
     def __init__(self, stop_id: int, line_ending: re.Pattern[str]) -> None:
         self.sentence = 1
         self.place = 0  # tokens of the sentence so far
-        self._ended = False  # the sentence is over
+        self._ended = False  # the last token was <stop>
         self._stop_id = stop_id
         self._line_ending = line_ending
         self._offset = 0  # characters so far
         self._line = 1
-        self._last_line = 1  # that of the last character of the frame
+        self._last_line = 1  # line of the last character of the frame
         self._skipped = ""  # the text since the last token
 
     def enter(
         self, piece: Piece, ids: TokenIds, spans: Spans
     ) -> list[tuple[int, int, int, int, str]]:
-        """Token, start, end, line and source of each token of the piece, `<stop>` included."""
+        """Return the token, start, end, line and source of each token, including `<stop>`."""
         text = piece.text
         breaks = [match.end() - 1 for match in self._line_ending.finditer(text)]
         if piece.opens:
@@ -217,14 +222,14 @@ class Cursor:
         return list(zip(tokens, starts, ends, lines, sources, strict=True))
 
     def count(self, token: int) -> None:
-        """Go on to a token: the next of its sentence, or the first of the next one."""
+        """Advance to a token: the next of the sentence, or the first of the next sentence."""
         if self._ended:
             self.sentence, self.place = self.sentence + 1, 0
         self.place += 1
         self._ended = token == self._stop_id
 
     def leave(self, piece: Piece) -> None:
-        """Go on behind the piece and the gap after it."""
+        """Advance past the piece and the gap after it."""
         self._skipped += piece.gap
         self._offset += piece.num_chars
         for text in (piece.text, piece.gap):

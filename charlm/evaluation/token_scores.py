@@ -1,4 +1,4 @@
-"""What a predictor said of consecutive tokens of a text, before it saw each."""
+"""Scores of consecutive tokens of a text under a predictor."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenScores:
-    """Scores of predicted tokens (all but `<start>`) in the order of the text, each array (n,).
+    """Scores of predicted tokens in the order of the text; all arrays are (num_tokens,).
 
-    The last three are None where they were not asked for.
+    All tokens except `<start>` are predicted. The last three fields are None if not requested.
     """
 
     targets: NDArray[np.int64]
     nats: NDArray[np.float64]  # surprisal: -log P of the target
     entropy: NDArray[np.float64] | None = None  # of the whole distribution, in nats
-    rank: NDArray[np.int64] | None = None  # of the target: 1 + the number of likelier tokens
+    rank: NDArray[np.int64] | None = None  # of the target: 1 + the number of more probable tokens
     ending: NDArray[np.float64] | None = None  # -log P, in nats, of all tokens that end a word
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def take(self, order: NDArray[np.int64]) -> "TokenScores":
-        """Those at these places, in this order."""
+        """Return the scores at the given indices, in this order."""
         arrays: dict[str, Any] = {}
         for field in fields(self):
             array = getattr(self, field.name)
@@ -34,7 +34,7 @@ class TokenScores:
 
 
 def join_scores(parts: Iterable[TokenScores]) -> TokenScores:
-    """Several one after the other; at least one, all with the same arrays."""
+    """Concatenate scores; there must be at least one part, and all must have the same fields."""
     found = list(parts)
     arrays: dict[str, Any] = {}
     for field in fields(TokenScores):

@@ -1,4 +1,4 @@
-"""Settings of dynamic evaluation and of the cache that suit a text best: a walk over a grid."""
+"""Grid search for the settings of dynamic evaluation and of the neural cache."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +16,12 @@ DYNAMIC_FACTORS = {"learning_rate": 2.0, "decay": 4.0}
 CACHE_FACTORS = {"flatness": 2.0, "weight": 1.6, "size": 4.0}
 LARGEST_CACHE = 8000
 MAX_ROUNDS = 3
-MAX_STEPS_BACK = 8  # in search of a beginning that works
+MAX_STEPS_BACK = 8  # reductions of the first setting until one works
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial(Generic[Config]):
-    """Settings and what they gave, in nats per token; infinite where they do not work."""
+    """Settings and their result in nats per token; infinite if the settings do not work."""
 
     config: Config
     nats: float
@@ -30,17 +30,20 @@ class Trial(Generic[Config]):
 def tune(
     measure: Callable[[Config], float], start: Config, factors: Mapping[str, float]
 ) -> Iterator[Trial[Config]]:
-    """Try settings, one at a time up or down by its factor for as long as that helps.
+    """Change one setting at a time by its factor, up or down, while the result improves.
 
-    Where the start does not work, the first setting is lowered until it does.
+    If the start does not work, the first setting is reduced until it does, at most
+    `MAX_STEPS_BACK` times. The search over all settings is repeated until none improves, at most
+    `MAX_ROUNDS` times.
 
     Args:
-        measure: nats per token of a text under the settings; a ConfigError counts as infinite.
-        start: settings to begin at.
-        factors: which of them to change, and by how much.
+        measure: returns nats per token of a text under the settings. A ConfigError or NaN counts
+            as infinite.
+        start: initial settings.
+        factors: settings to change, by name, and the factor of one step of each.
 
     Yields:
-        Every trial as it is made; the best of them all is the result.
+        Every trial as it is made. The trial with the fewest nats is the result.
     """
     tried: dict[Config, float] = {}
 
@@ -81,15 +84,16 @@ def tune(
 
 
 def scaled(start: Config, factors: Mapping[str, float], powers: Mapping[str, int]) -> Config | None:
-    """Settings of the grid: the start's times powers of their factors; None out of their range.
+    """Return settings of the grid: those of `start` times powers of their factors.
 
-    They are computed from the start each time, so that coming back to a place gives the same ones.
+    Returns None if a setting is out of range. Settings are always computed from `start`, so that
+    equal powers give equal settings.
     """
     moved: dict[str, Any] = {}
     for name, power in powers.items():
         value = getattr(start, name) * factors[name] ** power
         whole = isinstance(getattr(start, name), int)
-        moved[name] = round(value) if whole else float(f"{value:.6g}")  # what can be typed again
+        moved[name] = round(value) if whole else float(f"{value:.6g}")  # short enough to type
     moved |= {name: getattr(start, name) for name, power in powers.items() if power == 0}
     if powers.get("size", 0) > 0 and moved["size"] > LARGEST_CACHE:
         return None

@@ -1,7 +1,7 @@
-r"""ARPA files to n-gram models, whoever wrote them: SRILM, KenLM or charlm.
+r"""Reader for ARPA files of n-gram models, as written by SRILM, KenLM or charlm.
 
-Fields are divided by spaces or tabs, weights may be missing (they are 0), n-grams stand in any
-order, and what stands before `\data\` is passed over.
+Fields are separated by spaces or tabs. Back-off weights may be missing; they are then 0. N-grams
+may be in any order. Everything before `\data\` is ignored.
 """
 
 import math
@@ -18,25 +18,26 @@ from charlm.ngram.listed import ListedNgrams, assemble_model
 from charlm.ngram.model import NgramModel
 from charlm.ngram.numbered_lines import NumberedLines, quote
 
-BATCH_LINES = 10_000  # so many are held as words at a time
+BATCH_LINES = 10_000  # maximum number of lines held as words at a time
 COUNT = re.compile(r"ngram\s+(\d{1,9})\s*=\s*(\d{1,18})")
 LARGEST = float(np.finfo(np.float64).max)
 
 
 def read_arpa(lines: Iterable[str], *, words: Sequence[str], name: str) -> NgramModel:
-    """Read an n-gram model over a vocabulary that is known.
+    """Read an n-gram model over a known vocabulary.
 
-    `<unk>` may be missing from the file; its probability is then 0, and so is any that the file
-    gives as 10^-99 or less.
+    `<unk>` may be missing from the file; its probability is then 0. Probabilities of 10^-99 or less
+    are read as 0.
 
     Args:
-        lines: of the file, with or without their ends.
-        words: by token id, `<start>` as `<s>`, `<stop>` as `</s>`, `<other>` as `<unk>`.
-        name: of the file, for messages.
+        lines: lines of the file, with or without line endings.
+        words: word of each token id, with `<start>` as `<s>`, `<stop>` as `</s>` and `<other>` as
+            `<unk>`.
+        name: name of the file, for messages.
 
     Raises:
-        TextError: the file is damaged (which line is said), its words are not those of the
-            vocabulary, or these cannot be written in an ARPA file.
+        TextError: the file is damaged (the message names the line), its words are not those of the
+            vocabulary, or a word of the vocabulary cannot be written in an ARPA file.
         ConfigError: there are more n-grams than 64 bits can number.
     """
     check_words(words)
@@ -56,7 +57,7 @@ def read_arpa(lines: Iterable[str], *, words: Sequence[str], name: str) -> Ngram
 
 
 class WordIds(dict[str, int]):
-    """Token ids by word. Words not in the vocabulary get the ids after it, as they come."""
+    """Token ids by word. Unknown words get the ids after the vocabulary, in order of lookup."""
 
     def __missing__(self, word: str) -> int:
         self[word] = len(self)
@@ -64,7 +65,11 @@ class WordIds(dict[str, int]):
 
 
 def read_counts(lines: NumberedLines) -> tuple[list[int], str]:
-    r"""How many n-grams of each order `\data\` announces, and the heading after it."""
+    r"""Return the number of n-grams of each order in `\data\`, and the heading after it.
+
+    Raises:
+        TextError: there is no `\data\` section, or it is damaged.
+    """
     while lines.next_filled("\\data\\ (is it an ARPA file?)") != "\\data\\":
         pass
     counts: list[int] = []
@@ -78,7 +83,11 @@ def read_counts(lines: NumberedLines) -> tuple[list[int], str]:
 
 
 def check_heading(lines: NumberedLines, heading: str, expected: str) -> None:
-    """Make sure that a section has as many n-grams as announced, and the next one follows."""
+    r"""Check that the expected heading follows a section of the size that `\data\` gives.
+
+    Raises:
+        TextError: `heading` is not the expected one.
+    """
     if heading != expected:
         raise lines.damage(
             f"expected {expected} after as many n-grams as \\data\\ says, not {quote(heading)}"
@@ -86,10 +95,10 @@ def check_heading(lines: NumberedLines, heading: str, expected: str) -> None:
 
 
 def read_ngrams(lines: NumberedLines, order: int, count: int, word_ids: WordIds) -> ListedNgrams:
-    """The `count` n-grams of one section.
+    """Read the `count` n-grams of one section.
 
     Raises:
-        TextError: a line is no n-gram of this order, or there are too few.
+        TextError: a line is not an n-gram of this order, or there are too few lines.
     """
     first_line = lines.number + 1
     find_ngrams = ngram_pattern(order).findall
@@ -98,7 +107,7 @@ def read_ngrams(lines: NumberedLines, order: int, count: int, word_ids: WordIds)
     for begin in range(0, count, BATCH_LINES):
         expected = min(BATCH_LINES, count - begin)
         batch, number = lines.take(expected), first_line + begin
-        ngrams = find_ngrams("\n".join(batch))  # as many as lines, or one of these is wrong
+        ngrams = find_ngrams("\n".join(batch))  # one per line, unless a line is wrong
         if len(ngrams) < len(batch):
             raise wrong_fields(lines, batch, order, number)
         if len(batch) < expected:
@@ -118,14 +127,17 @@ def read_ngrams(lines: NumberedLines, order: int, count: int, word_ids: WordIds)
 
 
 def ngram_pattern(order: int) -> re.Pattern[str]:
-    """A line of one n-gram: its probability, its words, and its weight, which may be missing."""
+    """Return the pattern of an n-gram's line: probability, words and an optional weight."""
     blank, field = r"[ \t]", r"([^ \t\r\n]+)"
     fields = f"{blank}+".join([field] * (1 + order))
     return re.compile(f"^{blank}*{fields}(?:{blank}+{field})?{blank}*\r?$", re.MULTILINE)
 
 
 def wrong_fields(lines: NumberedLines, batch: list[str], order: int, number: int) -> TextError:
-    """The error of a batch with a line that has too few fields, or too many."""
+    """Return the error for the first line of a batch with a wrong number of fields.
+
+    `number` is the line number of the first line of the batch.
+    """
     fits = ngram_pattern(order).search
     place, line = next((place, line) for place, line in enumerate(batch) if not fits(line))
     fields = split_fields(line)
@@ -138,7 +150,11 @@ def wrong_fields(lines: NumberedLines, batch: list[str], order: int, number: int
 def read_words(
     lines: NumberedLines, columns: list[tuple[str, ...]], word_ids: WordIds, number: int
 ) -> Ids:
-    """Token ids, (num_ngrams, order), of words that come as `order` columns."""
+    """Return the token ids, (num_ngrams, order), of words given as `order` columns.
+
+    Raises:
+        TextError: an n-gram of order 2 or more has a word that is not among the 1-grams.
+    """
     num_known = len(word_ids)
     tokens = np.array([[word_ids[word] for word in column] for column in columns]).T
     if len(columns) > 1 and len(word_ids) > num_known:
@@ -151,9 +167,13 @@ def read_words(
 def read_logs(
     lines: NumberedLines, fields: Sequence[str], what: str, limit: float, number: int
 ) -> NDArray[np.float64]:
-    """Logarithms to base 10 as natural ones, that of "zero" as minus infinity."""
+    """Convert base-10 logarithms to natural ones; -99 and below become minus infinity.
+
+    Raises:
+        TextError: a field is not a number, or exceeds `limit`.
+    """
     values = np.array([float_or_nan(field) for field in fields])
-    wrong = ~(values <= limit)  # nan too
+    wrong = ~(values <= limit)  # also true for NaN
     if wrong.any():
         place = int(wrong.argmax())
         raise lines.damage(f"expected a log10 {what}, not {quote(fields[place])}", number + place)
@@ -162,7 +182,7 @@ def read_logs(
 
 
 def float_or_nan(field: str) -> float:
-    """The number, or nan where there is none."""
+    """Return the number in a field, or NaN if it is not a number."""
     try:
         return float(field)
     except ValueError:
@@ -170,7 +190,11 @@ def float_or_nan(field: str) -> float:
 
 
 def check_vocabulary(ngrams: ListedNgrams, words: Sequence[str], word_ids: WordIds) -> None:
-    """Make sure that the 1-grams are the vocabulary, but for `<unk>`, which may be missing."""
+    """Check that the 1-grams are exactly the vocabulary; only `<unk>` may be missing.
+
+    Raises:
+        TextError: the file has other words, or lacks some.
+    """
     name, advice = ngrams.lines.name, "read it with the vocabulary that it was made for."
     if unknown := list(word_ids)[len(words) :]:
         raise TextError(
@@ -187,5 +211,5 @@ def check_vocabulary(ngrams: ListedNgrams, words: Sequence[str], word_ids: WordI
 
 
 def num_words(words: Sequence[str]) -> str:
-    """How many."""
+    """Return the number of words in words."""
     return "1 word" if len(words) == 1 else f"{len(words):,} words"

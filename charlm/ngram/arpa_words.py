@@ -1,4 +1,4 @@
-"""How tokens are spelled in ARPA files: one word by token id, and what a word may be."""
+"""Spelling of tokens in ARPA files: special words, field separators and checks."""
 
 import re
 from collections.abc import Sequence
@@ -7,20 +7,22 @@ from charlm.errors import TextError
 
 START = "<s>"
 UNKNOWN = "<unk>"
-LOG10_ZERO = -99.0  # what SRILM writes for probability 0
+LOG10_ZERO = -99.0  # SRILM's value for probability 0
 
-# The white space that divides fields. Not Unicode's: U+00A0 and its like may be part of a word.
+# ASCII white space separates fields. U+00A0 and other Unicode spaces may be part of a word.
 split_fields = re.compile(r"[^ \t\r\n]+").findall
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Make sure that every word will be read as it was written.
+    """Check that every word can be written to an ARPA file and read back unchanged.
 
     Args:
-        words: by token id, `<start>` as `<s>`, `<stop>` as `</s>`, `<other>` as `<unk>`.
+        words: word of each token id, with `<start>` as `<s>`, `<stop>` as `</s>` and `<other>` as
+            `<unk>`.
 
     Raises:
-        TextError: one is empty, holds white space, or stands for two tokens.
+        TextError: a word is empty, contains white space or a null character, or stands for two
+            tokens.
     """
     assert START in words
     seen = set()

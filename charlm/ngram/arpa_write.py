@@ -1,4 +1,4 @@
-r"""N-gram models to ARPA files, which KenLM, SRILM and most recognisers read.
+r"""Writer for ARPA files of n-gram models, which KenLM, SRILM and most recognisers read.
 
     \data\
     ngram 1=4
@@ -29,9 +29,10 @@ def write_arpa(model: NgramModel, words: Sequence[str], path: Path) -> None:
     """Write the model to `path` in one step, as UTF-8.
 
     Args:
-        model: any; its n-grams are written in their order.
-        words: by token id, `<start>` as `<s>`, `<stop>` as `</s>`, `<other>` as `<unk>`.
-        path: whose folder is there.
+        model: n-gram model; n-grams are written in the order of its tables.
+        words: word of each token id, with `<start>` as `<s>`, `<stop>` as `</s>` and `<other>` as
+            `<unk>`.
+        path: output file, in an existing folder.
 
     Raises:
         TextError: a word cannot be written in an ARPA file.
@@ -42,7 +43,13 @@ def write_arpa(model: NgramModel, words: Sequence[str], path: Path) -> None:
 
 
 def arpa_lines(model: NgramModel, words: Sequence[str]) -> Iterator[str]:
-    """The lines of the model's ARPA file, line ends included. As `write_arpa`."""
+    """Yield the lines of the model's ARPA file, with line endings.
+
+    Arguments are those of `write_arpa`.
+
+    Raises:
+        TextError: a word cannot be written in an ARPA file.
+    """
     check_words(words)
     assert len(words) == model.vocab_size and words[model.start_id] == START
     yield "\\data\\\n"
@@ -67,6 +74,6 @@ def arpa_lines(model: NgramModel, words: Sequence[str]) -> Iterator[str]:
 
 
 def log10_values(nats: NDArray[np.float64]) -> list[float]:
-    """Natural logarithms as logarithms to base 10, none below that of "zero"."""
+    """Convert natural logarithms to base 10, with -99 as the lowest value."""
     values: list[float] = np.maximum(nats / math.log(10), LOG10_ZERO).tolist()
     return values

@@ -1,4 +1,4 @@
-"""The distinct n-grams of a text, and how often each occurs."""
+"""Counts of the distinct n-grams of a text."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,15 @@ from charlm.ngram.layout import NO_NGRAM, Ids, contexts_before, ngram_keys
 
 @dataclass(frozen=True, slots=True)
 class NgramCounts:
-    """All n-grams of one order, sorted by context, then token: (num_ngrams,) each.
+    """All n-grams of one order, sorted by context, then token; arrays are (num_ngrams,).
 
-    The order below 1 holds one n-gram, of no tokens: context and suffix of every 1-gram.
+    The order below 1 has one n-gram without tokens, which is the context and suffix of every
+    1-gram.
     """
 
     keys: Ids
-    contexts: Ids  # without the last token: a number in the order below
-    suffixes: Ids  # without the first token: a number in the order below
+    contexts: Ids  # n-gram without its last token: its number in the order below
+    suffixes: Ids  # n-gram without its first token: its number in the order below
     counts: Ids
 
 
@@ -26,12 +27,12 @@ def count_ngrams(
 ) -> list[NgramCounts]:
     """Count the n-grams of each order from 1 to `order`.
 
-    1-grams are the whole vocabulary, seen or not. `<start>` is only a context: it is not counted,
-    and longer n-grams have it in first place or not at all.
+    The 1-grams are the whole vocabulary, including tokens that do not occur. `<start>` is only a
+    context: its count is 0, and longer n-grams contain it only as their first token.
 
     Args:
-        tokens: frames in a row, (num_tokens,), ids below `vocab_size`.
-        order: the longest n, at least 1.
+        tokens: concatenated frames, (num_tokens,), ids below `vocab_size`.
+        order: highest order, at least 1.
         vocab_size: number of token ids, `<start>` included.
         start_id: id of `<start>`.
 
@@ -49,7 +50,7 @@ def count_ngrams(
 
 
 def count_tokens(text: Ids, vocab_size: int, start_id: int) -> NgramCounts:
-    """The 1-grams."""
+    """Count the 1-grams."""
     counts = np.bincount(text, minlength=vocab_size)
     counts[start_id] = 0
     nothing = np.zeros(vocab_size, dtype=np.int64)
@@ -59,7 +60,16 @@ def count_tokens(text: Ids, vocab_size: int, start_id: int) -> NgramCounts:
 def count_longer(
     endings: Ids, text: Ids, vocab_size: int, start_id: int
 ) -> tuple[NgramCounts, Ids]:
-    """The n-grams one token longer than those that end at each token, and where they end."""
+    """Count the n-grams of the next order.
+
+    Args:
+        endings: number of the n-gram that ends at each token, (num_tokens,); -1 for none.
+        text: token ids, (num_tokens,).
+        vocab_size: number of token ids, `<start>` included.
+        start_id: id of `<start>`.
+
+    Returns: the n-grams that are one token longer, and their `endings`.
+    """
     contexts = contexts_before(endings, text, start_id)
     places = np.flatnonzero(contexts != NO_NGRAM)
     keys, first_places, numbers, counts = np.unique(

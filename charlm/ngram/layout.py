@@ -1,8 +1,8 @@
-"""How n-grams are numbered: by context, then token, so that a context's tokens lie side by side.
+"""Numbering of n-grams by context, then token, so that tokens of one context are adjacent.
 
-The context of an n-gram is all of it but its last token: itself an n-gram, one token shorter, known
-by its own number. The number of a 1-gram is its token's id. -1 stands for no n-gram. So one integer
-is the key of an n-gram of any length, and the n-grams of an order are a sorted array of keys:
+The context of an n-gram is the n-gram without its last token, and has a number of its own in the
+order below. The number of a 1-gram is its token id; -1 means no n-gram. One integer is therefore
+the key of an n-gram of any length, and the n-grams of an order are a sorted array of keys:
 
     key = context * vocab_size + token
 """
@@ -19,10 +19,10 @@ NO_NGRAM = -1
 
 
 def ngram_keys(contexts: Ids, tokens: Ids, vocab_size: int) -> Ids:
-    """Keys of the n-grams that are these contexts followed by these tokens; below 0 without one.
+    """Return the keys of contexts followed by tokens; the key is negative for context -1.
 
     Raises:
-        ConfigError: there are more contexts than 64 bits can tell apart.
+        ConfigError: there are more n-grams than 64 bits can number.
     """
     num_contexts = int(contexts.max(initial=0)) + 1
     if num_contexts * vocab_size > LARGEST_KEY:
@@ -34,9 +34,10 @@ def ngram_keys(contexts: Ids, tokens: Ids, vocab_size: int) -> Ids:
 
 
 def contexts_before(endings: Ids, tokens: Ids, start_id: int) -> Ids:
-    """The n-gram that each token follows, where `endings` holds the one that ends at each token.
+    """Return the n-gram that precedes each token, given the one that ends at each token.
 
-    Nothing stands before the first token, nor before `<start>`: no context reaches over it.
+    The first token and `<start>` have no context (-1), so that no context spans two frames. All
+    arrays are (num_tokens,).
     """
     contexts = np.full_like(endings, NO_NGRAM)
     contexts[1:] = endings[:-1]

@@ -1,8 +1,7 @@
-"""A model out of n-grams listed in any order, some perhaps missing.
+"""Assembly of a model from n-grams listed in any order, with missing contexts added.
 
-A file may list an n-gram and not its context, where pruning took that away. The model needs it, to
-number those that follow; it is added with the probability that backing off gives it and a weight of
-0, which changes no probability.
+A pruned file may list an n-gram without its context, which the model needs to number the n-gram.
+The context is added with its back-off probability and a weight of 0, which changes no probability.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from charlm.ngram.numbered_lines import NumberedLines
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedNgrams:
-    """All n-grams that a file lists of one order, one a line."""
+    """All n-grams of one order in a file, one per line."""
 
     tokens: Ids  # (num_ngrams, order)
     log_probs: NDArray[np.float64]  # (num_ngrams,), in nats
@@ -28,19 +27,19 @@ class ListedNgrams:
 
 
 def assemble_model(orders: Sequence[ListedNgrams], *, vocab_size: int, start_id: int) -> NgramModel:
-    """Sort what is listed into tables; tokens that are not listed have probability 0.
+    """Sort listed n-grams into the tables of a model; unlisted tokens have probability 0.
 
     Args:
-        orders: from 1 up, at least one.
+        orders: n-grams of each order from 1 up; at least one order.
         vocab_size: number of token ids, `<start>` included.
-        start_id: id of `<start>`; whatever is listed, it is never predicted.
+        start_id: id of `<start>`; its probability is 0, even if another one is listed.
 
     Raises:
         TextError: an n-gram is listed twice.
         ConfigError: there are more n-grams than 64 bits can number.
     """
     tables: list[NgramTable] = []
-    # Of the n-grams listed from this order on, the number of what stands before their n-th token.
+    # Numbers of the contexts before the n-th token, for the n-grams of this and higher orders.
     contexts = [np.zeros(len(ngrams.tokens), np.int64) for ngrams in orders]
     for n, ngrams in enumerate(orders):
         keys, *begun = (
@@ -55,7 +54,11 @@ def assemble_model(orders: Sequence[ListedNgrams], *, vocab_size: int, start_id:
 
 
 def check_distinct(ngrams: ListedNgrams, keys: Ids) -> None:
-    """Make sure that no n-gram is listed twice."""
+    """Check that no n-gram is listed twice.
+
+    Raises:
+        TextError: an n-gram is listed twice.
+    """
     by_key = np.argsort(keys, kind="stable")
     again = by_key[1:][keys[by_key][1:] == keys[by_key][:-1]]
     if len(again) > 0:
@@ -64,8 +67,8 @@ def check_distinct(ngrams: ListedNgrams, keys: Ids) -> None:
 
 
 def distinct(keys: Ids) -> Ids:
-    """Sorted, each once."""
-    # Files are mostly sorted, and a stable sort makes use of it; np.unique does not.
+    """Return the sorted distinct keys."""
+    # Files are mostly sorted, which a stable sort exploits and np.unique does not.
     keys = np.sort(keys, kind="stable")
     first: Ids = keys[np.diff(keys, prepend=NO_NGRAM) != 0]
     return first
@@ -74,7 +77,15 @@ def distinct(keys: Ids) -> Ids:
 def fill_table(
     ngrams: ListedNgrams, keys: Ids, all_keys: Ids, lower: Sequence[NgramTable], start_id: int
 ) -> NgramTable:
-    """The listed n-grams, whose keys are `keys`, among all that the table must hold."""
+    """Return the table of `all_keys`, filled from the listed n-grams and by backing off.
+
+    Args:
+        ngrams: the listed n-grams.
+        keys: keys of the listed n-grams, (num_listed,).
+        all_keys: sorted keys of the table, (num_ngrams,).
+        lower: tables of the orders below.
+        start_id: id of `<start>`.
+    """
     numbers = np.searchsorted(all_keys, keys)
     listed = np.zeros(len(all_keys), dtype=np.bool_)
     listed[numbers] = True
@@ -90,15 +101,15 @@ def fill_table(
 def backed_off_log_probs(
     keys: Ids, lower: Sequence[NgramTable], start_id: int
 ) -> NDArray[np.float64]:
-    """What n-grams that are not listed have, by the tables of the orders below theirs."""
+    """Return the back-off log probabilities of n-grams, in nats, from the tables below."""
     tokens = spell_ngrams(keys, lower)
-    # The model below looks back over less than a row, so the rows may be read as one text.
+    # The last token of a row depends only on the row, so the rows can be scored as one text.
     shorter = NgramModel(tuple(lower), start_id).log_probs(tokens.ravel()).reshape(tokens.shape)
     return lower[-1].log_backoffs[keys // len(lower[0])] + shorter[:, -1]
 
 
 def spell_ngrams(keys: Ids, lower: Sequence[NgramTable]) -> Ids:
-    """The tokens of n-grams, (num_ngrams, order), by the tables of the orders below theirs."""
+    """Return the tokens of n-grams, (num_ngrams, order), from the tables of the orders below."""
     tokens = np.empty((len(keys), len(lower) + 1), np.int64)
     for position in range(len(lower), -1, -1):
         contexts, tokens[:, position] = np.divmod(keys, len(lower[0]))

@@ -1,10 +1,10 @@
-"""An n-gram model in back-off form: log-probabilities of the n-grams listed, weights for the rest.
+"""An n-gram model in back-off form: log probabilities of listed n-grams, weights for the rest.
 
     log P(w | h) = log_probs[h w]                                         if h w is listed
                  = log_backoffs[h] + log P(w | h without its first token) if not
 
-where the weight is 0 if h is not listed. A smoothed model of any kind can be written so, an
-interpolated one too: its log_probs are then those of the whole mixture.
+The weight is 0 if h is not listed. Any smoothed model can be written in this form. For an
+interpolated model, log_probs are those of the whole mixture.
 """
 
 from collections.abc import Sequence
@@ -19,24 +19,27 @@ from charlm.ngram.layout import NO_NGRAM, Ids, contexts_before, ngram_keys
 
 @dataclass(frozen=True, slots=True)
 class NgramTable:
-    """The listed n-grams of one order, in the order of their keys: (num_ngrams,) each."""
+    """The listed n-grams of one order, sorted by key; arrays are (num_ngrams,)."""
 
     keys: Ids
-    log_probs: NDArray[np.float64]  # of the last token after the others, in nats
-    log_backoffs: NDArray[np.float64]  # of contexts, in nats; unused in the longest order
+    log_probs: NDArray[np.float64]  # of the last token given the others, in nats
+    log_backoffs: NDArray[np.float64]  # of the n-gram as a context, in nats; unused in the last
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def find(self, keys: Ids) -> Ids:
-        """The number of each n-gram, or `NO_NGRAM`."""
+        """Return the number of the n-gram with each key, or `NO_NGRAM`."""
         if len(self) == 0:
             return np.full_like(keys, NO_NGRAM)
         numbers = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
         return np.where(self.keys[numbers] == keys, numbers, NO_NGRAM)
 
     def followers(self, contexts: Ids, vocab_size: int) -> tuple[Ids, Ids]:
-        """The n-grams that begin with each context: whose they are, and their numbers."""
+        """Find the n-grams that begin with each context.
+
+        Returns: two arrays (num_followers,): the index into `contexts`, and the n-gram's number.
+        """
         rows = np.flatnonzero(contexts != NO_NGRAM)
         first = np.searchsorted(self.keys, contexts[rows] * vocab_size)
         num_followers = np.searchsorted(self.keys, (contexts[rows] + 1) * vocab_size) - first
@@ -47,14 +50,17 @@ class NgramTable:
 
 @dataclass(frozen=True, slots=True)
 class NgramModel:
-    """One table for each order from 1 up; the first holds the whole vocabulary by token id."""
+    """An n-gram model: one table per order from 1 up.
+
+    The first table contains the whole vocabulary, by token id.
+    """
 
     tables: tuple[NgramTable, ...]
     start_id: int
 
     @property
     def order(self) -> int:
-        """n: a token depends on the n - 1 before it."""
+        """The order n: a token depends on the n - 1 tokens before it."""
         return len(self.tables)
 
     @property
@@ -63,15 +69,16 @@ class NgramModel:
         return len(self.tables[0])
 
     def log_probs(self, tokens: ArrayLike, history: ArrayLike = ()) -> NDArray[np.float64]:
-        """Log-probability of each token given those before it, in nats: (num_tokens,).
+        """Return the log probability of each token given those before it, in nats, (num_tokens,).
 
-        The same, bit for bit, however a text is cut in windows, if each has the text before it as
-        its history. `<start>`, which is never predicted, counts 0. A token's context is what
-        stands before it, back to the last `<start>`, order - 1 tokens at most.
+        A token's context reaches back to the last `<start>`, and at most order - 1 tokens.
+        `<start>` itself is never predicted and has value 0. Results are bit-identical however a
+        text is cut into windows, provided that each window gets the text before it as history.
 
         Args:
-            tokens: frames in a row, (num_tokens,), ids below `vocab_size`. May be memory-mapped.
-            history: the text before; its last order - 1 tokens matter.
+            tokens: concatenated frames, (num_tokens,), ids below `vocab_size`. May be
+                memory-mapped.
+            history: tokens before `tokens`; only the last order - 1 are used.
         """
         text, num_before = self._join(history, tokens)
         log_probs = self.tables[0].log_probs[text]
@@ -88,16 +95,17 @@ class NgramModel:
         return log_probs[num_before:]
 
     def distributions(self, tokens: ArrayLike, history: ArrayLike = ()) -> NDArray[np.float64]:
-        """Log-probability of every token of the vocabulary after each of `tokens`, in nats.
+        """Return the log probability of every token of the vocabulary after each of `tokens`.
 
-        Shape (num_tokens, vocab_size): row i is about the token after tokens[i]. `<start>` has
-        minus infinity. Arguments are those of `log_probs`; take a few hundred tokens at a time.
+        The result is in nats, (num_tokens, vocab_size); row i predicts the token after tokens[i].
+        `<start>` has minus infinity. Arguments are those of `log_probs`. Pass a few hundred tokens
+        at a time to limit memory.
         """
         text, num_before = self._join(history, tokens)
         endings = [ending[num_before:] for ending in self._endings(text)]
         weights = self._backoffs_beyond(endings)
         distributions: NDArray[np.float64] = self.tables[0].log_probs + weights[0][:, None]
-        # Longer contexts know better, and come later.
+        # Tables go from short to long, so that longer contexts overwrite shorter ones.
         for table, contexts, weight in zip(self.tables[1:], endings, weights[1:], strict=False):
             rows, numbers = table.followers(contexts, self.vocab_size)
             followers = table.keys[numbers] % self.vocab_size
@@ -105,7 +113,7 @@ class NgramModel:
         return distributions
 
     def _join(self, history: ArrayLike, tokens: ArrayLike) -> tuple[Ids, int]:
-        """The tokens after what of the history can matter, and how many that is."""
+        """Return `tokens` after the last order - 1 tokens of history, and the length of those."""
         before, text = np.asarray(history, np.int64), np.asarray(tokens, np.int64)
         before = before[max(0, len(before) - (self.order - 1)) :]
         joined = np.concatenate([before, text])
@@ -113,7 +121,7 @@ class NgramModel:
         return joined, len(before)
 
     def _endings(self, text: Ids) -> list[Ids]:
-        """For each order, the listed n-gram that ends at each token."""
+        """Return, for each order, the number of the listed n-gram ending at each token, or -1."""
         endings = [text]
         for table in self.tables[1:]:
             contexts = contexts_before(endings[-1], text, self.start_id)
@@ -121,7 +129,7 @@ class NgramModel:
         return endings
 
     def _backoffs_beyond(self, endings: Sequence[Ids]) -> NDArray[np.float64]:
-        """What backing off to each order costs: weights of all longer contexts, (order, time)."""
+        """Return the sum of the back-off weights of all longer contexts: (order, num_tokens)."""
         weights = np.zeros((self.order, len(endings[0])))
         for row, table, contexts in zip(weights, self.tables[:-1], endings, strict=False):
             known = contexts != NO_NGRAM

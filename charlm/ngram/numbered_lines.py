@@ -1,4 +1,4 @@
-"""Lines of a file that know their number, so that errors can name the place."""
+"""Lines of a file with their numbers, so that errors can name the line."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ LONGEST_QUOTE = 40  # characters
 
 
 class NumberedLines:
-    """The lines of one file, one after the other or many at a time."""
+    """The lines of one file, read one at a time or in batches."""
 
     def __init__(self, lines: Iterable[str], name: str) -> None:
         self._lines: Iterator[str] = iter(lines)
@@ -17,16 +17,16 @@ class NumberedLines:
         self.number = 0  # of the line read last
 
     def take(self, limit: int) -> list[str]:
-        """The next lines, fewer at the end."""
+        """Return the next `limit` lines, or fewer at the end of the file."""
         taken = list(islice(self._lines, limit))
         self.number += len(taken)
         return taken
 
     def next_filled(self, expected: str) -> str:
-        """The next line that is not blank, without the white space around it.
+        """Return the next line that is not blank, without surrounding white space.
 
         Raises:
-            TextError: there is none.
+            TextError: the file has no such line; the message names what was `expected`.
         """
         while taken := self.take(1):
             if line := taken[0].strip(" \t\r\n"):
@@ -34,17 +34,17 @@ class NumberedLines:
         raise self.cut_short(expected)
 
     def cut_short(self, expected: str) -> TextError:
-        """The error of a file that ends too early."""
+        """Return the error for a file that ends before `expected`."""
         return TextError(f"{self.name} ends before {expected}; write or fetch it again.")
 
     def damage(self, what: str, number: int | None = None) -> TextError:
-        """The error of a line that is wrong: the one read last, or that of a number."""
+        """Return the error for a damaged line: line `number`, or the line read last."""
         place = f"{self.name}, line {self.number if number is None else number}"
         return TextError(f"{place}: {what}; the file is damaged, write or fetch it again.")
 
 
 def quote(text: str) -> str:
-    """What stands in a file, as a message may show it: short, in one line."""
+    """Return text quoted for a message, shortened and on one line."""
     if len(text) > LONGEST_QUOTE:
         text = text[:LONGEST_QUOTE] + "..."
     return f"'{text}'" if text.isprintable() else repr(text)
