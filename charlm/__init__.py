@@ -1,4 +1,4 @@
-"""Training and use of recurrent language models on your own text.
+"""Recurrent language models trained on your own text, in minutes.
 
 import charlm
 

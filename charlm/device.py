@@ -134,7 +134,7 @@ class arithmetic:
     """Context manager for computation on small tensors: inference mode, one thread.
 
     Waking a second thread takes longer than processing a few thousand numbers, and many times
-    longer if another thread pool is busy-waiting on the same cores.
+    longer if another thread pool is waiting for work on the same cores.
     """
 
     def __enter__(self) -> None:

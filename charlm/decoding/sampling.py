@@ -67,7 +67,7 @@ def generate_tokens(
     rows = list(range(len(prompts)))
     left = config.max_new_tokens
     while left > 0:
-        alive = list(range(len(rows)))  # indices into rows of the texts that have not ended in this chunk
+        alive = list(range(len(rows)))  # indices into rows, of unfinished texts
         for chosen in source.next(left):
             left -= 1
             tokens = chosen if len(alive) == len(rows) else [chosen[i] for i in alive]
