@@ -1,4 +1,4 @@
-"""Train a recurrent language model of your own on your own text, in minutes.
+"""Recurrent language models trained on your own text, in minutes.
 
 import charlm
 
@@ -9,11 +9,11 @@ print(lm.generate("Once upon a time", temperature=0.8, seed=1))
 from charlm.reproducibility import request_reproducible_products
 from charlm.version import __version__
 
-request_reproducible_products()  # before torch multiplies for the first time
+request_reproducible_products()  # before the first matrix product of torch
 
 __all__ = ["LoadedModel", "__version__", "load"]
 
-TYPE_CHECKING = False  # without importing typing: Ctrl-C is handled only after this module
+TYPE_CHECKING = False  # `typing` is not imported: Ctrl-C is handled only after this module
 if TYPE_CHECKING:
     from typing import Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> "Any":
-    """Import the API on first use: it needs torch, and `charlm --help` should not wait for that."""
+    """Import the API on first use, because it imports torch, which would slow `charlm --help`."""
     if name in ("LoadedModel", "load"):
         from charlm import api
 

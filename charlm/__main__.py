@@ -1,10 +1,10 @@
-"""The `charlm` command, from its first instant: `python -m charlm` and the installed script.
+"""Entry point of the `charlm` command, for `python -m charlm` and the installed script.
 
-Ctrl-C is silent from the first line of `main` on. What is imported before is little, so that this
-is soon.
+From the first line of `main`, Ctrl-C ends the command without a traceback. Few modules are imported
+before that, so that it takes effect early.
 """
 
-import _signal as signal  # type: ignore[import-not-found]  # `signal` imports much more
+import _signal as signal  # type: ignore[import-not-found]  # `signal` imports many more modules
 import os
 import sys
 
@@ -12,10 +12,10 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with status 130 and no traceback at any time."""
+    """Run the command line; Ctrl-C exits with status 130 and without a traceback at any time."""
     try:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            # While modules are imported, an exception could be lost or printed by one of them.
+            # A KeyboardInterrupt during an import could be swallowed or printed by a module.
             signal.signal(signal.SIGINT, leave_at_once)
             from charlm.cli.app import main as run
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def leave_at_once(*_: object) -> None:
-    """End the process; nothing is open yet."""
+    """Exit the process at once; no files are open yet."""
     os._exit(INTERRUPTED)
 
 

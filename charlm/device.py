@@ -1,4 +1,4 @@
-"""Device, precision and seed, resolved once at the edge and passed in."""
+"""Device, precision, memory and threads."""
 
 import math
 import os
@@ -23,10 +23,10 @@ EMULATING_LIMITS = ("AVX512_CORE", "AVX512_CORE_VNNI")  # values of ONEDNN_MAX_C
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
+    """Return the device with a name; `auto` is the first available of CUDA, MPS and CPU.
 
     Raises:
-        ConfigError: this machine has none of the kind asked for.
+        ConfigError: the name is unknown, or this machine has no such device.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -43,9 +43,9 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
 
 
 def bfloat16_support(device: torch.device) -> bool | None:
-    """Return whether the device multiplies in bfloat16 itself; None where it does not say.
+    """Return whether the device supports bfloat16 products in hardware; None if unknown.
 
-    Emulated, bfloat16 is far slower than float32: 2 times with AVX-512, 200 times with AVX2.
+    Emulated bfloat16 is slower than float32: 2 times with AVX-512, 200 times with AVX2.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -58,7 +58,7 @@ def bfloat16_support(device: torch.device) -> bool | None:
 
 
 def processor_name() -> str:
-    """Return the processor's model, or its architecture where the system does not say more."""
+    """Return the processor's model name, or its architecture if the name is unknown."""
     if CPU_INFO.exists():
         for line in CPU_INFO.read_text().splitlines():
             name, _, value = line.partition(":")
@@ -68,26 +68,26 @@ def processor_name() -> str:
 
 
 def onednn_uses_bfloat16() -> bool:
-    """Return whether oneDNN, which multiplies in bfloat16 on x86, has instructions for it.
+    """Return whether oneDNN, which computes bfloat16 products on x86, uses native instructions.
 
-    Unlike the processor's flags, it knows of a limit that `ONEDNN_MAX_CPU_ISA` sets.
+    Unlike the processor's flags, this takes `ONEDNN_MAX_CPU_ISA` into account.
     """
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in EMULATING_LIMITS:
-        return False  # AVX-512, of which oneDNN says that it will do
+        return False  # oneDNN reports AVX-512 as supported, but it only emulates
     return torch.backends.mkldnn.is_available() and bool(
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that the device has free; infinity where it does not say."""
+    """Return the free memory of the device in bytes; infinity if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return system_memory("MemAvailable") if device.type == "cpu" else math.inf
 
 
 def total_memory(device: torch.device) -> float:
-    """Return the bytes that the device has, swap included; infinity where it does not say."""
+    """Return the total memory of the device in bytes, including swap; infinity if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
     if device.type != "cpu":
@@ -96,28 +96,28 @@ def total_memory(device: torch.device) -> float:
 
 
 def system_memory(name: str) -> float:
-    """Return a figure of the system's memory in bytes; infinity where it does not say."""
+    """Return an entry of /proc/meminfo, such as `MemTotal`, in bytes; infinity if missing."""
     lines = MEMORY.read_text().splitlines() if MEMORY.exists() else []
     found = next((line for line in lines if line.startswith(f"{name}:")), None)
     return math.inf if found is None else 1024.0 * int(found.split()[1])
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Compute matrix products in `precision` inside the block."""
+    """Return a context manager that computes matrix products in `precision`."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def exact_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Compute in float32 in full inside the block; cuDNN would round products to TF32."""
+    """Return a context manager for full float32; by default cuDNN rounds products to TF32."""
     if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 class threads:
-    """Have torch compute with so many threads inside the block."""
+    """Context manager that sets the number of torch's CPU threads."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -131,10 +131,10 @@ class threads:
 
 
 class arithmetic:
-    """Compute with small tensors inside the block: no gradients, one thread.
+    """Context manager for computation on small tensors: inference mode, one thread.
 
-    To wake a second thread takes longer than to go through a few thousand numbers, many times as
-    long where another pool of threads is waiting for work on the same cores.
+    Waking a second thread takes longer than processing a few thousand numbers, and many times
+    longer if another thread pool is waiting for work on the same cores.
     """
 
     def __enter__(self) -> None:
@@ -148,7 +148,7 @@ class arithmetic:
 
 
 def to_device(array: NDArray[np.int64], device: torch.device) -> Tensor:
-    """The array as a tensor there; a GPU copies it while the program goes on."""
+    """Return the array as a tensor on the device; copies to a GPU are asynchronous."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -156,7 +156,7 @@ def to_device(array: NDArray[np.int64], device: torch.device) -> Tensor:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given, so that time can be measured."""
+    """Wait until the device has finished all work, so that time can be measured."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":
@@ -164,7 +164,10 @@ def synchronize(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, or Python, ran out of memory; most of torch says it only in words."""
+    """Return whether an error means that torch or Python ran out of memory.
+
+    Most torch errors can be recognized only by their message.
+    """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     said = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")

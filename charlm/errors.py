@@ -1,19 +1,19 @@
-"""The errors a user can act on, one small tree.
+"""Errors that a user can act on.
 
     CharlmError
     ├── ConfigError        a setting is out of range, contradicts another or has no effect
-    ├── TextError          a text cannot be read, or is too short or too plain to learn from
-    ├── TokenizerError     a tokenizer.json is damaged or not charlm's
+    ├── TextError          a text cannot be read, or is too short or uniform to learn from
+    ├── TokenizerError     a tokenizer.json is damaged or not written by charlm
     ├── CheckpointError    a checkpoint is missing, damaged or does not fit
     ├── StorageError       a file cannot be written
-    └── TrainingError      training cannot go on
+    └── TrainingError      training cannot continue
 
-Each message is one line: what was expected, what came, what to do.
+Each message is one line: what is wrong, with the value, and what to do.
 """
 
 
 class CharlmError(Exception):
-    """Base of every error that is the user's to answer; the CLI prints it as one line."""
+    """Base class of all errors that a user can act on; the CLI prints them as one line."""
 
 
 class ConfigError(CharlmError):
@@ -21,7 +21,7 @@ class ConfigError(CharlmError):
 
 
 class TextError(CharlmError):
-    """A text cannot be read, or is too short or too plain to learn from."""
+    """A text cannot be read, or is too short or too uniform to learn from."""
 
 
 class TokenizerError(CharlmError):
@@ -29,7 +29,7 @@ class TokenizerError(CharlmError):
 
 
 class CheckpointError(CharlmError):
-    """A checkpoint is missing, damaged or does not fit what is asked of it."""
+    """A checkpoint is missing, damaged or not suitable for the request."""
 
 
 class StorageError(CharlmError):
@@ -37,8 +37,8 @@ class StorageError(CharlmError):
 
 
 class TrainingError(CharlmError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class CharlmWarning(UserWarning):
-    """Something a user should know that stops nothing; the CLI prints it as a note."""
+    """Warning for the user that stops nothing; the CLI prints it as a note."""

@@ -1,4 +1,4 @@
-"""Where checkpoints are: finding one, and naming a new one. Needs no torch."""
+"""Names of checkpoints and of the files in them. Does not import torch."""
 
 import os
 import shlex
@@ -16,42 +16,44 @@ RECIPE = Path("recipe.toml")
 METRICS = Path("metrics.jsonl")
 CARD = Path("README.md")
 STATE = Path("state/training.safetensors")
-LEVEL_STATE = Path("state/level.safetensors")  # from which a longer run goes on: extension.py
+LEVEL_STATE = Path("state/level.safetensors")  # start of a longer run: extension.py
 ADAPTATION = Path("adaptation.json")
 BACKWARD = Path("backward")  # a checkpoint within a checkpoint
 FREQUENCIES = Path("frequencies.safetensors")
 GRADIENTS = Path("gradients.safetensors")
 HELDOUT = Path("heldout")
-EVENTS = Path("tensorboard")  # a folder of what `charlm train --tensorboard` writes
-FILES = (  # every other file that charlm writes into a checkpoint; add new ones here
+EVENTS = Path("tensorboard")  # folder written by `charlm train --tensorboard`
+FILES = (  # all other files that charlm writes into a checkpoint; add new ones here
     *(CONFIG, WEIGHTS, TOKENIZER, RECIPE, METRICS, CARD, STATE, LEVEL_STATE),
     *(ADAPTATION, FREQUENCIES, GRADIENTS),
     *(HELDOUT / f"{part}.{kind}.gz" for part in ("valid", "test") for kind in ("txt", "frames")),
 )
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-TEXTS = (  # endings of files of text
+TEXTS = (  # extensions of text files
     *(".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".log", ".raw", ".tok", ".tokens"),
     *(".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".htm", ".srt", ".vtt", ".utf8"),
 )
 
 
 def list_checkpoints(folder: Path = CHECKPOINTS) -> list[Path]:
-    """The checkpoints in a folder, the one written to last first."""
+    """Return the checkpoints in a folder, most recently written first."""
     written: dict[Path, int] = {}
     for path in (*folder.glob(f"[!.]*/{WEIGHTS}"), *folder.glob(f"[!.]*/{STATE}")):
         checkpoint = folder / path.relative_to(folder).parts[0]
-        with suppress(OSError):  # a link to nothing; or it has just been deleted
+        with suppress(OSError):  # a broken link, or a file that was just deleted
             written[checkpoint] = max(path.stat().st_mtime_ns, written.get(checkpoint, 0))
     found = [path for path in written if (path / WEIGHTS).exists()]
     return sorted(found, key=lambda path: written[path], reverse=True)
 
 
 def find_checkpoint(name: Path | None = None) -> Path:
-    """The checkpoint of that name; the newest one under `checkpoints/` by default.
+    """Return the folder of a checkpoint, by default of the newest one in `checkpoints/`.
+
+    `name` is a path, or the name of a folder in `checkpoints/`.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no such checkpoint.
     """
     if name is None:
         if newest := list_checkpoints():
@@ -69,7 +71,7 @@ def find_checkpoint(name: Path | None = None) -> Path:
 
 
 def new_name(corpus: str) -> Path:
-    """A folder under `checkpoints/` named after the corpus, not taken yet."""
+    """Return an unused folder name in `checkpoints/`, derived from the corpus name."""
     folder = first = CHECKPOINTS / base_name(corpus)
     number = 2
     while folder.exists():
@@ -79,10 +81,11 @@ def new_name(corpus: str) -> Path:
 
 
 def base_name(corpus: str) -> str:
-    """`tales` of `corpora/tales.txt.gz`, `Dr. Jekyll` of `Dr. Jekyll.txt`, `stdin` of `-`.
+    """Return the name of a corpus without folders and extensions.
 
-    Only the endings of `COMPRESSED` and `TEXTS` are left out; what else has a dot is part of the
-    name. A name never begins with a dot: `charlm list` does not look at hidden folders.
+    `tales` for `corpora/tales.txt.gz`, `Dr. Jekyll` for `Dr. Jekyll.txt`, `stdin` for `-`. Only the
+    extensions in `COMPRESSED` and `TEXTS` are removed. A name never begins with a dot, because
+    `charlm list` ignores hidden folders.
     """
     if corpus == "-":
         return "stdin"
@@ -97,21 +100,21 @@ def base_name(corpus: str) -> str:
 
 
 def command_line(*arguments: str | Path) -> str:
-    """A charlm command that can be copied to a shell, whatever the names in it."""
+    """Return a charlm command as a line for a shell, with arguments quoted as needed."""
     return shlex.join(["charlm", *map(str, arguments)])
 
 
 def is_checkpoint_name(name: str) -> bool:
-    """Whether a checkpoint of that name exists."""
-    # os.path answers for names that no file can have, too.
+    """Return True if a checkpoint of this name exists."""
+    # os.path.exists returns False even for names that no file can have.
     return any(os.path.exists(folder / CONFIG) for folder in (Path(name), CHECKPOINTS / name))
 
 
 def is_text_name(name: str) -> bool:
-    """Whether a file or a folder of texts has this name, though a checkpoint may have it, too."""
+    """Return True if this is the path of a file or folder that is not itself a checkpoint."""
     return os.path.exists(name) and not os.path.exists(Path(name) / CONFIG)
 
 
 def is_whole_checkpoint(folder: Path) -> bool:
-    """Whether a folder holds what makes a checkpoint, so that it is none of texts."""
+    """Return True if a folder is a complete checkpoint, and so not a folder of texts."""
     return (folder / CONFIG).exists() and (folder / WEIGHTS).exists()

@@ -1,11 +1,11 @@
-"""Ask the matrix library for products whose bits do not depend on where in memory operands lie.
+"""Reproducible matrix products, independent of the memory alignment of the operands.
 
-Intel's MKL, which torch multiplies with on x86, picks a kernel by the alignment of each operand
-unless it is told not to. Two runs of the same training then differ in the last digits, and a
-resumed run, whose tensors lie elsewhere, differs from one that was never stopped.
+By default Intel's MKL, which torch uses for products on x86, selects a kernel by the alignment of
+each operand. Two runs of the same training then differ in the last digits, and a resumed run, whose
+tensors have other addresses, differs from an uninterrupted one.
 
-MKL reads `MKL_CBWR` at its first product and never again, so `import charlm` sets it. Needs no
-torch, and imports little: the command handles Ctrl-C only from the end of `import charlm` on.
+MKL reads `MKL_CBWR` only at its first product, so `import charlm` sets it. This module does not
+import torch and imports little else, because the command handles Ctrl-C only after `import charlm`.
 """
 
 import os
@@ -13,21 +13,20 @@ import sys
 
 VARIABLE = "MKL_CBWR"
 
-# AUTO keeps the widest instructions that the processor has. Measured on AMD processors with AVX-512
-# and with AVX2 alone: training and writing are no slower than with MKL's default. There MKL treats
-# AVX2, AVX512 and STRICT as AUTO. On Intel processors AVX2 would do without AVX-512, and AVX512
-# would require it. COMPATIBLE (SSE2) multiplies at 0.4 of the rate. `benchmarks/README.md` has the
-# figures.
+# AUTO uses the widest instructions of the processor. Measured on AMD processors with AVX-512 and
+# with AVX2 only, training and generation are not slower than with MKL's default; there MKL treats
+# AVX2, AVX512 and STRICT as AUTO. On Intel processors, AVX2 would not use AVX-512, and AVX512 would
+# require it. COMPATIBLE (SSE2) reaches 0.4 of the speed. See `benchmarks/README.md`.
 MODE = "AUTO"
 
 LIBRARIES = ("libtorch_cpu.so", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so")
 FUNCTIONS = ("mkl_serv_cbwr_get", "mkl_cbwr_get", "MKL_CBWR_Get")  # linked into torch, or shared
-BRANCH = 1  # MKL_CBWR_BRANCH: which property to return
+BRANCH = 1  # MKL_CBWR_BRANCH: the property to query
 OFF = 1  # MKL_CBWR_BRANCH_OFF
 
 
 def request_reproducible_products() -> None:
-    """Set `MKL_CBWR` unless the user has; warn if torch multiplied before it could be read."""
+    """Set `MKL_CBWR` unless it is set; warn if torch used MKL before, so that it has no effect."""
     if VARIABLE in os.environ:
         return
     os.environ[VARIABLE] = MODE
@@ -42,9 +41,9 @@ def request_reproducible_products() -> None:
 
 
 def products_are_reproducible() -> bool | None:
-    """Return MKL's own answer; None where torch is not loaded or does not multiply with MKL.
+    """Return whether MKL's products are reproducible; None if torch is not loaded or has no MKL.
 
-    Asking counts as the first use of MKL: the mode cannot be changed afterwards.
+    The query is made to MKL and counts as its first use: the mode cannot be changed afterwards.
     """
     import ctypes
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings by name, as files and command lines give them: names and types are checked here."""
+"""Checking of setting names and types, for settings from files and command lines."""
 
 import reprlib
 from collections.abc import Mapping
@@ -10,23 +10,27 @@ from charlm.errors import ConfigError
 
 Settings = TypeVar("Settings")
 
-MAX_WHOLE = 2**63 - 1  # larger numbers fit neither torch nor numpy, and no setting needs them
-QUOTED = 80  # characters of a value that a message quotes
+MAX_WHOLE = 2**63 - 1  # torch and numpy support no larger integers, and no setting needs them
+QUOTED = 80  # maximum characters of a value quoted in an error message
 
 
 def setting_names(kind: type[Any]) -> set[str]:
-    """The names of a dataclass's fields."""
+    """Return the names of a dataclass's fields."""
     return {field.name for field in fields(kind)}
 
 
 def build(kind: type[Settings], content: Any) -> Settings:
-    """Make a dataclass from a table that a file holds; each field is checked by its declared type.
+    """Return a dataclass built from a table in a file, after checking names and types.
 
     Lists stand for tuples, which JSON and TOML do not have.
 
+    Args:
+        kind: the dataclass.
+        content: a parsed JSON or TOML value, which should be a dict.
+
     Raises:
-        ConfigError: it is no table, a name is unknown or missing, a value is of another type, or
-            the dataclass itself refuses it.
+        ConfigError: `content` is not a dict, a name is unknown or missing, a value is of the wrong
+            type, or the dataclass rejects a value.
     """
     if not isinstance(content, dict):
         raise ConfigError(f"expected a table of settings, not {shown(content)}.")
@@ -49,10 +53,10 @@ def required_names(kind: type[Any]) -> list[str]:
 
 
 def pick(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given settings that belong to one kind, of the types it declares.
+    """Return the given settings that are fields of a dataclass, after checking their types.
 
     Raises:
-        ConfigError: a value is of another type.
+        ConfigError: a value is of the wrong type.
     """
     hints = get_type_hints(kind)
     picked = {name: given[name] for name in hints if name in given}
@@ -63,9 +67,10 @@ def pick(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a declared type; whole numbers are floats too, truths are not.
+    """Return True if a value has a declared type.
 
-    Whole numbers have 64 bits at most.
+    Integers also count as floats, booleans as neither. Integers may be at most `MAX_WHOLE` in
+    magnitude.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
@@ -88,28 +93,28 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message quotes it, shortened in the middle where it is long."""
+    """Return a value for an error message, shortened in the middle if it is long."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = QUOTED
     try:
         return quote(short.repr(value))
-    except ValueError:  # Python refuses to write numbers of many thousand digits
+    except ValueError:  # Python does not convert integers of many thousand digits
         return "a number of thousands of digits"
 
 
 def quote(text: str, limit: int = QUOTED) -> str:
-    """Shorten a text in the middle to what a message has room for."""
+    """Return a text shortened in the middle to at most `limit` characters."""
     half = (limit - 3) // 2
     return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"
 
 
 def reason(error: Exception, limit: int = 2 * QUOTED) -> str:
-    """Return what a library's error says, on one line and no longer than a message has room for."""
+    """Return the message of a library's error on one line of at most `limit` characters."""
     return quote(" ".join(str(error).split()), limit).rstrip(".")
 
 
 def describe(hint: Any) -> str:
-    """A declared type in words."""
+    """Return a declared type in words, for error messages."""
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     arguments = get_args(hint)
     if get_origin(hint) in (Union, UnionType):

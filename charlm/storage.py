@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: temporary file, fsync, rename."""
+"""Atomic file writes: temporary file, fsync, rename. Also locks on folders."""
 
 import errno
 import fcntl
@@ -15,24 +15,24 @@ from typing import BinaryIO, Self, TypeVar
 from charlm.errors import StorageError
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>[1-9][0-9]{0,18})(-[0-9]+)?\.tmp")
-MAX_LINKS = 40  # that Linux follows for one path
+MAX_LINKS = 40  # maximum number of symbolic links that Linux follows in one path
 
 Made = TypeVar("Made")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends well, and vanishes if not.
+    """Open a temporary file that replaces `path` if the block succeeds, and is removed if not.
 
-    A reader, or a process killed at any instant, sees the old content or the new, never a part.
-    The permissions stay those of the old file. A link is followed. A device, a pipe or an open file
-    of a process, such as `/dev/stdout`, stays what it is and is written to.
+    Readers see either the old or the new content, never a part, even if the process is killed. The
+    permissions of the old file are kept. Symbolic links are followed. A device, a pipe or an open
+    file of a process, such as `/dev/stdout`, is written to directly.
 
     Raises:
         StorageError: the disk is full, the file is read-only, or the folder is missing or not
             writable.
     """
-    with storage_errors(path):  # a name can be too long to be asked for
+    with storage_errors(path):  # the name may be too long for a system call
         if path.is_symlink():
             path = follow_links(path)
         stream = open_stream(path)
@@ -50,11 +50,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def follow_links(path: Path) -> Path:
-    """Return where a link leads, as far as a name of a process's open file.
+    """Return the target of a symbolic link, but stop at a path of a process's open file.
 
-    What such a name leads to must not be replaced: the process would go on with the old file.
+    The target of such a path must not be replaced: the process would continue with the old file.
     """
-    for _ in range(MAX_LINKS):  # a circle has no end
+    for _ in range(MAX_LINKS):  # links may form a cycle
         path = Path(os.path.realpath(path.parent), path.name)
         if not path.is_symlink() or is_open_file(path):
             break
@@ -63,15 +63,15 @@ def follow_links(path: Path) -> Path:
 
 
 def is_open_file(path: Path) -> bool:
-    """Whether a path is the name of an open file of some process."""
+    """Return True if a path, in /proc or /dev/fd, may be that of a process's open file."""
     return path.is_relative_to("/proc") or path.is_relative_to("/dev/fd")
 
 
 def open_stream(path: Path) -> BinaryIO | None:
-    """Open a device, a pipe or an open file of a process for writing; None: it is none of these."""
+    """Open a device, a pipe or an open file of a process for writing; None for other paths."""
     if is_open_file(path):
         if path.parent == Path(os.path.realpath("/dev/fd")) and path.name.isdecimal():
-            return open(os.dup(int(path.name)), "wb")  # at its position, without emptying it
+            return open(os.dup(int(path.name)), "wb")  # keeps its position and its content
         return path.open("ab")
     if path.exists() and not path.is_file() and not path.is_dir():
         return path.open("wb")
@@ -80,10 +80,10 @@ def open_stream(path: Path) -> BinaryIO | None:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of whatever stands at `path`, as `atomic_file` does.
+    """Open a file that replaces `path` as in `atomic_file`, even if it is a link or a pipe.
 
-    Files that charlm keeps for itself are written this way: a link or a pipe is replaced, so that
-    a folder from elsewhere can neither lead a write out of itself nor make it wait.
+    Internal files of charlm are written this way, so that a folder from an untrusted source cannot
+    redirect a write outside of itself or block it.
 
     Raises:
         StorageError: the disk is full, or the folder is missing or not writable.
@@ -99,15 +99,20 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
-        with suppress(OSError):  # it may not be there; what matters has been said
+        with suppress(OSError):  # it may be missing; other errors were reported above
             temporary.unlink()
 
 
 def make_temporary(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
-    """Make a file or folder beside `path` under a name that is not taken, and what `make` returned.
+    """Create a temporary file or folder next to `path`; return its path and the result of `make`.
 
-    The process id keeps two runs apart that write the same file: the last one to rename it wins. A
-    number follows it if a killed process of the same id has left a file of that name.
+    The name contains the process id, so that two processes can write the same file: the last one to
+    rename it wins. A number is added if a killed process with the same id has left a file of that
+    name.
+
+    Args:
+        path: the file or folder to be replaced.
+        make: creates the temporary file or folder; raises FileExistsError if the name is taken.
     """
     first = f".{path.name}.{os.getpid()}"
     for number in count(1):
@@ -118,46 +123,46 @@ def make_temporary(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made
 
 
 def is_temporary(path: Path, *names: str) -> bool:
-    """Whether `path` is a file that `make_temporary` named, to replace a file of one of `names`."""
+    """Return True if `path` is a temporary file of `make_temporary` for one of `names`."""
     match = TEMPORARY.fullmatch(path.name)
     return match is not None and match["name"] in names and is_regular(path)
 
 
 def process_of(path: Path) -> int | None:
-    """Return the id of the process that made a file or folder of this name; None: not its name."""
+    """Return the process id in a name by `make_temporary`; None for other names."""
     match = TEMPORARY.fullmatch(path.name)
     return None if match is None else int(match["process"])
 
 
 def is_regular(path: Path) -> bool:
-    """Whether it is a regular file: no link, no folder, no pipe and no device."""
+    """Return True if `path` is a regular file: not a link, folder, pipe or device."""
     return path.is_file() and not path.is_symlink()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace `path` by `content` (text as UTF-8) in one step, as `atomic_file` does."""
+    """Replace `path` by `content` (a string as UTF-8) atomically; see `atomic_file`."""
     with atomic_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Replace whatever stands at `path` by `content` in one step, as `replacement` does."""
+    """Replace `path` by `content` (a string as UTF-8) atomically; see `replacement`."""
     with replacement(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def make_folder(path: Path) -> None:
-    """Create `path` and its parents where they are missing.
+    """Create the folder `path` and its parents if they are missing.
 
     Raises:
-        StorageError: the folder cannot be made.
+        StorageError: the folder cannot be created.
     """
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames inside `path` survive a power failure."""
+    """Flush the folder `path` to disk, so that renames in it survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -166,15 +171,16 @@ def sync_folder(path: Path) -> None:
 
 
 class FolderLock:
-    """Exclusive use of a folder among the processes that ask for it.
+    """Exclusive advisory lock on a folder.
 
-    Taken at once and held until `release`, or until the process ends, however it ends.
+    It is acquired when the object is created, without waiting, and held until `release` or until
+    the process ends for any reason.
 
         with FolderLock(folder):
             ...
 
     Raises:
-        StorageError: another process has the folder, or it cannot be opened or locked.
+        StorageError: another process holds the lock, or the folder cannot be opened or locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -188,13 +194,13 @@ class FolderLock:
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 why = f"{folder} is in use by another process; wait until it has finished."
-            else:  # a file system without locks, or one that has no more of them
+            else:  # a file system without locks, or with none left
                 why = f"cannot lock {folder}: {error.strerror}; move it to another file system."
             raise StorageError(why) from error
-        self._close = weakref.finalize(self, os.close, descriptor)  # which gives the lock back
+        self._close = weakref.finalize(self, os.close, descriptor)  # closing releases the lock
 
     def release(self) -> None:
-        """Let others have the folder; the second call does nothing."""
+        """Release the lock; further calls have no effect."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -206,10 +212,10 @@ class FolderLock:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Say which file could not be written and why, where the system says only a number.
+    """Convert an OSError in the block into a StorageError that names the file and the reason.
 
     Raises:
-        StorageError: an OSError came from the block.
+        StorageError: the block raised an OSError.
     """
     try:
         yield

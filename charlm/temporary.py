@@ -1,7 +1,8 @@
-"""Temporary files of this process: in one folder, which goes when the process ends in order.
+"""Temporary files, in one folder per process that is removed at exit.
 
-A signal can end the process between the making of a temporary file and the line that would remove
-it. The folder is therefore registered for removal before it is made, and all else is made in it.
+A signal can end the process between the creation of a temporary file and the line that removes it.
+The folder is therefore registered for removal before it is created, and contains all other
+temporary files.
 """
 
 import atexit
@@ -22,10 +23,10 @@ _folder: Path | None = None
 
 
 def process_folder() -> Path:
-    """Return the folder for temporary files of this process; it is made when first asked for.
+    """Return the folder for temporary files of this process, created on the first call.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the folder cannot be created.
     """
     global _folder
     with storage_errors(Path("a temporary file")):
@@ -39,17 +40,17 @@ def process_folder() -> Path:
 
 
 def remove_folder(folder: Path, process: int) -> None:
-    """Remove the folder, in the process that made it and not in a fork of it."""
+    """Remove the folder if this is the process that created it, not a fork of it."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder of its own for as long as the block runs.
+    """Yield a new temporary folder, which is removed when the block ends.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the folder cannot be created.
     """
     parent = process_folder()
     with storage_errors(parent):
@@ -59,42 +60,42 @@ def temporary_folder() -> Iterator[Path]:
 
 
 class TemporaryFile(io.BufferedRandom):
-    """A file that has a `name` and is removed when it is closed or used no more.
+    """Temporary file with a `name`, removed when it is closed or garbage-collected.
 
-    At the end of the process its folder is removed, and with it the file; so a file that is closed
-    later finds nothing to remove. Nor does a fork of the process remove it.
+    At the end of the process the file is removed with its folder; a close after that does not fail.
+    A fork of the process does not remove the file.
     """
 
     def __init__(self, file: io.FileIO) -> None:
-        """Take the file that was made."""
+        """Wrap a file that was created in the folder of this process."""
         super().__init__(file)
         self._remove = weakref.finalize(self, remove_file, file.name, os.getpid())
         self._remove.atexit = False
 
     def close(self) -> None:
-        """Close the file and remove it; the second call does nothing."""
+        """Close and remove the file; further calls have no effect."""
         try:
             super().close()
         finally:
             self._remove()
 
     def __del__(self) -> None:
-        with suppress(OSError):  # a full disk, of which a write has told
+        with suppress(OSError):  # a full disk, which an earlier write has reported
             self.close()
 
 
 def remove_file(name: str, process: int) -> None:
-    """Remove a file if it is there, in the process that made it."""
+    """Remove a file if it exists and this is the process that created it."""
     if os.getpid() == process:
         with suppress(OSError):
             os.unlink(name)
 
 
 def temporary_file(chunks: Iterable[bytes] = ()) -> TemporaryFile:
-    """Return a file with that content, which has a `name` and is removed when it is closed.
+    """Return a temporary file with the given content.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     parent = process_folder()
     with storage_errors(parent):

@@ -1,9 +1,9 @@
-"""Files from elsewhere: only regular files are opened, sizes and nesting are bounded.
+"""Safe reading of untrusted files: only regular files, with limits on size and nesting.
 
-Every file that charlm reads by itself (in a checkpoint, a recipe, a cache, or named by one of
-these) is opened here. A named pipe, a device, a socket or a folder in its place is refused before
-it is opened, so that nothing hangs; what is read as a whole has a maximum size; and JSON and TOML
-may not be nested so deeply that reading or writing it fails.
+Every file that charlm reads on its own (in a checkpoint, a recipe or a cache, or named by one of
+these) is opened here. Named pipes, devices, sockets and folders are refused before they are opened,
+so that nothing hangs. Files that are read as a whole have a maximum size. JSON and TOML may not be
+nested so deeply that reading or writing them fails.
 """
 
 import errno
@@ -19,26 +19,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-# Maximum sizes of files that are read as a whole, in bytes: far above what charlm writes.
+# Maximum sizes of files that are read as a whole, in bytes; far larger than charlm's own files.
 MAX_CONFIG_BYTES = 8 << 20
 MAX_RECIPE_BYTES = 1 << 20
 MAX_ADAPTATION_BYTES = 1 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 
-MAX_VALUES = 1 << 18  # in a piece of JSON: as Python's objects they take 50 times their bytes
-MAX_TOKENIZER_VALUES = 1_010_000  # a million symbols, or a quarter with merges, and the rest
+MAX_VALUES = 1 << 18  # in one JSON text: as Python objects, values take 50 times their bytes
+MAX_TOKENIZER_VALUES = 1_010_000  # for a million symbols, or a quarter of that with merges
 MAX_DEPTH = 100  # nested levels of JSON and TOML; charlm itself writes fewer than ten
-MAX_KEY_PARTS = 100  # dots in a line of TOML outside strings: tomllib takes quadratic time
-MAX_KEYS = 1 << 14  # in TOML with their parts, a kilobyte each: far more than there are settings
+MAX_KEY_PARTS = 100  # dots in a line of TOML outside strings; tomllib takes quadratic time
+MAX_KEYS = 1 << 14  # keys and key parts in TOML, which take a kilobyte each; far more than settings
 KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-# All repeats are possessive, so that no text takes quadratic time or memory for backtracking; a
-# string that does not end reaches to the end of its line or of the file.
-JSON_MARK = re.compile(  # what comes before a comma, bracket or brace outside strings, and it
+# All repeats are possessive, so that backtracking cannot take quadratic time or memory. An
+# unterminated string extends to the end of its line or of the file.
+JSON_MARK = re.compile(  # text up to and including a comma, bracket or brace outside strings
     r'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+(?:([,\[{])|\Z)', re.DOTALL
 )
 # Strings and comments of TOML. A multi-line string may end in up to five quotation marks.
@@ -53,10 +53,10 @@ TOML_TEXT = re.compile(
 
 
 class RefusedFileError(OSError):
-    """A file that is not read: it is not a regular file, or it is too large."""
+    """A file is refused because it is not a regular file or is too large."""
 
     def __init__(self, reason: str) -> None:
-        """Take the reason, as the end of "FILE cannot be read: …"."""
+        """Take the reason, which completes the message "FILE cannot be read: …"."""
         super().__init__(errno.EINVAL, reason)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class RefusedFileError(OSError):
 
 
 class RefusedFolderError(RefusedFileError, IsADirectoryError):
-    """A folder in place of a file."""
+    """A file is refused because it is a folder."""
 
 
 @contextmanager
@@ -72,11 +72,11 @@ def open_regular(path: Path | str) -> Iterator[BufferedReader]:
     """Open a regular file for reading; a symbolic link to one is followed.
 
     Raises:
-        RefusedFileError: it is a folder, a named pipe, a device or a socket.
-        OSError: it is missing or cannot be read.
+        RefusedFileError: the path is a folder, a named pipe, a device or a socket.
+        OSError: the file is missing or cannot be read.
     """
-    check_regular(os.stat(path))  # not opened at all: opening a device may have effects
-    # Another file may be there by now: a pipe must not block, a terminal must not take over.
+    check_regular(os.stat(path))  # before opening, which can have side effects for a device
+    # The file may have been replaced: a pipe must not block, a terminal must not take control.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     with open(os.open(path, flags), "rb") as file:
         check_regular(os.fstat(file.fileno()))
@@ -84,7 +84,11 @@ def open_regular(path: Path | str) -> Iterator[BufferedReader]:
 
 
 def check_regular(found: os.stat_result) -> None:
-    """Refuse what is not a regular file; errors as of `open_regular`."""
+    """Check that a file is a regular file.
+
+    Raises:
+        RefusedFileError: it is a folder, a named pipe, a device or a socket.
+    """
     if stat.S_ISDIR(found.st_mode):
         raise RefusedFolderError("it is a folder, not a file")
     if not stat.S_ISREG(found.st_mode):
@@ -93,25 +97,25 @@ def check_regular(found: os.stat_result) -> None:
 
 
 def read_regular(path: Path | str, max_bytes: int) -> bytes:
-    """Return the content of a regular file that may have up to `max_bytes`.
+    """Return the content of a regular file of at most `max_bytes`.
 
     Raises:
-        OSError: as of `open_regular`.
-        RefusedFileError: the file is larger, too.
+        RefusedFileError: the path is not a regular file, or the file is larger.
+        OSError: the file is missing or cannot be read.
     """
     with open_regular(path) as file:
-        content = file.read(max_bytes + 1)  # its size may change while it is read
+        content = file.read(max_bytes + 1)  # the size may change meanwhile
     if len(content) > max_bytes:
         raise RefusedFileError(f"it is larger than {max_bytes:,} bytes, the maximum of such files")
     return content
 
 
 def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
-    """Return what JSON in UTF-8 says.
+    """Return the value of a JSON text in UTF-8.
 
     Raises:
-        ValueError: it is not JSON, not UTF-8, nested more than `MAX_DEPTH` levels deep, or has more
-            than `max_values` values.
+        ValueError: the text is not JSON, is not UTF-8, is nested more than `MAX_DEPTH` levels deep,
+            or has more than `max_values` values.
     """
     text = content if isinstance(content, str) else content.decode()
     if has_more_values(text, max_values):
@@ -125,24 +129,24 @@ def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
 
 
 def has_more_values(text: str, most: int) -> bool:
-    """Return whether JSON has more values, by the commas, brackets and braces outside its texts."""
+    """Return True if JSON has more than `most` commas, brackets and braces outside strings."""
 
-    marks = islice(JSON_MARK.finditer(text), most + 1)  # the last ones may be the end of the text
+    marks = islice(JSON_MARK.finditer(text), most + 1)  # the last match may be the end of the text
     return sum(mark[1] is not None for mark in marks) > most
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:
-    """Return what TOML in UTF-8 says; whole numbers have at most 64 bits, as TOML demands.
+    """Return the table of a TOML text in UTF-8; integers have at most 64 bits, as in its standard.
 
     Raises:
-        ValueError: it is not TOML, not UTF-8, nested more than `MAX_DEPTH` levels deep, or has more
-            than `MAX_KEYS` keys.
+        ValueError: the text is not TOML, is not UTF-8, is nested more than `MAX_DEPTH` levels deep,
+            has more than `MAX_KEYS` keys, or has an integer of more than 64 bits.
     """
     text = content.decode()
     bare = TOML_TEXT.sub("", text)
     if any(line.count(".") > MAX_KEY_PARTS for line in bare.split("\n")):
         raise too_deep()
-    if sum(bare.count(mark) for mark in ".=[{") > MAX_KEYS:  # headers and inline tables, too
+    if sum(bare.count(mark) for mark in ".=[{") > MAX_KEYS:  # also counts headers and inline tables
         raise ValueError(f"it has more than {MAX_KEYS:,} keys and tables")
     try:
         value = tomllib.loads(text)
@@ -154,10 +158,10 @@ def parse_toml(content: bytes) -> dict[str, Any]:
 
 
 def check_depth(value: Any) -> None:
-    """Refuse lists and tables that are nested too deeply.
+    """Check that lists and tables are nested at most `MAX_DEPTH` levels deep.
 
     Raises:
-        ValueError: they are.
+        ValueError: they are nested more deeply.
     """
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -167,10 +171,10 @@ def check_depth(value: Any) -> None:
 
 
 def check_whole_numbers(value: Any) -> None:
-    """Refuse whole numbers beyond 64 bits in a value that is not nested too deeply.
+    """Check that all integers fit in 64 bits, in a value whose nesting has been checked.
 
     Raises:
-        ValueError: there is one.
+        ValueError: an integer has more than 64 bits.
     """
     level = [value]
     while level := members_of(level):
@@ -179,7 +183,7 @@ def check_whole_numbers(value: Any) -> None:
 
 
 def members_of(values: list[Any]) -> list[Any]:
-    """Return the members of those values that are lists or tables."""
+    """Return the members of all values that are lists or tables."""
     return [
         member
         for each in values
@@ -189,5 +193,5 @@ def members_of(values: list[Any]) -> list[Any]:
 
 
 def too_deep() -> ValueError:
-    """The error for lists and tables that are nested too deeply."""
+    """Return the error for lists and tables that are nested too deeply."""
     return ValueError(f"it is nested more than {MAX_DEPTH} levels deep")

@@ -1,4 +1,4 @@
-"""Text in, text out: a trained model with its tokenizer."""
+"""The Python API: text in, text out, with a trained model and its tokenizer."""
 
 from charlm.api.adapting import Adaptation, adapt, remembered, tune_adaptation
 from charlm.api.classifying import Classified, Classifier, Confusion

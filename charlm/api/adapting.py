@@ -1,4 +1,4 @@
-"""A trained network that adapts to what it reads: the settings it remembers, and their tuning."""
+"""Adaptation to the text being read: dynamic evaluation, neural cache and their tuning."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -36,20 +36,20 @@ from charlm.evaluation import (
 from charlm.settings import pick
 from charlm.training import find_part, lengths_from
 
-TUNING_TOKENS = 20_000  # of the validation part, its first
+TUNING_TOKENS = 20_000  # first tokens of the validation split
 GRADIENT_STREAMS, GRADIENT_BPTT = 32, 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adaptation:
-    """How a network adapts to a text; None: not in this way."""
+    """Settings for adapting a network to a text; None turns a method off."""
 
     dynamic: DynamicConfig | None = None
     cache: CacheConfig | None = None
 
     @property
     def name(self) -> str:
-        """What it is remembered as: `dynamic`, `cache` or `dynamic+cache`."""
+        """Name under which the checkpoint stores it: `dynamic`, `cache` or `dynamic+cache`."""
         return "+".join(kind for kind in ("dynamic", "cache") if getattr(self, kind) is not None)
 
 
@@ -59,15 +59,16 @@ def remembered(
     cache: Mapping[str, Any] | None,
     context: Context,
 ) -> Adaptation:
-    """The settings that were tuned for a checkpoint, or the default ones, under those given.
+    """Return the given settings, completed by those tuned for a checkpoint or by the defaults.
 
     Args:
-        checkpoint: remembers what was tuned.
-        dynamic: settings of dynamic evaluation that are given; None: there is to be none.
-        cache: the same of the cache.
-        context: in which texts are read; what was tuned in another does not count.
+        checkpoint: its folder stores the tuned settings.
+        dynamic: explicit settings of dynamic evaluation; None turns it off.
+        cache: explicit settings of the cache; None turns it off.
+        context: context in which texts are read; settings tuned in the other context are ignored.
 
     Raises:
+        CheckpointError: the file of tuned settings cannot be read.
         ConfigError: a setting is out of range.
     """
     kinds = {"dynamic": dynamic, "cache": cache}
@@ -80,21 +81,28 @@ def remembered(
 
 
 def settle(kind: Callable[..., Any], tuned: Any, given: Mapping[str, Any]) -> Any:
-    """Settings: those given, else the tuned, else the default ones."""
+    """Return settings of one kind: given values first, then tuned values, then defaults.
+
+    Tuned values that are invalid are ignored.
+
+    Raises:
+        ConfigError: a given setting is out of range.
+    """
     try:
         kept = pick(kind, tuned) if isinstance(tuned, dict) else {}  # type: ignore[arg-type]
         kind(**kept)
-    except ConfigError:  # changed by hand
+    except ConfigError:  # edited by hand
         kept = {}
     return kind(**{**kept, **given})
 
 
 def adapt(checkpoint: Checkpoint, adaptation: Adaptation) -> Predictor:
-    """The network of a checkpoint, adapting.
+    """Return a predictor: the network of a checkpoint, with the adaptation applied.
 
     Raises:
-        CheckpointError: dynamic evaluation needs the training text, and it is gone.
-        ConfigError: the model foretells lengths, of which a cache knows nothing.
+        CheckpointError: the gradient sizes that dynamic evaluation needs are damaged, or they
+            cannot be measured because the training text has changed or is missing.
+        ConfigError: a cache is requested, but the model predicts lengths.
     """
     if adaptation.cache is not None:
         check_cache(checkpoint)
@@ -106,21 +114,21 @@ def adapt(checkpoint: Checkpoint, adaptation: Adaptation) -> Predictor:
 
 
 def check_cache(checkpoint: Checkpoint) -> None:
-    """A cache goes by hidden vectors alone.
+    """Check that the model can use a cache, which stores tokens and no lengths.
 
     Raises:
-        ConfigError: the model foretells lengths.
+        ConfigError: the model predicts lengths.
     """
     if checkpoint.config.model.stop_by == "length":
         raise ConfigError("a cache remembers words, not lengths; leave out --cache.")
 
 
 def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
-    """The size of each weight's gradient, measured once and then kept in the checkpoint.
+    """Return the gradient size of each weight, measured once and then stored in the checkpoint.
 
     Raises:
-        CheckpointError: they are not there yet, and the training text has changed or is gone; or
-            they are there and do not fit the weights.
+        CheckpointError: the sizes are not stored yet and the training text has changed or is
+            missing, or the stored sizes do not fit the weights.
     """
     shapes = {name: weight.shape for name, weight in checkpoint.model.named_parameters()}
     if (kept := read_gradients(checkpoint.folder, shapes)) is not None:
@@ -139,7 +147,7 @@ def gradient_sizes(checkpoint: Checkpoint) -> GradientSizes:
         lengths_from=lengths_from(config.model.stop_by, tokenizer),
     )
     sizes = measure_gradients(checkpoint.model, windows)
-    with suppress(StorageError):  # someone else's folder: then they are measured each time
+    with suppress(StorageError):  # a read-only folder: measure again each time
         save_gradients(checkpoint.folder, sizes)
     return sizes
 
@@ -151,24 +159,25 @@ def tune_adaptation(
     text: TokenFile,
     reading: Reading,
 ) -> Iterator[tuple[Adaptation, float]]:
-    """Find settings that predict a text best, and have the checkpoint remember them.
+    """Find the settings that predict a text best, and store them in the checkpoint.
 
-    First those of dynamic evaluation by itself, then those of the cache on top of it. It begins at
-    the default ones.
+    Dynamic evaluation is tuned first, without the cache; then the cache is tuned on top of it. The
+    search starts from the given settings, and from the defaults for the rest.
 
     Args:
-        checkpoint: whose network adapts.
-        dynamic: settings of dynamic evaluation that are given, and stay; None: there is to be none.
-        cache: the same of the cache.
-        text: of which the first tokens are read; of the validation part.
-        reading: how it is read.
+        checkpoint: provides the network and stores the result.
+        dynamic: fixed settings of dynamic evaluation; None turns it off.
+        cache: fixed settings of the cache; None turns it off.
+        text: the validation split; its first `TUNING_TOKENS` tokens are read.
+        reading: how the text is read.
 
     Yields:
-        Each trial with its nats per token. The settings that were best come last, once more.
+        Each trial with its nats per token. The best settings are repeated at the end.
 
     Raises:
-        ConfigError: a setting is out of range, none is left to tune, or none that was tried works.
-        StorageError: the settings cannot be written; after all has been given.
+        CheckpointError: dynamic evaluation is not possible; see `gradient_sizes`.
+        ConfigError: a setting is out of range, no setting is left to tune, or no trial works.
+        StorageError: the settings cannot be written; raised after the last trial was yielded.
     """
     tokens = text.tokens[:TUNING_TOKENS]
 
@@ -211,5 +220,5 @@ def tune_adaptation(
 
 
 def free(factors: Mapping[str, float], given: Mapping[str, Any] | None) -> dict[str, float]:
-    """The settings that may change: of a way to adapt that is asked for, those not given."""
+    """Return the factors of the settings to tune: none if `given` is None, else those not given."""
     return {name: factors[name] for name in factors if given is not None and name not in given}

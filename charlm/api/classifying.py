@@ -1,6 +1,6 @@
-"""Texts under each label in turn: how probable they are, and so which label they have.
+"""Classification of texts by their probability under each label.
 
-By Bayes' rule P(label | text) is P(text | label) P(label), over its sum for all labels.
+Bayes' rule: P(label | text) = P(text | label) P(label), divided by its sum over all labels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,16 +32,16 @@ Prior = Literal["corpus", "uniform"]
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What label a text has, and how sure that is."""
+    """Most probable label of a text, with the probability of every label."""
 
     label: str
-    probabilities: dict[str, float]  # of each label
-    log_probs: dict[str, float]  # of the text under each label, in nats
+    probabilities: dict[str, float]  # posterior of each label
+    log_probs: dict[str, float]  # log P(text | label), in nats
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Frames of texts by their own label (rows) and the one they were given (columns)."""
+    """Confusion matrix: number of frames by true label (rows) and predicted label (columns)."""
 
     labels: tuple[str, ...]
     counts: NDArray[np.int64]  # (labels, labels)
@@ -52,23 +52,27 @@ class Confusion:
 
     @property
     def accuracy(self) -> float:
-        """The share that was given its own label."""
+        """Share of frames whose label is predicted correctly; 0 without frames."""
         return float(np.trace(self.counts)) / max(1, self.num_frames)
 
     @property
     def chance(self) -> float:
-        """What always giving the most frequent label would reach."""
+        """Accuracy of always predicting the most frequent label; 0 without frames."""
         return float(self.counts.sum(1).max(initial=0)) / max(1, self.num_frames)
 
 
 class Classifier:
-    """Reads texts under every label of a model."""
+    """Classifier that scores texts under every label of a model."""
 
     def __init__(self, checkpoint: Checkpoint, prior: Prior = "corpus") -> None:
-        """Take a model of labels, and how frequent its labels are to be taken for.
+        """Set up one evaluator per label.
+
+        Args:
+            checkpoint: a model trained with labels.
+            prior: label probabilities: `corpus`, as in the training corpus, or `uniform`.
 
         Raises:
-            ConfigError: the model knows no labels.
+            ConfigError: the model was trained without labels.
         """
         config = checkpoint.config
         if not config.labels:
@@ -85,10 +89,10 @@ class Classifier:
         ]
 
     def classify(self, texts: Sequence[str]) -> Iterator[Classified]:
-        """The label of each text.
+        """Yield the classification of each text.
 
         Raises:
-            TextError: a text is empty.
+            TextError: a text is empty or only white space.
         """
         for text in texts:
             if not text.strip():
@@ -98,7 +102,7 @@ class Classifier:
                 yield self._judge(self._log_probs(tokens).sum(0))
 
     def confusion(self, by_label: Mapping[str, TokenFile]) -> Confusion:
-        """How often frames of texts whose labels are known are given them."""
+        """Return the confusion matrix of labelled texts; each frame is classified by itself."""
         counts = np.zeros((len(self.labels),) * 2, dtype=np.int64)
         for row, label in enumerate(self.labels):
             if label in by_label and len(by_label[label]):
@@ -107,7 +111,7 @@ class Classifier:
         return Confusion(self.labels, counts)
 
     def measure(self, by_label: Mapping[str, TokenFile], name: str) -> dict[str, Measured]:
-        """Texts of each label, measured under it."""
+        """Evaluate the texts of each label under that label; labels without text are skipped."""
         return {
             label: evaluator.measure(f"{name}, {label}", by_label[label])
             for label, evaluator in zip(self.labels, self._evaluators, strict=True)
@@ -115,15 +119,15 @@ class Classifier:
         }
 
     def together(self, measured: Sequence[Measured]) -> Measured:
-        """Texts of several labels, each measured under its own, as one."""
+        """Return the sum of measures of several labels."""
         return self._evaluators[0].together(measured)
 
     def split(self, part: Part) -> dict[str, TokenFile]:
-        """The tokens of each label in a part of the training corpus.
+        """Return the tokens of each label in a split of the training corpus.
 
         Raises:
-            CheckpointError: the corpus has changed or is gone.
-            TextError: the part is empty.
+            CheckpointError: the corpus has changed or is missing.
+            TextError: the split is empty.
         """
         files = find_files(self.checkpoint, part, self.labels)
         found = dict(zip(self.labels, files, strict=True))
@@ -136,10 +140,10 @@ class Classifier:
 
     @contextmanager
     def read_file(self, path: str) -> Iterator[dict[str, TokenFile]]:
-        """The tokens of each label in a text with labels, in temporary files.
+        """Yield the tokens of each label in a labelled text, in temporary files.
 
         Raises:
-            TextError: it cannot be read, or has a label that the model does not know.
+            TextError: the text cannot be read, or has a label that the model does not know.
         """
         corpus, reader = self.checkpoint.config.corpus, self._evaluators[0]
         columns = Columns(corpus.label_column, corpus.text_column)
@@ -158,7 +162,7 @@ class Classifier:
             yield {k: stack.enter_context(reader.encoded(part)) for k, part in parts.items()}
 
     def _log_probs(self, tokens: TokenFile) -> NDArray[np.float64]:
-        """Log P of each frame under each label: (frames, labels)."""
+        """Return log P of each frame under each label in nats: (frames, labels)."""
         start_id = self.checkpoint.tokenizer.start_id
         lengths = [ends - starts - 1 for starts, ends in find_frames(tokens.tokens, start_id)]
         firsts = np.append(0, np.concatenate(lengths).cumsum()[:-1])

@@ -1,4 +1,4 @@
-"""Models side by side on the same texts."""
+"""Comparison of two models on the same texts."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from charlm.temporary import temporary_folder
 from charlm.text import Tokenizer
 from charlm.training import find_text
 
-MIN_FRAMES = 30  # are enough to draw from; fewer are taken as blocks of tokens
+MIN_FRAMES = 30  # minimum for resampling frames; with fewer, blocks of tokens are resampled
 BLOCK_TOKENS = 100
 
 Sums = NDArray[np.float64]
@@ -25,7 +25,7 @@ Sums = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamedText:
-    """A text that can be read again and again, and what to call it."""
+    """A text that can be read more than once, with the name shown to the user."""
 
     name: str
     path: str
@@ -33,7 +33,7 @@ class NamedText:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """What an evaluator found on some texts, and what it said of each token of each."""
+    """Results of one evaluator on some texts: their measures and the scores of every token."""
 
     name: str
     evaluator: Evaluator
@@ -42,30 +42,31 @@ class Account:
 
     @property
     def together(self) -> Measured:
-        """All texts as one."""
+        """Sum of the measures of all texts."""
         return self.evaluator.together(self.measured)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """How a model differs from another, less surprisal being better.
+    """Difference between two models; lower surprisal is better.
 
-    Perplexities, and so nats per token, compare only where vocabulary, text and rules are the same,
-    as the fingerprints say; bits per character do wherever the text is.
+    Perplexity and nats per token are comparable only if vocabulary, text and framing rules are the
+    same, that is, if the fingerprints are equal. Bits per character are comparable whenever the
+    text is the same.
     """
 
-    comparable: bool
+    comparable: bool  # the fingerprints are equal
     same_text: bool
-    nats_per_token: Difference | None  # None where the tokens are not the same
+    nats_per_token: Difference | None  # None if the tokens differ
     bits_per_char: Difference
-    unit: str  # what was drawn anew: frames, blocks of 100 tokens, or lines
+    unit: str  # resampled by the bootstrap: frames, blocks of 100 tokens, or lines
     num_units: int
 
 
 def account(
     name: str, evaluator: Evaluator, texts: Sequence[NamedText], split: Part | None = None
 ) -> Account:
-    """Evaluate texts, or a split of the corpus, keeping what is said of every token.
+    """Evaluate texts, or a split of the training corpus, and keep the scores of every token.
 
     Raises:
         CharlmError: a text cannot be read or measured.
@@ -83,10 +84,10 @@ def account(
 
 
 def compare(model: Account, other: Account, texts: Sequence[NamedText]) -> Comparison:
-    """How `model` differs from `other` on texts that both have read.
+    """Return the difference between `model` and `other` on texts that both have scored.
 
-    Where both have the same tokens, frames are drawn anew for the bootstrap, or blocks of tokens
-    where there are few frames; else lines of the text.
+    If both have the same tokens, the bootstrap resamples frames, or blocks of tokens if there are
+    fewer than `MIN_FRAMES` frames. Otherwise it resamples lines of the text.
     """
     same_tokens = tokens_of(model) == tokens_of(other)
     if same_tokens:
@@ -109,17 +110,20 @@ def compare(model: Account, other: Account, texts: Sequence[NamedText]) -> Compa
 
 
 def tokens_of(account: Account) -> tuple[str, str]:
-    """What decides into which tokens a text falls."""
+    """Return what determines the tokens of a text: the tokenizer's SHA-256 and the frame."""
     return account.evaluator.checkpoint.config.tokenizer_sha256, account.evaluator.framing.frame
 
 
 def text_fingerprints(account: Account) -> list[str]:
-    """What tells the texts from others."""
+    """Return the fingerprint of each text."""
     return [measured.text_fingerprint for measured in account.measured]
 
 
 def token_units(account: Account) -> tuple[Sums, Sums, str]:
-    """Nats and numbers of tokens of each frame, or of each block where frames are few."""
+    """Return nats, token counts and the unit: frames, or blocks of tokens if frames are few.
+
+    Both arrays are (units,), float64.
+    """
     scores = [part for parts in account.scores for part in parts]
     nats = np.concatenate([part.nats for part in scores])
     targets = np.concatenate([part.targets for part in scores])
@@ -132,7 +136,7 @@ def token_units(account: Account) -> tuple[Sums, Sums, str]:
 
 
 def line_units(account: Account, texts: Sequence[NamedText]) -> tuple[Sums, Sums]:
-    """Nats and numbers of characters of each line of the texts."""
+    """Return the nats and the number of characters of each line: two arrays (lines,), float64."""
     sums, lengths = [], []
     for text, parts in zip(texts, account.scores, strict=True):
         pieces = list(account.evaluator.read_file(text.path, text.name).pieces())
@@ -145,15 +149,15 @@ def line_units(account: Account, texts: Sequence[NamedText]) -> tuple[Sums, Sums
 
 
 def line_breaks(pieces: Iterable[Piece]) -> tuple[NDArray[np.int64], int]:
-    """The places of the breaks between lines of a text, and how long it is."""
+    """Return the positions of the line breaks of a text, and its length in characters."""
     text = "".join(piece.text + piece.gap for piece in pieces)
-    # The last line ends with the text, whether or not a line break does.
+    # A line break at the end of the text does not begin another line.
     within = re.finditer("\n(?!\\Z)", text)
     return np.array([match.start() for match in within], np.int64), len(text)
 
 
 def token_starts(pieces: Iterable[Piece], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """The place in the text where each predicted token begins, `<stop>` at its frame's end."""
+    """Return the character offset of each predicted token; `<stop>` is at the end of its frame."""
     offset = 0
     starts: list[NDArray[np.int64]] = []
     for piece in pieces:
@@ -167,11 +171,11 @@ def token_starts(pieces: Iterable[Piece], tokenizer: Tokenizer) -> NDArray[np.in
 
 @contextmanager
 def split_as_text(checkpoint: Checkpoint, part: Part) -> Iterator[NamedText]:
-    """A part of a checkpoint's corpus as a text of its own, for other models to read.
+    """Yield a split of a checkpoint's corpus as a temporary file that other models can read.
 
     Raises:
-        CheckpointError: the corpus has changed, or was standard input.
-        TextError: it is gone, or has no such part.
+        CheckpointError: the corpus has changed, or was read from standard input.
+        TextError: the corpus is missing, or the split is empty.
     """
     pieces = find_text(checkpoint, part).parts[part].pieces()
     with temporary_folder() as folder:

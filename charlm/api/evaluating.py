@@ -1,4 +1,4 @@
-"""Texts measured as a model, or what is made of it, predicts them."""
+"""Evaluation and scoring of texts with a model or another predictor over its vocabulary."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -48,24 +48,24 @@ Follow = Callable[[Iterator[TokenScores], int, str], Iterator[TokenScores]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What an evaluation of a text found, and what names its terms."""
+    """Evaluation of a text, with the fingerprint of the conditions it was made under."""
 
     text: str
     evaluation: Evaluation
     fingerprint: str
 
     def to_dict(self) -> dict[str, float | int | str]:
-        """The measures by name, and the fingerprint."""
+        """Return the measures by name, and the fingerprint."""
         return {**self.evaluation.to_dict(), "fingerprint": self.fingerprint}
 
     @property
     def text_fingerprint(self) -> str:
-        """The part of the fingerprint that tells the text from others."""
+        """Part of the fingerprint that identifies the text."""
         return self.fingerprint.split("|")[1]
 
 
 class Evaluator:
-    """Evaluates and scores texts with a predictor over a checkpoint's vocabulary."""
+    """Evaluator that scores texts with a predictor over a checkpoint's vocabulary."""
 
     def __init__(
         self,
@@ -76,16 +76,20 @@ class Evaluator:
         frame: Frame | None = None,
         follow: Follow | None = None,
     ) -> None:
-        """Read texts as the training text was read, but for what is given.
+        """Read texts as the training text was read, except for the arguments given.
 
         Args:
-            checkpoint: gives vocabulary and rules.
-            predictor: None is the network as it was trained.
-            context: what a token is predicted from; by default the frame alone where the model was
-                trained with independent frames, else all of the text before it.
-            frame: what `<start>` and `<stop>` enclose.
-            follow: is given the scores of a text that is evaluated as they come, how many there
-                will be and the text's name, and gives the scores on.
+            checkpoint: provides the vocabulary and the framing rules.
+            predictor: source of the probabilities; by default the network as it was trained.
+            context: text that a token is predicted from. By default the frame alone if the model
+                was trained with independent frames, otherwise all of the text before the token.
+            frame: unit that `<start>` and `<stop>` enclose; by default as in training.
+            follow: called with the scores of a text being evaluated, their number and the name
+                of the text; returns the scores. It can show progress.
+
+        Raises:
+            ConfigError: the model needs a label and none is chosen, or `context` is `stream` and
+                the model has labels or predicts lengths.
         """
         corpus, text = checkpoint.config.corpus, checkpoint.config.text
         assert corpus.frame is not None
@@ -114,10 +118,10 @@ class Evaluator:
         self._reframed = self.framing.frame != corpus.frame
 
     def with_predictor(self, predictor: Predictor) -> "Evaluator":
-        """The same for another predictor of the same vocabulary.
+        """Return an equal evaluator with another predictor of the same vocabulary.
 
         Raises:
-            ConfigError: the model foretells lengths, of which other predictors know nothing.
+            ConfigError: the model predicts lengths, which other predictors do not support.
         """
         if self.reading.lengths_from is not None:
             raise ConfigError(
@@ -134,10 +138,10 @@ class Evaluator:
         )
 
     def read_file(self, path: str, name: str | None = None) -> TextPart:
-        """A text by its path, cut into frames; errors call it by its name, if it has another.
+        """Return the text at `path`, cut into frames; errors show `name` if it is given.
 
         Raises:
-            TextError: it is empty or missing.
+            TextError: the text is empty or missing.
         """
         any_bytes = self.tokenizer.level == "byte"
         return read_text(path, self.framing, any_bytes=any_bytes, name=name)
@@ -145,28 +149,29 @@ class Evaluator:
     def evaluate_file(
         self, path: str, kept: list[TokenScores] | None = None, name: str | None = None
     ) -> Measured:
-        """Measure a text by its path, exactly; what was said of its tokens is added to `kept`.
+        """Evaluate the text at `path` exactly; the scores of its tokens are appended to `kept`.
 
-        It is called by its name, if it has another.
+        Results and errors show `name` if it is given.
 
         Raises:
-            TextError: it cannot be read, is empty or has no token to predict.
+            TextError: the text cannot be read, is empty or has no token to predict.
         """
         with self.encoded(self.read_file(path, name)) as tokens:
             return self.measure(name or path, tokens, kept)
 
     def evaluate_split(self, part: Part, kept: list[TokenScores] | None = None) -> Measured:
-        """Measure a part of the training corpus, exactly, as `evaluate_file` does.
+        """Evaluate a split of the training corpus exactly, as `evaluate_file` does.
 
         Raises:
-            CheckpointError: the corpus has changed or is gone.
-            ConfigError: its frames are to be other ones.
-            TextError: the part is empty.
+            CheckpointError: the corpus has changed or is missing.
+            ConfigError: the frame differs from that of training, or the model reads under a blend
+                of several labels.
+            TextError: the split is empty, or the corpus is missing.
         """
         return self.measure(f"its {part} split", self.split(part), kept)
 
     def split(self, part: Part) -> TokenFile:
-        """The tokens of a part of the training corpus; errors as in `evaluate_split`."""
+        """Return the tokens of a split of the training corpus; raises as `evaluate_split` does."""
         if self._reframed:
             raise ConfigError(
                 f"--frame changes named texts only, and the {part} split of the corpus is to be "
@@ -184,10 +189,15 @@ class Evaluator:
     def measure(
         self, text: str, tokens: TokenFile, kept: list[TokenScores] | None = None
     ) -> Measured:
-        """Measure a text that is encoded already.
+        """Evaluate an encoded text; the scores of its tokens are appended to `kept`.
+
+        Args:
+            text: name of the text in results and errors.
+            tokens: its tokens, in the direction of the model.
+            kept: receives the scores in the order of the text.
 
         Raises:
-            TextError: it has no token to predict.
+            TextError: the text has no token to predict.
         """
         if len(tokens) == 0:
             raise TextError(f"there is no token to predict in {text}; name a longer text.")
@@ -202,10 +212,10 @@ class Evaluator:
         return Measured(text=text, evaluation=found, fingerprint=fingerprint)
 
     def together(self, measured: Sequence[Measured]) -> Measured:
-        """Several texts as one: their sums, whatever their order.
+        """Return the sum of several measures; their order does not matter.
 
         Raises:
-            TextError: there are none.
+            TextError: `measured` is empty.
         """
         if not measured:
             raise TextError("there is nothing to evaluate; name a text.")
@@ -216,9 +226,9 @@ class Evaluator:
         return Measured(text="all texts", evaluation=sum(rest, first), fingerprint=fingerprint)
 
     def token_scores(self, text: TextPart, *, details: bool) -> Iterator[TokenScores]:
-        """What is said of each token of a text, in order; entropy and rank too with `details`.
+        """Yield the scores of each token of a text in order, with entropy and rank if `details`.
 
-        The whole text is read and encoded before the first is given.
+        The whole text is read and encoded before the first score is yielded.
         """
         reading = self.reading
         if details:
@@ -229,16 +239,16 @@ class Evaluator:
             yield from self._in_order(self.read(tokens, reading), tokens)
 
     def read(self, tokens: TokenFile, reading: Reading) -> Iterator[TokenScores]:
-        """What is said of the tokens, in the order in which they are read."""
+        """Yield the scores of tokens in reading order, which is reversed for a backward model."""
         return read_tokens(self.predictor, tokens.array, reading)
 
     @property
     def knows_word_ends(self) -> bool:
-        """Whether it can say how probable it is that a word ends here: by what comes before."""
+        """True if the probability of a word end can be computed, which needs the left context."""
         return self.direction == "forward"
 
     def _in_order(self, scores: Iterator[TokenScores], tokens: TokenFile) -> Iterator[TokenScores]:
-        """Scores in the order of the text, whichever way it was read."""
+        """Return the scores in the order of the text, also for a backward model."""
         if self.direction == "forward":
             return scores
         text = turn(tokens.array, tokens.array[:0], self.tokenizer)
@@ -246,12 +256,11 @@ class Evaluator:
         return iter([join_scores(scores).take(np.argsort(places))])
 
     def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Log P in nats of each text as a sentence of its own: (len(texts),).
+        """Return log P in nats of each text as a separate sentence: (len(texts),).
 
-        A sentence is what a frame is: `<start>` and `<stop>` are its ends. Where a frame is a whole
-        document, line breaks stand for them, if the model knows any: the first is given, the last
-        predicted. Beginnings
-        that several texts share are read once.
+        A sentence is a frame, enclosed by `<start>` and `<stop>`. If frames are whole documents and
+        a line break is a single token, line breaks enclose it instead: the first is given, the last
+        predicted. Prefixes that several texts share are read once.
         """
         distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         sums = self.log_probs_of(self.tokenizer.encode_batch(list(distinct)))
@@ -259,19 +268,22 @@ class Evaluator:
         return found
 
     def log_probs_of(self, sentences: Sequence[Ids]) -> NDArray[np.float64]:
-        """The same of sentences that are token ids, in the order of the text."""
-        given = len(self.beginning) - 1  # the first line break
+        """Return log P of sentences given as token ids in text order; see `log_probs`."""
+        given = len(self.beginning) - 1  # the first line break is given, not scored
         nats = sentence_nats(self.predictor, [self._sentence(s) for s in sentences], self.reading)
         return -np.array([float(values[given:].sum()) for values in nats])
 
     @property
     def beginning(self) -> tuple[int, ...]:
-        """What is read before a sentence of its own."""
+        """Token ids read before a separate sentence."""
         start, mark = self.tokenizer.start_id, self._line_break
         return (start,) if mark is None else (start, mark)
 
     def begin(self, num_tokens: int) -> tuple[int, ...]:
-        """The same before a sentence of so many tokens, for models that are told how many."""
+        """Return the token ids read before a sentence of `num_tokens` tokens.
+
+        A model that predicts lengths reads the length in place of `<start>`.
+        """
         first, *rest = self.beginning
         if self.reading.lengths_from is not None:
             first = self.reading.lengths_from + num_tokens
@@ -285,9 +297,10 @@ class Evaluator:
 
     @cached_property
     def _line_break(self) -> int | None:
-        """The token that parts sentences within a document, where frames are documents.
+        """Line break token between the sentences of a document; None if frames are no documents.
 
-        A text with a label is a whole by itself.
+        Also None for models with labels, whose texts are independent, and if the tokenizer has no
+        single token for a line break.
         """
         if self.framing.frame != "document" or self.checkpoint.config.labels:
             return None
@@ -296,11 +309,17 @@ class Evaluator:
 
     @property
     def context_name(self) -> str:
-        """What a token is predicted from, as fingerprints have it."""
+        """Name of the context in fingerprints."""
         return self.reading.context
 
     def fingerprint(self, texts: Sequence[str]) -> str:
-        """What a figure's terms are: vocabulary, text and rules. Equal ones can be compared."""
+        """Return the vocabulary, text and framing rules that a result depends on.
+
+        Results with equal fingerprints are comparable.
+
+        Args:
+            texts: SHA-256 or fingerprint of each text.
+        """
         digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         name = f"{self.tokenizer.level}-{self.tokenizer.vocab_size}"
         vocabulary = self.checkpoint.config.tokenizer_sha256[:8]
@@ -310,7 +329,7 @@ class Evaluator:
 
     @contextmanager
     def encoded(self, text: TextPart) -> Iterator[TokenFile]:
-        """The tokens of a text in the direction of the model, in a temporary file."""
+        """Yield the tokens of a text in the direction of the model, in a temporary file."""
         with temporary_folder() as folder:
             path = folder / "text.tokens"
             tokens = write_token_file(path, text.pieces(), self.tokenizer)

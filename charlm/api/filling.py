@@ -1,4 +1,4 @@
-"""Texts with blanks, filled by a model of both directions."""
+"""Filling the blanks of a text with a bidirectional model."""
 
 import re
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from charlm.model import StepModel
 from charlm.text import Tokenizer
 
 BLANK = re.compile("_{3,}")
-BLANK_TOKENS = {"word": 1, "bpe": 4, "char": 12, "byte": 12}  # at most, where nobody says
+BLANK_TOKENS = {"word": 1, "bpe": 4, "char": 12, "byte": 12}  # default of max_blank_tokens
 
-MAX_PRODUCTS = 1 << 38  # multiplications: seconds on two cores
+MAX_PRODUCTS = 1 << 38  # multiplications; a few seconds on two cores
 
 Ids = tuple[int, ...]
 SPACE = tuple(b" ")
@@ -34,36 +34,36 @@ SPACE = tuple(b" ")
 class Filling:
     """One way to fill the blanks of a text."""
 
-    text: str  # the whole, without blanks
-    fillings: tuple[str, ...]  # of each blank
-    log_prob: float  # of the whole text, in nats: the mean of both directions
-    probability: float | None  # among all fillings of this length at most; None: not all were tried
-    candidate_share: float  # of the probability of the candidates that were ranked
-    num_candidates: int  # that were ranked
+    text: str  # the whole text with its blanks filled
+    fillings: tuple[str, ...]  # one per blank
+    log_prob: float  # log P of the whole text in nats, the mean of both directions
+    probability: float | None  # among all fillings up to max_blank_tokens; None: not all tried
+    candidate_share: float  # share of the total probability of all ranked candidates
+    num_candidates: int  # number of ranked candidates
 
 
 def check_blank(text: str) -> None:
-    """There must be something to fill.
+    """Check that the text has a blank.
 
     Raises:
-        TextError: there is not.
+        TextError: the text has no blank.
     """
     if not BLANK.search(text):
         raise TextError("the text has no blank; write ___ where something is missing.")
 
 
 class Filler:
-    """Two halves of a model, reading from both sides."""
+    """Filler of blanks that uses both halves of a bidirectional model."""
 
     def __init__(
         self, halves: tuple[StepModel, StepModel], evaluators: tuple[Evaluator, Evaluator]
     ) -> None:
-        """Take what writes and what evaluates, each forwards and backwards."""
+        """Take the step models and the evaluators, each as (forward, backward)."""
         self._halves, self._evaluators = halves, evaluators
         self._tokenizer: Tokenizer = evaluators[0].tokenizer
 
     def fill(self, text: str, config: FillingConfig) -> list[Filling]:
-        """The most probable fillings, best first, of a text with a blank."""
+        """Return the most probable fillings of the blanks of a text, best first."""
         tokenizer = self._tokenizer
         blanks = Blanks(text, tokenizer)
         if self._is_affordable(blanks, config):
@@ -75,7 +75,7 @@ class Filler:
         barred = (tokenizer.start_id, tokenizer.stop_id, tokenizer.other_id)
 
         def propose(number: int, left: Ids, right: Ids) -> list[Ids]:
-            # For models that are told it: the longest there may be. They rank exactly later.
+            # A model that predicts lengths proposes for the maximum length; ranking is exact.
             size = len(left) + len(right) + config.max_blank_tokens
             forward, backward = (evaluator.begin(size) for evaluator in self._evaluators)
             prompts = (*forward, *left), (*backward, *right[::-1])
@@ -86,7 +86,11 @@ class Filler:
         return self._with_shares(found, blanks, config, exact=False)
 
     def _is_affordable(self, blanks: "Blanks", config: FillingConfig) -> bool:
-        """Whether all fillings can be ranked: in seconds, or as the width asks for so many."""
+        """Return True if all fillings can be ranked.
+
+        With a width, that is the case if it covers all fillings; otherwise, if the ranking takes at
+        most `MAX_PRODUCTS` multiplications.
+        """
         num_symbols = self._tokenizer.num_symbols
         first = [num_symbols - len(barred) for barred in blanks.all_begin_not]
         count = count_fillings(num_symbols, first, config)
@@ -100,7 +104,7 @@ class Filler:
     def _with_shares(
         self, found: Sequence[Filled], blanks: "Blanks", config: FillingConfig, *, exact: bool
     ) -> list[Filling]:
-        """The best of what was ranked, each with its part of the probability of all of it."""
+        """Return the best `num_fillings` fillings with their shares of the ranked probability."""
         log_probs = np.array([filled.log_prob for filled in found])
         shares = np.exp(log_probs - np.logaddexp.reduce(log_probs, initial=-np.inf)).tolist()
         return [
@@ -115,21 +119,21 @@ class Filler:
         ]
 
     def log_probs(self, texts: Sequence[Ids]) -> Sequence[float]:
-        """Log P in nats of each text as a sentence of its own: the mean of both directions."""
+        """Return log P in nats of each text as a separate sentence, the mean of both directions."""
         forward, backward = (each.log_probs_of(texts) for each in self._evaluators)
         means: list[float] = ((forward + backward) / 2).tolist()
         return means
 
 
 class Blanks:
-    """A text cut at its blanks, each marked by three underscores or more.
+    """Text split at its blanks; a blank is three or more underscores.
 
-    Byte pairs carry the space before a word. Where one stands before a blank it is therefore the
-    filling that begins with it.
+    BPE tokens include the space before a word. A space before a blank is therefore removed from
+    the text, and the filling begins with it.
     """
 
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
-        """Cut it."""
+        """Split the text and encode the parts between the blanks."""
         texts = BLANK.split(text)
         *before, _ = texts
         carries = tokenizer.level == "bpe"
@@ -143,13 +147,14 @@ class Blanks:
 
     @cached_property
     def all_begin_not(self) -> list[list[int]]:
-        """`begins_not` of each blank."""
+        """Tokens that may not begin the filling of each blank; see `begins_not`."""
         return [self.begins_not(number) for number in range(len(self._spaced))]
 
     def begins_not(self, number: int) -> list[int]:
-        """Tokens with which the filling of a blank may not begin: a space where none is due.
+        """Return the tokens that may not begin the filling of blank `number`.
 
-        And where one is due, all that begin without.
+        For BPE these are the tokens that begin without a space if one stands before the blank, and
+        otherwise those that begin with one. For other tokenizers the list is empty.
         """
         if self._tokenizer.level != "bpe":
             return []
@@ -157,7 +162,7 @@ class Blanks:
         return [i for i, s in enumerate(spellings) if (s[:1] == SPACE) != self._spaced[number]]
 
     def write(self, fillings: Sequence[Ids]) -> tuple[str, tuple[str, ...]]:
-        """The text without blanks, and what each of them holds."""
+        """Return the text with its blanks filled, and the text of each filling."""
         decode = self._tokenizer.decode
         own = tuple(
             decode(filling)[spaced:] for filling, spaced in zip(fillings, self._spaced, strict=True)

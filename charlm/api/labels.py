@@ -1,4 +1,4 @@
-"""Models of labels: the label under which they write and read."""
+"""Labels: conditioning a model on one label or a weighted blend of labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,18 +9,19 @@ from torch import Tensor
 from charlm.checkpoint import Checkpoint
 from charlm.errors import ConfigError
 
-MAX_SHOWN = 20  # names that a message lists
+MAX_SHOWN = 20  # labels listed in an error message
 
 
 def under_labels(checkpoint: Checkpoint, weights: Mapping[str, float]) -> Checkpoint:
-    """A checkpoint whose model begins every text under a label, or a blend of labels.
+    """Return a checkpoint whose model begins every text under a label or a blend of labels.
 
     Args:
-        checkpoint: of a model trained with labels.
-        weights: of each label, above 0; they are brought to a sum of 1.
+        checkpoint: a model trained with labels.
+        weights: weight of each label, above 0 and finite; normalized to a sum of 1.
 
     Raises:
-        ConfigError: the model knows no labels, or not this one, or a weight is not above 0.
+        ConfigError: the model was trained without labels or does not know a label, or a weight is
+            out of range.
     """
     known = checkpoint.config.labels
     if not known:
@@ -38,16 +39,16 @@ def under_labels(checkpoint: Checkpoint, weights: Mapping[str, float]) -> Checkp
 
 
 def blend_of(labels: Sequence[str], weights: Mapping[str, float]) -> Tensor:
-    """What a model takes for a blend: the share of each label, (labels,)."""
+    """Return the share of each label as a model expects it: (labels,), float32, summing to 1."""
     blend = torch.tensor([weights.get(name, 0.0) for name in labels], dtype=torch.float64)
     return (blend / blend.sum()).float()
 
 
 def single_label(checkpoint: Checkpoint) -> str | None:
-    """The label that a checkpoint stands under; None where its model knows none.
+    """Return the label that the model of a checkpoint is conditioned on; None if there is none.
 
     Raises:
-        ConfigError: it is a blend of several, of which no text of the corpus is.
+        ConfigError: it is a blend of several labels, which no text of the corpus has.
     """
     blend = checkpoint.model.blend
     if blend is None:
@@ -59,10 +60,10 @@ def single_label(checkpoint: Checkpoint) -> str | None:
 
 
 def check_label(checkpoint: Checkpoint) -> None:
-    """A model of labels needs one.
+    """Check that a label is chosen if the model was trained with labels.
 
     Raises:
-        ConfigError: none is chosen.
+        ConfigError: no label is chosen.
     """
     if checkpoint.config.labels and checkpoint.model.blend is None:
         raise ConfigError(
@@ -72,6 +73,6 @@ def check_label(checkpoint: Checkpoint) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """What labels there are."""
+    """Return a clause that lists the labels, for error messages."""
     more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
     return f"there are {', '.join(names[:MAX_SHOWN])}{more}"

@@ -1,4 +1,4 @@
-"""How long a text is to be, for models that foretell it."""
+"""Choice of the length of a text, for models that predict lengths."""
 
 import torch
 from torch import Tensor
@@ -6,14 +6,14 @@ from torch import Tensor
 from charlm.errors import ConfigError
 from charlm.model import LanguageModel, LengthHead
 
-MOST = 1 << 16  # tokens; longer texts are not foretold
+MOST = 1 << 16  # tokens; lengths from here on are not considered
 
 
 class Lengths:
-    """The lengths that a model gives texts, by their probability."""
+    """Distribution of a model over text lengths, in tokens."""
 
     def __init__(self, head: LengthHead, first_id: int) -> None:
-        """Take the distribution, and the id that tells a length of 0."""
+        """Take the head that holds the distribution, and the input id of a length of 0."""
         with torch.no_grad():
             self._log_probs: Tensor = head.length_log_probs(
                 torch.arange(MOST, device=head.projection.weight.device)
@@ -21,20 +21,20 @@ class Lengths:
         self._first_id = first_id
 
     def likeliest(self, least: int) -> int:
-        """The id of the most probable length of so many tokens or more."""
+        """Return the id of the most probable length of at least `least` tokens."""
         return self._first_id + least + int(self._from(least).argmax())
 
     def draw(self, least: int, seed: int) -> int:
-        """The id of a length drawn among those of so many tokens or more."""
+        """Return the id of a length drawn from those of at least `least` tokens."""
         generator = torch.Generator().manual_seed(seed)
         shares = self._from(least).double().softmax(0)
         return self._first_id + least + int(shares.multinomial(1, generator=generator))
 
     def _from(self, least: int) -> Tensor:
-        """Log P of lengths of so many tokens and more.
+        """Return log P of the lengths from `least` to `MOST` - 1 tokens.
 
         Raises:
-            ConfigError: so long a text is not foretold.
+            ConfigError: `least` is `MOST` or more.
         """
         if least >= MOST:
             raise ConfigError(
@@ -45,7 +45,7 @@ class Lengths:
 
 
 def find_lengths(model: object) -> Lengths | None:
-    """The lengths of a model, if it foretells them."""
+    """Return the length distribution of a model; None if it does not predict lengths."""
     if not isinstance(model, LanguageModel) or not isinstance(model.head, LengthHead):
         return None
     return Lengths(model.head, model.config.vocab_size)

@@ -1,4 +1,4 @@
-"""A trained model, loaded to write and to be evaluated."""
+"""A loaded model that generates, evaluates and scores text."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,11 +34,11 @@ from charlm.text import Tokenizer
 
 ContextName = Context | Literal["both"]
 
-BATCH_SIZE = 64  # texts that are written together
+BATCH_SIZE = 64  # texts generated together
 
 
 class LoadedModel:
-    """A trained model, ready to write and to be evaluated; see `charlm.load`."""
+    """Trained model that generates, evaluates and scores text; created by `charlm.load`."""
 
     def __init__(self, checkpoint: Checkpoint, cache: CacheConfig | None = None) -> None:
         self.checkpoint = checkpoint
@@ -48,29 +48,30 @@ class LoadedModel:
 
     @property
     def direction(self) -> Direction:
-        """Which way the model reads; backward: what it is given to write from comes last."""
+        """Direction in which the model reads; a backward model writes what precedes its prompt."""
         return self.checkpoint.config.corpus.reads
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that the model knows, if it was trained with any."""
+        """Labels that the model was trained with; empty if there are none."""
         return self.checkpoint.config.labels
 
     def with_label(self, label: str | Mapping[str, float]) -> "LoadedModel":
-        """The same model, writing and reading under a label, or a blend of labels by weight.
+        """Return the model conditioned on a label, or on a blend of labels by weight.
 
         Raises:
-            ConfigError: it knows no such label, or a weight is not above 0.
+            ConfigError: the model does not know a label, or a weight is not above 0.
         """
         weights = {label: 1.0} if isinstance(label, str) else label
         return LoadedModel(under_labels(self.checkpoint, weights), self.cache)
 
     @cached_property
     def backward(self) -> "LoadedModel":
-        """The half that reads backwards, of a model of both directions.
+        """Backward half of a bidirectional model.
 
         Raises:
-            CheckpointError: there is none, or it has not been trained yet.
+            CheckpointError: the model is not bidirectional, its backward half has not been trained
+                yet, or the halves do not belong together.
         """
         folder = self.checkpoint.folder
         if self.checkpoint.config.corpus.direction != "both":
@@ -90,18 +91,19 @@ class LoadedModel:
         return LoadedModel(half, self.cache)
 
     def fill(self, text: str, **settings: Any) -> list[Filling]:
-        """The most probable ways to fill the blanks of a text, `___` each, best first.
+        """Return the most probable fillings of the blanks (`___`) of a text, best first.
 
-        Candidates are proposed from the left and from the right, and ranked by the probability of
-        the whole text, the mean of both directions' log P.
+        Candidates are proposed from the left and from the right, and ranked by log P of the whole
+        text, the mean of both directions.
 
         Args:
-            text: a sentence of its own.
-            settings: those of `FillingConfig`, such as max_blank_tokens=3.
+            text: a single sentence with one blank or more.
+            settings: fields of `FillingConfig`, such as max_blank_tokens=3.
 
         Raises:
-            CheckpointError: the model does not read in both directions.
-            ConfigError: a setting is unknown, of another type or out of range.
+            CheckpointError: the model is not bidirectional.
+            ConfigError: a setting is unknown, of the wrong type or out of range, or the model has
+                a cache.
             TextError: the text has no blank.
         """
         check_blank(text)
@@ -114,7 +116,7 @@ class LoadedModel:
         return Filler(steps, evaluators).fill(text, config)
 
     def _check_no_cache(self) -> None:
-        """What is on the right of a place cannot be remembered before it is read.
+        """Check that the model has no cache, which cannot hold the right context of a token.
 
         Raises:
             ConfigError: the model has a cache.
@@ -123,18 +125,18 @@ class LoadedModel:
             raise ConfigError("a cache remembers what was read; both directions need none.")
 
     def generate(self, prompt: str = "", *, seed: int | None = None, **settings: Any) -> str:
-        """Write on from `prompt` and return the whole text, the prompt included.
+        """Continue `prompt` and return the whole text, including the prompt.
 
         Args:
-            prompt: what the text begins with, or, of a model that reads backwards, ends with;
-                characters or words never seen are `<other>`. For a model of lines or paragraphs
-                the earlier ones are context, and the last is continued.
-            seed: the same seed gives the same text; None draws one.
-            settings: those of `DecodingConfig`, such as temperature=0.8 or beam=5.
+            prompt: beginning of the text, or its end for a backward model. Unknown characters or
+                words become `<other>`. A model of lines or paragraphs continues the last one (a
+                backward model the first) and reads the others as context.
+            seed: the same seed gives the same text; None draws a random seed.
+            settings: fields of `DecodingConfig`, such as temperature=0.8 or beam=5.
 
         Raises:
-            ConfigError: a setting is unknown, of another type or out of range, or names tokens
-                that the model does not know.
+            ConfigError: a setting is unknown, of the wrong type or out of range, or names tokens
+                that the model does not know; or num_return_sequences is above 1.
         """
         config = decoding_config(settings)
         if config.num_return_sequences > 1:
@@ -152,15 +154,23 @@ class LoadedModel:
         batch_size: int = BATCH_SIZE,
         alternatives: int = 0,
     ) -> Iterator[Generation]:
-        """`config.num_return_sequences` texts after each prompt, in the prompts' order.
+        """Yield `config.num_return_sequences` texts for each prompt, in the order of the prompts.
 
-        Samples come in the order of their number, what a search finds best first. A prompt's texts
-        are the same whatever other prompts there are. With `alternatives` each comes with its
-        tokens, and so many of the likeliest at each place.
+        Samples come in the order of their number, search results best first. The texts of a prompt
+        do not depend on the other prompts.
+
+        Args:
+            prompts: as in `generate`.
+            config: how the texts are decoded.
+            seed: 0 or more; None draws a random seed.
+            batch_size: number of texts generated together.
+            alternatives: number of most probable tokens to list for each token in
+                `Generation.choices`; 0 leaves `choices` out.
 
         Raises:
             ConfigError: the configuration names tokens that the model does not know, the seed is
-                below 0 or the batch size below 1; or later, no token is left to write.
+                below 0, the batch size is below 1, or the model needs a label; during iteration,
+                all tokens are banned.
         """
         writer = self.writer(config)
         generations = writer.write(prompts, draw_seed() if seed is None else seed, batch_size)
@@ -169,7 +179,7 @@ class LoadedModel:
         return (replace(g, choices=writer.choices(g, alternatives)) for g in generations)
 
     def stream(self, prompt: str, config: DecodingConfig, *, seed: int) -> Iterator[str]:
-        """The text after the prompt, in pieces as they become certain."""
+        """Yield the text after the prompt in pieces, each as soon as it is final."""
         for piece in self.pieces([prompt], config, seed=seed):
             if piece.text:
                 yield piece.text
@@ -182,17 +192,19 @@ class LoadedModel:
         seed: int,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Piece]:
-        """Texts as they are written, `batch_size` at a time; those of a search come whole.
+        """Yield texts in pieces as they are generated, `batch_size` at a time.
 
-        Text number i of a prompt is the same under a seed whatever is drawn beside it.
+        Each text found by a search is a single piece. With a given seed, text number i of a prompt
+        does not depend on the other texts in the batch.
         """
         return self.writer(config).pieces(prompts, seed, batch_size)
 
     def writer(self, config: DecodingConfig) -> Writer:
-        """What writes under a configuration.
+        """Return a `Writer` with the given configuration.
 
         Raises:
-            ConfigError: it names tokens that the model does not know, or the model needs a label.
+            ConfigError: the configuration names tokens that the model does not know, or the model
+                needs a label.
         """
         check_label(self.checkpoint)
         lengths = find_lengths(self.model)
@@ -202,18 +214,20 @@ class LoadedModel:
 
     @property
     def prompt_frames(self) -> PromptFrames:
-        """How prompts with line breaks are taken, by the frames that the model was trained on."""
+        """Rules for splitting prompts into the frames that the model was trained on."""
         return prompt_frames(self.checkpoint)
 
     def with_cache(self, **settings: Any) -> "LoadedModel":
-        """The same model with a neural cache: what a text holds already comes again more easily.
+        """Return the model with a neural cache, which makes recent tokens more probable.
 
         Args:
-            settings: those of `CacheConfig`; the others as they were tuned for this model, or the
-                default ones.
+            settings: fields of `CacheConfig`. The others are those tuned for this model, or the
+                defaults.
 
         Raises:
-            ConfigError: a setting is unknown, of another type or out of range.
+            CheckpointError: the file of tuned settings cannot be read.
+            ConfigError: a setting is unknown, of the wrong type or out of range, the model predicts
+                lengths, or the model needs a label.
         """
         check_known(CacheConfig, settings, "the cache")
         check_cache(self.checkpoint)
@@ -229,25 +243,29 @@ class LoadedModel:
         return CachedSteps(steps, self.tokenizer.start_id, **asdict(self.cache))
 
     def evaluate(self, text: str) -> Evaluation:
-        """Measure a text exactly, framed as the training text was."""
+        """Evaluate a text exactly, framed as the training text was.
+
+        Raises:
+            TextError: the text is empty or has no token to predict.
+        """
         with temporary_file([text.encode("utf-8", "surrogateescape")]) as file:
             return self.evaluator().evaluate_file(file.name, name="the text").evaluation
 
     def evaluate_files(self, paths: Sequence[str]) -> Evaluation:
-        """Measure files (`-` is standard input) exactly, each by itself, and sum up.
+        """Evaluate files (`-` is standard input) exactly, each by itself, and return the sum.
 
         Raises:
-            TextError: a file cannot be read or is empty.
+            TextError: a file cannot be read or is empty, or there are no files.
         """
         evaluator = self.evaluator()
         return evaluator.together([evaluator.evaluate_file(path) for path in paths]).evaluation
 
     def evaluate_split(self, part: Part) -> Evaluation:
-        """Measure a part of the training corpus exactly.
+        """Evaluate a split of the training corpus exactly.
 
         Raises:
-            CheckpointError: the corpus has changed or is gone.
-            TextError: the part is empty.
+            CheckpointError: the corpus has changed or is missing.
+            TextError: the split is empty, or the corpus is missing.
         """
         return self.evaluator().evaluate_split(part).evaluation
 
@@ -266,21 +284,23 @@ class LoadedModel:
     def score(
         self, text: str, by: By = "token", *, context: ContextName | None = None
     ) -> Iterator[Surprisal]:
-        """Surprisal of each token of a text, or of each word, sentence or line.
+        """Yield the surprisal of each token of a text, or of each word, sentence or line.
 
         Args:
-            text: framed as the training text was; `<stop>` of each frame is scored, too.
-            by: what to sum over; see `charlm.evaluation.segments`.
-            context: predict from all of the `stream` before, or from the `frame` alone; by default
-                as the model was trained. `both`: from what stands on either side.
+            text: framed as the training text was; the `<stop>` of each frame is also scored.
+            by: unit to sum over; see `charlm.evaluation.segments`.
+            context: `stream` predicts from all of the text before a token, `frame` from its frame
+                alone, `both` from the left and the right; by default as the model was trained.
 
         Raises:
-            TextError: the text is empty.
+            CheckpointError: `context` is `both` and the model is not bidirectional.
+            ConfigError: `by` is unknown, or is `word` for a model that cannot compute word ends.
+            TextError: the text is empty, or has characters that are not valid text.
         """
         return score_text(self.evaluator(context=context), text, by)
 
     def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Log P in nats of each text as a sentence of its own; see `Evaluator.log_probs`."""
+        """Return log P in nats of each text as a separate sentence; see `Evaluator.log_probs`."""
         return self.evaluator().log_probs(texts)
 
     def evaluator(
@@ -290,16 +310,18 @@ class LoadedModel:
         frame: Frame | None = None,
         follow: Follow | None = None,
     ) -> Evaluator:
-        """What evaluates and scores texts with the model and its cache, if it has one.
+        """Return an evaluator that uses the model, and its cache if it has one.
 
         Args:
-            context: `both` predicts each token from all others, with a model of both directions;
-                else as of `Evaluator`, as are the others.
-            frame: what `<start>` and `<stop>` enclose.
-            follow: watches.
+            context: `both` predicts each token from all others, with a bidirectional model; the
+                other values are those of `Evaluator`.
+            frame: unit that `<start>` and `<stop>` enclose; see `Evaluator`.
+            follow: receives the scores during an evaluation; see `Evaluator`.
 
         Raises:
-            CheckpointError: both sides are asked for, and the model reads one.
+            CheckpointError: `context` is `both` and the model is not bidirectional.
+            ConfigError: the context does not suit the model, the model needs a label, or it has a
+                cache and `context` is `both`.
         """
         if context == "both":
             self._check_no_cache()
@@ -310,10 +332,10 @@ class LoadedModel:
 
 
 def check_halves(forward: Checkpoint, backward: Checkpoint) -> None:
-    """Both halves of a model read the same text in the same tokens.
+    """Check that both halves of a bidirectional model share tokenizer, labels and text settings.
 
     Raises:
-        CheckpointError: they do not belong together.
+        CheckpointError: they do not, or the second is not a backward model.
     """
     one, other = forward.config, backward.config
     same = (one.tokenizer_sha256, one.labels, one.text) == (
@@ -328,21 +350,23 @@ def check_halves(forward: Checkpoint, backward: Checkpoint) -> None:
 
 
 def load(checkpoint: str | Path | None = None, device: DeviceName = "auto") -> LoadedModel:
-    """Load a trained model: a checkpoint folder, or the newest under `checkpoints/`.
+    """Load a trained model from a checkpoint folder, by default the newest in `checkpoints/`.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
-        ConfigError: this machine has no such device.
+        CheckpointError: there is no checkpoint, or it is damaged.
+        ConfigError: the device is unknown, or this machine does not have it.
     """
     folder = find_checkpoint(Path(checkpoint) if checkpoint is not None else None)
     return LoadedModel(load_checkpoint(folder, choose_device(device)))
 
 
 def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
-    """Settings by name, as a `DecodingConfig`.
+    """Return a `DecodingConfig` with the settings given by name.
+
+    Lists stand for tuples; `stop` and `ban` may be a single string.
 
     Raises:
-        ConfigError: one is unknown, of another type or out of range.
+        ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     settings = {
         k: (v,) if k in ("stop", "ban") and isinstance(v, str) else v for k, v in settings.items()
@@ -353,15 +377,15 @@ def decoding_config(settings: dict[str, Any]) -> DecodingConfig:
 
 
 def check_known(kind: type[Any], settings: dict[str, Any], what: str) -> None:
-    """Every setting must be one that there is.
+    """Check that every setting is a field of the dataclass `kind`.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: a setting is unknown.
     """
     if unknown := set(settings) - setting_names(kind):
         raise ConfigError(f"unknown settings of {what}: {', '.join(sorted(unknown))}.")
 
 
 def draw_seed() -> int:
-    """A seed nobody chose."""
+    """Return a random seed of 32 bits."""
     return secrets.randbits(32)

@@ -1,4 +1,4 @@
-"""Predictors beside the network, over its vocabulary: n-grams, ARPA files, mixtures of them all."""
+"""Other predictors over the network's vocabulary: n-gram models, ARPA files and mixtures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +14,15 @@ from charlm.ngram import NgramModel, build_kneser_ney, read_arpa
 from charlm.text import Tokenizer
 from charlm.training import find_part
 
-FITTING_TOKENS = 200_000  # of the validation part, its first, decide over the weights
+FITTING_TOKENS = 200_000  # first tokens of the validation split that weights are fitted on
 ARPA_NAMES = {"<start>": "<s>", "<stop>": "</s>", "<other>": "<unk>"}
 
 
 def train_ngram(checkpoint: Checkpoint, order: int) -> NgramModel:
-    """An interpolated modified Kneser-Ney model of the tokens that a network was trained on.
+    """Return an interpolated modified Kneser-Ney model of the training tokens of a checkpoint.
 
     Raises:
-        CheckpointError: the training text has changed or is gone.
+        CheckpointError: the training text has changed or is missing.
         ConfigError: the order is below 1, or too high to be counted.
     """
     tokens = find_part(checkpoint, "train").tokens
@@ -35,10 +35,10 @@ def train_ngram(checkpoint: Checkpoint, order: int) -> NgramModel:
 
 
 def read_ngram(checkpoint: Checkpoint, path: str) -> NgramModel:
-    """An n-gram model from an ARPA file that the user names, over the checkpoint's vocabulary.
+    """Return an n-gram model from an ARPA file, over the checkpoint's vocabulary.
 
     Raises:
-        TextError: the file cannot be read, is damaged, or has another vocabulary.
+        TextError: the file cannot be read, is damaged, or has a different vocabulary.
     """
     source = UserSource(path)
     words = arpa_words(checkpoint.tokenizer)
@@ -46,9 +46,10 @@ def read_ngram(checkpoint: Checkpoint, path: str) -> NgramModel:
 
 
 def arpa_words(tokenizer: Tokenizer) -> list[str]:
-    """What each token is called in an ARPA file, by id.
+    """Return the name of each token in an ARPA file, indexed by token id.
 
-    White space, which divides words there, is called by its code point, as `<U+0020>`.
+    ARPA files separate words by white space, so tokens that are white space or contain unprintable
+    characters are written as code points, such as `<U+0020>`.
     """
     names = [str(tokenizer.backend.id_to_token(i)) for i in range(tokenizer.num_symbols)]
     names = [name if name.isprintable() and not name.isspace() else spelled(name) for name in names]
@@ -56,15 +57,15 @@ def arpa_words(tokenizer: Tokenizer) -> list[str]:
 
 
 def spelled(name: str) -> str:
-    """A token by its code points."""
+    """Return a token as its code points."""
     return "".join(f"<U+{ord(character):04X}>" for character in name)
 
 
 def check_same_vocabulary(first: Checkpoint, other: Checkpoint) -> None:
-    """Mixed models must mean the same by a token.
+    """Check that two models share a vocabulary, so that they can be mixed.
 
     Raises:
-        CheckpointError: their vocabularies differ, or one foretells lengths.
+        CheckpointError: their vocabularies differ, or one of them predicts lengths.
     """
     for checkpoint in (first, other):
         if checkpoint.config.model.stop_by == "length":
@@ -81,13 +82,14 @@ def check_same_vocabulary(first: Checkpoint, other: Checkpoint) -> None:
 
 
 def fit_mixture(evaluator: Evaluator, members: Mapping[str, Predictor]) -> dict[str, float]:
-    """Weights under which the validation part of the evaluator's corpus is most probable.
+    """Return the weights that maximize the probability of the corpus's validation split.
 
-    A member that gets no weight at all is left out.
+    The weights sum to 1. Members with a weight of at most 1e-6 are left out.
 
     Raises:
-        CheckpointError: the corpus has changed or is gone.
-        TextError: it has no validation part.
+        CheckpointError: the corpus has changed or is missing.
+        ConfigError: the evaluator's frame differs from that of training.
+        TextError: the validation split is empty, or the corpus is missing.
     """
     tokens = evaluator.split("valid").tokens[:FITTING_TOKENS]
     nats = [
@@ -101,19 +103,19 @@ def fit_mixture(evaluator: Evaluator, members: Mapping[str, Predictor]) -> dict[
 
 
 def mix(members: Mapping[str, Predictor], weights: Mapping[str, float]) -> Predictor:
-    """Predictors with their weights, by name.
+    """Return a mixture of predictors with the given weights, both by name.
 
     Raises:
-        ConfigError: a weight is not above 0, or they do not sum to 1.
+        ConfigError: a weight is not above 0, or the weights do not sum to 1.
     """
     return Mixture([members[name] for name in weights], list(weights.values()))
 
 
 def ngram_order(name: str) -> int | None:
-    """The order that `ngram` (5) or `ngram:3` names; None where the name is another.
+    """Return the order in a name such as `ngram:3`, 5 for `ngram`, and None for other names.
 
     Raises:
-        ConfigError: the order is no whole number.
+        ConfigError: the order is not a whole number.
     """
     kind, colon, order = name.partition(":")
     if kind != "ngram":
@@ -124,15 +126,15 @@ def ngram_order(name: str) -> int | None:
 
 
 def is_arpa(name: str) -> bool:
-    """Whether a name is that of an ARPA file, packed or not."""
+    """Return True if a name is that of an ARPA file, compressed or not."""
     return ".arpa" in Path(name).suffixes
 
 
 def ngram_predictor(checkpoint: Checkpoint, name: str) -> NgramPredictor | None:
-    """The n-gram model of that name: `ngram`, `ngram:3` or an ARPA file; None if it is neither.
+    """Return the n-gram model for `ngram`, `ngram:3` or an ARPA file; None for other names.
 
     Raises:
-        CharlmError: it cannot be made or read.
+        CharlmError: the model cannot be trained or read.
     """
     if is_arpa(name):
         return NgramPredictor(read_ngram(checkpoint, name))

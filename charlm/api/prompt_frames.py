@@ -1,7 +1,7 @@
-"""A prompt as the frames that a model was trained on: one is continued, the others are context.
+"""Splitting of prompts into frames: one frame is continued, the others are context.
 
-To a model of lines the prompt `Ann: hi⏎Bob: hello⏎Ann:` is two whole lines and the beginning of a
-third. A model that reads backwards continues the first frame, after reading those that follow it.
+For a model of lines, the prompt `Ann: hi⏎Bob: hello⏎Ann:` is two whole lines and the beginning of
+a third. A backward model continues the first frame after reading those that follow it.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from charlm.checkpoint import Checkpoint
 from charlm.data import Direction, Framing
 from charlm.text import Tokenizer
 
-BREAKS = {"line": "\n", "paragraph": "\n\n", "document": ""}  # between frames that are written
+BREAKS = {"line": "\n", "paragraph": "\n\n", "document": ""}  # written between two frames
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFrames:
-    """How a model takes prompts with breaks."""
+    """Rules for splitting prompts into frames."""
 
     framing: Framing
     direction: Direction = "forward"
-    independent: bool = False  # each frame is read without the others
+    independent: bool = False  # read each frame without the others
 
     def split(self, prompt: str) -> tuple[list[str], str]:
-        """The frames that are context, in the order of reading, and the one that is continued."""
+        """Return the context frames in reading order, and the frame that is continued."""
         separator = self.framing.frame_break
         if separator is None:
             return [], prompt
@@ -36,12 +36,15 @@ class PromptFrames:
         return [f for f in context if f.strip() or self.framing.keeps_blank], continued
 
     def frames(self, prompt: str) -> list[str]:
-        """All frames that the model reads, the one that is continued last."""
+        """Return all frames that the model reads; the last one is continued.
+
+        With independent frames that is the only one.
+        """
         context, continued = self.split(prompt)
         return [continued] if self.independent else [*context, continued]
 
     def encode_context(self, prompt: str, tokenizer: Tokenizer) -> list[int]:
-        """The tokens of the context, each frame enclosed by `<start>` and `<stop>`."""
+        """Return the tokens of the context, each frame enclosed by `<start>` and `<stop>`."""
         ids: list[int] = []
         for frame in self.frames(prompt)[:-1]:
             own: Sequence[int] = tokenizer.encode(frame)
@@ -52,7 +55,7 @@ class PromptFrames:
 
     @property
     def line_break(self) -> str:
-        """What is written between two frames; nothing where a text is one."""
+        """Text between two frames; empty if a document is a single frame."""
         return BREAKS[self.framing.frame]
 
 
@@ -60,7 +63,7 @@ WHOLE = PromptFrames(Framing(frame="document"))
 
 
 def prompt_frames(checkpoint: Checkpoint) -> PromptFrames:
-    """How the model of a checkpoint takes prompts with breaks."""
+    """Return the rules by which the model of a checkpoint splits prompts."""
     corpus, text = checkpoint.config.corpus, checkpoint.config.text
     assert corpus.frame is not None
     framing = Framing(

@@ -1,4 +1,4 @@
-"""What a text's settings name in words, as a model's token ids."""
+"""Conversion of bans and biases from text to token ids."""
 
 from charlm.data import Direction
 from charlm.decoding import Bans, DecodingConfig, Rules, tokens_with
@@ -9,12 +9,13 @@ from charlm.text import OTHER, START, STOP, Tokenizer
 def token_rules(
     config: DecodingConfig, tokenizer: Tokenizer, direction: Direction = "forward"
 ) -> Rules:
-    """Bans and biases, which a configuration has as texts, by token id.
+    """Return the bans and biases of a configuration, which are texts, as token ids.
 
-    A model that reads backwards writes what is banned from its end to its beginning.
+    For a backward model, banned strings and spellings are reversed.
 
     Raises:
-        ConfigError: one names what the model does not know.
+        ConfigError: a ban or bias has a text that the model does not know, or has no effect, or a
+            bias is on a text of several tokens.
     """
     special = special_tokens(tokenizer)
     barred = {tokenizer.start_id}
@@ -49,15 +50,15 @@ def token_rules(
 
 
 def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
-    """The tokens that no text is made of."""
+    """Return the ids of `<start>`, `<stop>` and `<other>` by name."""
     return {START: tokenizer.start_id, STOP: tokenizer.stop_id, OTHER: tokenizer.other_id}
 
 
 def spell(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The symbols of a text all of which the model knows.
+    """Return the symbols of a text.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: the text is empty, or has symbols that the model does not know.
     """
     symbols = tokenizer.spell(text)
     if tokenizer.unknown(text) or not symbols:
@@ -69,10 +70,10 @@ def spell(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def single_token(text: str, tokenizer: Tokenizer, config: DecodingConfig) -> int:
-    """The one token that a text is.
+    """Return the id of the single token of a text.
 
     Raises:
-        ConfigError: it is none, or several, or one that is never written.
+        ConfigError: the text is unknown, is several tokens, or is a token that is never written.
     """
     special = special_tokens(tokenizer)
     if text == START or (text == OTHER and not config.allow_other):

@@ -1,4 +1,4 @@
-"""Texts scored token by token, by word, sentence or line; and minimal pairs."""
+"""Surprisal of texts by token, word, sentence or line, and scores of minimal pairs."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,32 +29,32 @@ Surprisal = TokenSurprisal | Segment
 
 
 class Scorer(Protocol):
-    """What scores texts; an `Evaluator` does."""
+    """Interface of objects that score texts, such as `Evaluator`."""
 
     tokenizer: Tokenizer
     framing: Framing
 
     @property
     def knows_word_ends(self) -> bool:
-        """Whether it can say how probable it is that a word ends here."""
+        """True if the probability of a word end can be computed."""
         ...
 
     def read_file(self, path: str) -> TextPart:
-        """A text by name."""
+        """Return the text at `path`, cut into frames."""
         ...
 
     def token_scores(self, text: TextPart, *, details: bool) -> Iterator[TokenScores]:
-        """What is said of each token of a text."""
+        """Yield the scores of each token of a text, with entropy and rank if `details`."""
         ...
 
     def log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Log P in nats of each text as a sentence of its own."""
+        """Return log P in nats of each text as a separate sentence: (len(texts),)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A stretch of text with its surprisal; None where the model says nothing of it."""
+    """Stretch of text with its surprisal in bits; None if the model does not predict it."""
 
     text: str
     bits: float | None
@@ -71,11 +71,11 @@ def score_text(
 @overload
 def score_text(scorer: Scorer, text: str, by: By) -> Iterator[Surprisal]: ...
 def score_text(scorer: Scorer, text: str, by: By = "token") -> Iterator[Surprisal]:
-    """Surprisal of a text that is at hand.
+    """Yield the surprisal of each token, word, sentence or line of a string.
 
     Raises:
-        ConfigError: there are no such rows as `by` names.
-        TextError: it is empty, or holds what is no text for such a model.
+        ConfigError: `by` is unknown, or is `word` for a model that cannot compute word ends.
+        TextError: the text is empty, or has characters that are not valid text for the model.
     """
     if by not in get_args(By):
         raise ConfigError(f"by must be token, word, sentence or line, not {by!r}.")
@@ -89,11 +89,13 @@ def score_text(scorer: Scorer, text: str, by: By = "token") -> Iterator[Surprisa
 def score_files(
     scorer: Scorer, paths: Sequence[str], by: By
 ) -> Iterator[tuple[str, Iterator[TokenSurprisal]]]:
-    """The tokens of each file (`-` is standard input), with what `segments` needs for `by`.
+    """Yield each path with the token surprisals of its file (`-` is standard input).
 
-    All of them are read to the end before this returns: what cannot be read is told at once.
+    The surprisals have the details that `segments` needs for `by`. All files are read to the end
+    before this function returns, so an unreadable file is reported before any scoring.
 
     Raises:
+        ConfigError: `by` is `word`, but the model cannot compute word ends (during iteration).
         TextError: a file cannot be read or is empty.
     """
     parts = [scorer.read_file(path) for path in paths]
@@ -103,10 +105,10 @@ def score_files(
 
 
 def surprisals(scorer: Scorer, part: TextPart, by: By) -> Iterator[TokenSurprisal]:
-    """The tokens of a text, with entropies and ranks where single tokens can show them.
+    """Return the token surprisals of a text, with entropy and rank if `by` is token or word.
 
     Raises:
-        ConfigError: words are asked for whose beginnings the model cannot know.
+        ConfigError: `by` is `word`, which requires a forward model or a word-level tokenizer.
     """
     if by == "word" and not scorer.knows_word_ends and scorer.tokenizer.level != "word":
         raise ConfigError(
@@ -121,7 +123,10 @@ def surprisals(scorer: Scorer, part: TextPart, by: By) -> Iterator[TokenSurprisa
 def segments(
     tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer, by: By, framing: Framing
 ) -> Iterator[Surprisal]:
-    """The tokens themselves, or their sums; `framing` is that of the text."""
+    """Return the surprisal of each token, or its sums by word, sentence or line.
+
+    `framing` is that of the text; it determines the line endings.
+    """
     match by:
         case "token":
             return iter(tokens)
@@ -136,9 +141,10 @@ def segments(
 def shades(
     tokens: Iterable[TokenSurprisal], tokenizer: Tokenizer, by: Literal["token", "word"]
 ) -> Iterator[Shade]:
-    """All of a text up to the last `<stop>`, each token or word with its surprisal.
+    """Yield a text up to its last `<stop>` in stretches: each token or word with its surprisal.
 
-    Tokens that make up one character are one; `<stop>` is left out.
+    Tokens that form one character together are one stretch. `<stop>` is left out. Text between
+    tokens or words has a surprisal of None.
     """
     tape = Tape(tokens)
     shade: Shade | None = None
@@ -161,12 +167,12 @@ def shades(
 
 
 class Tape:
-    """Tokens as they go by, and the text that has gone by with them."""
+    """Iterator over tokens that collects their text, to be cut off piece by piece."""
 
     def __init__(self, tokens: Iterable[TokenSurprisal]) -> None:
         self._tokens = tokens
-        self._text = ""  # what has not been cut off yet
-        self._start = 0  # where that begins
+        self._text = ""  # not cut off yet
+        self._start = 0  # offset of `_text` in characters
 
     def __iter__(self) -> Iterator[TokenSurprisal]:
         for token in self._tokens:
@@ -174,19 +180,22 @@ class Tape:
             yield token
 
     def cut(self, end: int) -> str:
-        """The text up to a place, if it is not cut off already."""
+        """Return and remove the collected text up to offset `end`; empty if already cut off."""
         size = max(0, end - self._start)
         cut, self._text = self._text[:size], self._text[size:]
         self._start += size
         return cut
 
     def rest(self) -> str:
-        """What is left."""
+        """Return and remove the text that is left."""
         return self.cut(self._start + len(self._text))
 
 
 def score_minimal_pairs(scorer: Scorer, pairs: Sequence[MinimalPair]) -> GroupedPairScores:
-    """How often the good sentence is likelier; as likely where both are the same to the model."""
+    """Return how often the good sentence is more probable than the bad one.
+
+    Pairs whose sentences have the same tokens count as equally probable.
+    """
     sentences = [pair.good for pair in pairs], [pair.bad for pair in pairs]
     log_probs = scorer.log_probs([*sentences[0], *sentences[1]])
     good, bad = log_probs[: len(pairs)], log_probs[len(pairs) :]
@@ -196,10 +205,14 @@ def score_minimal_pairs(scorer: Scorer, pairs: Sequence[MinimalPair]) -> Grouped
 
 
 def check_characters(text: str, *, any_bytes: bool) -> None:
-    """A string may hold what no file does.
+    """Check that a string has only characters that a file could hold.
+
+    Args:
+        text: may come from Python code, and so have lone surrogates.
+        any_bytes: True allows bytes that are not UTF-8 (as surrogate escapes), for byte models.
 
     Raises:
-        TextError: half a character, or a byte that is no text for a model of text.
+        TextError: the text has a lone surrogate that is not allowed.
     """
     try:
         text.encode("utf-8", "surrogateescape" if any_bytes else "strict")

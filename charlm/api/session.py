@@ -1,4 +1,4 @@
-"""A text that a person and a model write by turns."""
+"""Interactive session: a text that a user and a model write in turns."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ from charlm.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was written at one time."""
+    """Text written in one turn."""
 
     text: str
     by_model: bool
-    ended: bool = False  # by `<stop>`: the next part begins a frame
+    ended: bool = False  # with `<stop>`, so the next part begins a frame
 
 
 class Session:
-    """The text so far, in the parts in which it came: the last ones can be taken back.
+    """Text of a session, stored by turns so that the last ones can be undone.
 
-    With a model of lines or paragraphs a new one begins after each that the model has ended.
+    With a model of lines or paragraphs, a new one begins after each that the model has ended.
 
-    Every continuation has a seed of its own, so trying again gives another one, and the same
-    moves under the same first seed the same text.
+    Every continuation has its own seed. A retry therefore gives another continuation, and the same
+    actions with the same first seed give the same text.
     """
 
     def __init__(self, lm: LoadedModel, config: DecodingConfig, seed: int) -> None:
@@ -36,15 +36,18 @@ class Session:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return "".join(part.text for part in self._parts)
 
     def add(self, text: str) -> None:
-        """What the person writes, with the space or break before it that a model would write."""
+        """Append text by the user, after the space or frame break that the model would write."""
         self._parts.append(Part((self._break() or self._gap(text)) + text, by_model=False))
 
     def go_on(self) -> Generator[str]:
-        """The model goes on, in pieces; what has come when the iterator is closed stays."""
+        """Yield a continuation by the model in pieces.
+
+        If the iterator is closed early, the pieces yielded so far stay in the text.
+        """
         self._seed += 1
         written, ended, new_frame = "", False, self._break()
         pieces = self._lm.pieces([self.text + new_frame], self.config, seed=self._seed)
@@ -62,24 +65,27 @@ class Session:
                 self._end()
 
     def undo(self) -> str:
-        """Take the last part back; what it was, or nothing where there is none."""
+        """Remove the last part and return its text; return an empty string if there is none."""
         return self._parts.pop().text if self._parts else ""
 
     def retry(self) -> Generator[str]:
-        """Take the model's last words back, and let it go on otherwise.
+        """Replace the last part, written by the model, by another continuation.
+
+        The old part is restored if the new continuation is empty.
 
         Raises:
-            ConfigError: the last words are not the model's.
+            ConfigError: the last part was not written by the model.
         """
         if not self._parts or not self._parts[-1].by_model:
             raise ConfigError("the model has not written last; press Enter to let it go on.")
         return self._instead(self._parts.pop())
 
     def offer(self, number: int) -> list[Generation]:
-        """Several continuations to choose from.
+        """Return `number` continuations to choose from.
 
         Raises:
-            ConfigError: the number is none that can be drawn.
+            ConfigError: the number is below 1, or has no effect or is too large for the decoding
+                mode.
         """
         self._seed += 1
         config = self._changed(num_return_sequences=number)
@@ -87,7 +93,7 @@ class Session:
         return list(self._lm.generate_many([prompt], config, seed=self._seed))
 
     def choose(self, generation: Generation) -> None:
-        """Go on with one that was offered."""
+        """Append one of the continuations returned by `offer`."""
         ended = generation.end == "<stop>"
         if generation.text:
             text = self._break() + generation.text
@@ -96,7 +102,7 @@ class Session:
             self._end()
 
     def change(self, **settings: Any) -> None:
-        """Decode otherwise from now on.
+        """Change decoding settings for the following continuations.
 
         Raises:
             ConfigError: a setting is out of range or has no effect.
@@ -104,7 +110,7 @@ class Session:
         self.config = self._changed(**settings)
 
     def reset(self, name: str) -> None:
-        """Give a setting its default."""
+        """Reset a decoding setting to its default."""
         self.change(**{name: getattr(DecodingConfig(), name)})
 
     def clear(self) -> None:
@@ -116,16 +122,16 @@ class Session:
         try:
             yield from self.go_on()
         finally:
-            if len(self._parts) == len(parts):  # nothing has come: what there was stays
+            if len(self._parts) == len(parts):  # the new continuation is empty
                 self._parts = [*parts, before]
 
     def _end(self) -> None:
-        """End the frame after the last part, to which the model has added nothing."""
+        """End the frame after the last part, when the model wrote only `<stop>`."""
         if self._parts:
             self._parts[-1] = replace(self._parts[-1], ended=True)
 
     def _break(self) -> str:
-        """What begins a new frame, where the model has ended the last one."""
+        """Return the break before a new frame; empty unless the last part ended a frame."""
         ended = bool(self._parts) and self._parts[-1].ended
         return self._lm.prompt_frames.line_break if ended else ""
 

@@ -1,4 +1,4 @@
-"""The text of one continuation as it becomes certain, and the stop strings that end it."""
+"""Streaming text of one continuation, and the stop strings that end it."""
 
 from collections.abc import Sequence
 from typing import Protocol, Self
@@ -8,33 +8,33 @@ from charlm.text import StreamDecoder, Tokenizer
 
 
 class TextStream(Protocol):
-    """Follows a text token by token; what it releases is never taken back."""
+    """Interface that turns tokens into text as they come; released text is final."""
 
     stopped: bool  # by a stop string
 
     def push(self, token: int) -> bool:
-        """Take the next token, not `<stop>`; whether a stop string ends the text."""
+        """Add the next token, except `<stop>`; return True if a stop string ends the text."""
         ...
 
     def finish(self) -> None:
-        """No more tokens come: what is held is text after all."""
+        """Release the text held back; no more tokens may follow."""
         ...
 
     def take(self) -> str:
-        """What has become certain since it was last taken."""
+        """Return the text released since the last call."""
         ...
 
     def copy(self) -> Self:
-        """Another that has seen the same, with nothing to take."""
+        """Return an independent copy with the same tokens and no released text."""
         ...
 
 
 class ForwardStream:
-    """The text that follows a prompt.
+    """Text that follows a prompt.
 
-    A stop string may straddle tokens: what might be the beginning of one is held until it is
-    decided. The text ends before the stop string that is complete first, of those that end at the
-    same place the longest.
+    A stop string may span several tokens, so text that may be the beginning of one is held back
+    until that is decided. The text ends before the stop string that is completed first; of stop
+    strings that end at the same character, the longest counts.
     """
 
     def __init__(self, decoder: StreamDecoder, config: DecodingConfig) -> None:
@@ -64,7 +64,7 @@ class ForwardStream:
     def copy(self) -> "ForwardStream":
         other = object.__new__(ForwardStream)
         other.__dict__.update(self.__dict__)
-        other._released = ""  # it is this one's to take
+        other._released = ""  # `self` still returns it
         other._decoder = self._decoder.copy()
         return other
 
@@ -86,10 +86,11 @@ class ForwardStream:
 
 
 class BackwardStream:
-    """The text that leads up to an ending, its last token first.
+    """Text that precedes an ending; its tokens come in reverse order.
 
-    How a token is written depends on those that stand before it, which come after it: all is
-    released at the end. The text begins after the stop string that is complete first.
+    The spelling of a token depends on the tokens before it in the text, which are generated later.
+    All text is therefore released at the end. The text begins after the stop string that is
+    completed first.
     """
 
     def __init__(self, tokenizer: Tokenizer, ending: Sequence[int], config: DecodingConfig) -> None:
@@ -97,7 +98,7 @@ class BackwardStream:
         self._ending = tuple(ending)
         self._stops = config.stop
         self._min_tokens = config.min_new_tokens
-        self._tokens: tuple[int, ...] = ()  # as they came
+        self._tokens: tuple[int, ...] = ()  # in order of generation, last token of the text first
         self._released = ""
         self.stopped = False
 
@@ -131,7 +132,7 @@ class BackwardStream:
 
 
 def undecided(text: str, stops: tuple[str, ...]) -> int:
-    """How many characters at the end of `text` may be the beginning of a stop string."""
+    """Return how many characters at the end of `text` may begin a stop string."""
     longest = min(len(text), max(map(len, stops)) - 1)
     for length in range(longest, 0, -1):
         if any(stop.startswith(text[len(text) - length :]) for stop in stops):

@@ -1,4 +1,4 @@
-"""Texts scored with left and right context, by a model of both directions."""
+"""Scoring of texts with left and right context by a bidirectional model."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ from charlm.temporary import temporary_folder
 
 
 class TwoSidedEvaluator(Evaluator):
-    """Evaluates each token given all others: sums are pseudo-log-likelihoods."""
+    """Evaluator that predicts each token from all others; sums are pseudo-log-likelihoods."""
 
     def __init__(
         self,
@@ -31,10 +31,21 @@ class TwoSidedEvaluator(Evaluator):
         frame: Frame | None = None,
         follow: Follow | None = None,
     ) -> None:
-        """Take both halves of a model; the rest as of `Evaluator`."""
+        """Take both halves of a bidirectional model.
+
+        Args:
+            forward: the forward half.
+            backward: the backward half.
+            frame: as in `Evaluator`.
+            follow: as in `Evaluator`.
+
+        Raises:
+            CheckpointError: the token frequencies are missing or damaged.
+            ConfigError: the model needs a label and none is chosen.
+        """
         super().__init__(forward, frame=frame, follow=follow)
         counts = read_frequencies(forward.folder, self.tokenizer.vocab_size).double()
-        counts = counts + 1  # what was never seen may come yet
+        counts = counts + 1  # add-one smoothing for tokens that were never seen
         counts[[self.tokenizer.start_id, self.tokenizer.stop_id]] = 0
         self._models = BothWays(
             NetworkPredictor(forward.model),
@@ -44,11 +55,7 @@ class TwoSidedEvaluator(Evaluator):
         )
 
     def with_predictor(self, predictor: Predictor) -> Evaluator:
-        """Only networks read backwards.
-
-        Raises:
-            ConfigError: always.
-        """
+        """Raise ConfigError: only networks can read backwards."""
         raise ConfigError(
             "--context both is for a model as it was trained: leave out --mix, --baseline, "
             "--dynamic and --cache."
@@ -60,11 +67,7 @@ class TwoSidedEvaluator(Evaluator):
             yield from read_both_ways(self._models, tokens.array, turned.array, reading)
 
     def log_probs_of(self, sentences: Sequence[Ids]) -> NDArray[np.float64]:
-        """Sentences are scored from one side.
-
-        Raises:
-            ConfigError: always.
-        """
+        """Raise ConfigError: sentences are scored with context from one side only."""
         raise ConfigError("--context both scores texts token by token; leave it out.")
 
     @property

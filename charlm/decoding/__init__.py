@@ -1,4 +1,4 @@
-"""Token ids out of a model: greedy, sampling and searches. Ids in, ids out."""
+"""Decoding: greedy, sampling, beam and exhaustive search, on token ids only."""
 
 from charlm.decoding.batch import read_prompts
 from charlm.decoding.beam import BeamStep, beam_search, beam_steps, found_texts

@@ -1,4 +1,4 @@
-"""Texts that take steps together."""
+"""Batch of texts that are decoded together, one step at a time."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -15,10 +15,10 @@ from charlm.model import ChunkModel, State, StepModel, concat_states, select_sta
 
 
 class Batch:
-    """Some texts: what the model expects next in each, and what constrains them.
+    """Texts with the model's next logits and state, and the constraints on each.
 
-    `logits` (rows, vocab_size) are the model's own. What is computed with them is on the CPU, in
-    float64, inside `arithmetic()`.
+    `logits` (rows, vocab_size) come from the model unchanged. Computation on them is done on the
+    CPU in float64, inside `arithmetic()`.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Batch:
         rules: Rules,
     ) -> None:
         self.model = model
-        # A length that is told in place of `<start>` is no token. How earlier frames of a prompt
-        # ended must not keep this one from ending.
+        # A length in place of `<start>` is not a token. The <stop> of earlier frames of a prompt
+        # must not penalize or ban the <stop> of this one.
         tokens = [
             [token for token in p if token < rules.vocab_size and token != rules.stop_id]
             for p in prompts
@@ -40,10 +40,10 @@ class Batch:
             self.logits, self._state = read_prompts(model, prompts)
 
     def allowed_logits(self) -> Tensor:
-        """The logits, barred and penalized.
+        """Return the constrained logits: (rows, vocab_size), float64, on the CPU.
 
         Raises:
-            ConfigError: a row has no token left.
+            ConfigError: all tokens of a row are masked.
         """
         logits = self.constraints.apply(self.logits.cpu().double())
         if self.constraints.may_bar_all:
@@ -51,10 +51,11 @@ class Batch:
         return logits
 
     def allowed_log_probs(self, *, as_greedy: bool = False) -> Tensor:
-        """The log-probabilities, barred and penalized: what is barred leaves its share unused.
+        """Return the constrained log-probabilities: (rows, vocab_size), float64, on the CPU.
 
-        A repetition penalty depends on where 0 is. It acts on log-probabilities, as in Hugging
-        Face's beam search, or on the logits, as in greedy decoding.
+        They are not renormalized: the probability of masked tokens is lost. A repetition penalty
+        depends on where 0 is. It acts on log-probabilities, as in Hugging Face's beam search, or if
+        `as_greedy` on the logits, as in greedy decoding.
         """
         logits = self.logits.cpu().double()
         if as_greedy:
@@ -62,14 +63,19 @@ class Batch:
         return self.constraints.apply(logits.log_softmax(-1))
 
     def advance(self, tokens: Tensor, rows: list[int] | None = None) -> None:
-        """Go on by one token each: with all rows, or those named, as often as they are named."""
+        """Append one token to each row and step the model.
+
+        Args:
+            tokens: (rows,), on the CPU.
+            rows: rows to continue, in the new order; a row may be repeated. None: all rows.
+        """
         if rows is not None:
             self._select(torch.tensor(rows))
         self.constraints.append(tokens)
         self.logits, self._state = self.model.step(tokens.to(self.logits.device), self._state)
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows, in their order, as often as they are named."""
+        """Keep these rows, in this order; a row may be repeated."""
         kept = torch.tensor(rows)
         self._select(kept)
         self.logits = self.logits[kept.to(self.logits.device)]
@@ -79,7 +85,10 @@ class Batch:
         self._state = select_state(self._state, rows.to(self.logits.device))
 
     def write(self, count: int, temperature: float, uniforms: Tensor | None) -> Tensor:
-        """Go on by several tokens that no constraint but `added` decides: (count, rows)."""
+        """Return the next `count` tokens of each row, drawn by the model itself: (count, rows).
+
+        Of the constraints only the constant `added` applies. See `ChunkModel.write`.
+        """
         assert isinstance(self.model, ChunkModel)
         added = self.constraints.added.float()
         tokens, self.logits, self._state = self.model.write(
@@ -88,7 +97,7 @@ class Batch:
         return tokens
 
     def branch(self, tokens: Tensor, rows: list[int]) -> Self:
-        """A batch that has advanced, while this one stays where it is."""
+        """Return a copy that has advanced as in `advance`; this batch stays unchanged."""
         other = copy(self)
         other.constraints = copy(self.constraints)
         other.advance(tokens, rows)
@@ -96,14 +105,14 @@ class Batch:
 
 
 def read_prompts(model: StepModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, State]:
-    """Logits (prompts, vocab_size) of what follows each prompt, and the states after them.
+    """Return the logits after each prompt, (prompts, vocab_size), and the states.
 
-    Equal prompts are read once, and the longest ones first, so that at every step those still to
-    be read are the first rows of the batch:
+    Equal prompts are read once. Prompts are sorted by length, longest first, so that at every step
+    the unfinished ones are the first rows of the batch:
 
         step       0  1  2  3 | 4
-        prompts    a  b  c  d | e       the states of the last two rows are put aside after step 3,
-                   f  g  h  i |         that of the first after step 4
+        prompts    a  b  c  d | e       the states of the last two rows are saved after step 3,
+                   f  g  h  i |         that of the first row after step 4
                    j  k  l  m |
     """
     distinct = sorted({tuple(prompt) for prompt in prompts}, key=len, reverse=True)

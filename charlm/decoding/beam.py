@@ -1,4 +1,4 @@
-"""Beam search, and groups of beams that differ."""
+"""Beam search and diverse (group) beam search."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ IMPOSSIBLE = float("inf")  # nats
 
 @dataclass(frozen=True, slots=True)
 class BeamStep:
-    """What one step of one group came to. Each list is best first."""
+    """Result of one step of one group. Each list is sorted, best first."""
 
-    length: int  # tokens of the candidates
+    length: int  # number of tokens of each candidate
     group: int
-    candidates: list[Node]  # the most probable continuations, twice as many as beams
-    growing: list[Node]  # candidates that go on
-    finished: list[Node]  # of all lengths, the best
-    done: bool  # the group's search is over
+    candidates: list[Node]  # most probable continuations, up to twice the beam width
+    growing: list[Node]  # candidates that continue
+    finished: list[Node]  # best finished hypotheses of all lengths
+    done: bool  # the search of the group has ended
 
 
 @dataclass(slots=True)
 class Group:
-    """One beam: what grows and what is finished."""
+    """One group of beams: its growing and its finished hypotheses."""
 
     growing: list[Node]
     finished: list[Node] = field(default_factory=list)
@@ -41,12 +41,10 @@ class Group:
 def beam_search(
     model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules
 ) -> list[Hypothesis]:
-    """The best continuations found, best first, at most `config.beam` of them.
-
-    See `beam_steps`.
+    """Return the best continuations, best first, at most `config.beam`; see `beam_steps`.
 
     Raises:
-        ConfigError: every text runs into barred tokens alone.
+        ConfigError: every hypothesis reached a point where all tokens are masked.
     """
     finished: list[Node] = []
     for step in beam_steps(model, prompt, config, rules):
@@ -56,10 +54,10 @@ def beam_search(
 
 
 def found_texts(finished: list[Node]) -> list[Node]:
-    """What a search has come to, best first.
+    """Return the finished hypotheses of a search sorted by score, best first.
 
     Raises:
-        ConfigError: every text ran into barred tokens alone.
+        ConfigError: `finished` is empty, because all tokens were masked.
     """
     if not finished:
         raise ConfigError("no text is left; loosen --ban or --no-repeat-ngram-size.")
@@ -69,22 +67,23 @@ def found_texts(finished: list[Node]) -> list[Node]:
 def beam_steps(
     model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules
 ) -> Iterator[BeamStep]:
-    """Search, and yield each step of each group; what is finished when it is done is the result.
+    """Yield each step of each group; the `finished` lists of `done` steps are the result.
 
-    As Hugging Face's: at each step the `beam` most probable growing hypotheses are kept; one that
-    stops while among the best `beam` candidates joins the finished ones, of which the `beam` best
-    scores are kept. The search ends when no growing hypothesis scores above the worst of a full
-    set of finished ones (at once with `early_stopping`), or at `max_new_tokens`, where the growing
-    ones count as they are. Barred tokens cost their probability; the rest keep theirs.
+    The search follows Hugging Face's. At each step the `beam` most probable growing hypotheses are
+    kept. A hypothesis that stops while among the best `beam` candidates is finished; of the
+    finished ones, the `beam` best scores are kept. The search ends when `beam` hypotheses are
+    finished and no growing one scores above the worst of them (with `early_stopping` as soon as
+    `beam` are finished), or at `max_new_tokens`, where growing hypotheses count as finished. The
+    probability of masked tokens is lost; other tokens keep their probabilities.
 
-    Groups (Vijayakumar et al. 2016, arXiv:1610.02424) share the beams among them and choose one
-    after the other: a candidate ranks lower by `diversity_penalty` for each time an earlier group
-    goes on with its token at this step. Only the choice is penalized; scores are log-probabilities.
+    Groups (Vijayakumar et al. 2016, arXiv:1610.02424) divide the beams equally and choose in turn.
+    A candidate ranks lower by `diversity_penalty` for each hypothesis of an earlier group that
+    chose its token at this step. Only the choice is penalized, not the score.
     """
     assert config.beam is not None
     width = config.beam // config.num_beam_groups
     groups = [Group([Node.root(rules)]) for _ in range(config.num_beam_groups)]
-    rows: list[int] = []  # of the batch, which each growing hypothesis follows
+    rows: list[int] = []  # batch row that each growing hypothesis continues
     batch = Batch(model, [prompt] * len(groups), config, rules)
     for length in range(1, config.max_new_tokens + 1):
         with arithmetic():
@@ -123,18 +122,18 @@ def advance(
     config: DecodingConfig,
     rules: Rules,
 ) -> tuple[list[Node], list[int]]:
-    """Take a group one token on.
+    """Advance a group by one token.
 
     Args:
         group: changed in place.
         log_probs: (growing, vocab_size), of the next token.
-        penalty: (vocab_size,), what a token's choice costs.
-        width: beams of the group.
-        config: the search's settings.
-        rules: what tokens mean.
+        penalty: (vocab_size,), cost of choosing each token in nats; None: no cost.
+        width: number of beams of the group.
+        config: settings of the search.
+        rules: special tokens and stop strings.
 
     Returns:
-        The candidates, best first; and for each node that goes on, which one it follows.
+        The candidates, best first; and for each node that continues, the index of its parent.
     """
     length = group.growing[0].length + 1
     at_end = length == config.max_new_tokens
@@ -162,7 +161,7 @@ def advance(
 
 
 def is_settled(group: Group, width: int, config: DecodingConfig) -> bool:
-    """Whether no hypothesis that grows is to be waited for."""
+    """Return True if no growing hypothesis can change the result of a group."""
     if len(group.finished) < width:
         return False
     best = max(node.score for node in group.growing)
@@ -170,20 +169,21 @@ def is_settled(group: Group, width: int, config: DecodingConfig) -> bool:
 
 
 def best_places(totals: Tensor, count: int) -> list[int]:
-    """Where, in the flattened totals, the `count` largest are; see `best_entries`."""
+    """Return the flattened indices of the `count` largest totals; see `best_entries`."""
     return [place for _, place in best_entries(totals, count)]
 
 
 def best_entries(totals: Tensor, count: int) -> list[tuple[float, int]]:
-    """The `count` largest totals that are possible at all, and where they are when flattened.
+    """Return the `count` largest totals above minus infinity, with their flattened indices.
 
-    Best first; of equals the first, as argmax has it, which topk by itself does not promise.
+    They are sorted, best first. Ties go to the smaller index, as in argmax; topk alone does not
+    guarantee that.
     """
     flat = totals.flatten()
     size = flat.numel()
     count = min(count, size)
     largest, places = flat.topk(min(count + 1, size))
-    # With the signs changed, pairs sort by themselves: best first, of equals the first.
+    # With negated values, ascending order is best first with ties by index.
     entries = sorted(zip(largest.neg_().tolist(), places.tolist(), strict=True))
     if len(entries) > count and entries[count - 1][0] == entries[count][0]:
         ties = (flat >= -entries[count][0]).nonzero().squeeze(1)

@@ -1,20 +1,20 @@
-"""Writing with a neural cache: what the text holds already is likelier to come again."""
+"""Generation with a neural cache: recent tokens become more probable."""
 
 import torch
 from torch import Tensor
 
 from charlm.model import HiddenStepModel, State
 
-NOTHING = -1  # follows a place of the memory that has not been filled
+NOTHING = -1  # marks a cache entry that is empty or was followed by <start>
 
 
 class CachedSteps:
-    """A model and a cache of its last `size` tokens as one step model (Grave et al. 2017).
+    """Step model that adds a cache of the last `size` tokens to a model (Grave et al. 2017).
 
-    The probabilities are those with which `charlm.evaluation.CachedPredictor` reads a text, where
-    size, flatness and weight are explained; the logits are their logarithms. To the model's state
-    come the memory, (batch, size, hidden_size), what followed, (batch, size), and the hidden
-    vectors after the last token.
+    The probabilities equal those of `charlm.evaluation.CachedPredictor`, which explains size,
+    flatness and weight; the logits are their logarithms. The state is the model's state and one
+    more tuple: the cached hidden vectors, (batch, size, hidden_size), the tokens that followed
+    them, (batch, size), and the hidden vectors after the last token, (batch, hidden_size).
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class CachedSteps:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         *inner, (places, followers, hidden) = state
         places = torch.cat([places[:, 1:], hidden.unsqueeze(1)], dim=1)
-        # What comes before <start> is another text's end, or nothing.
+        # <start> does not follow from the text before it.
         came = torch.where(tokens == self._start_id, NOTHING, tokens)
         followers = torch.cat([followers[:, 1:], came.unsqueeze(1)], dim=1)
         logits, after = self._model.step(tokens, tuple(inner))
@@ -45,9 +45,9 @@ class CachedSteps:
         return mixed, (*after, (places, followers, hidden))
 
     def _mix(self, logits: Tensor, hidden: Tensor, places: Tensor, followers: Tensor) -> Tensor:
-        # On the CPU, where decoding chooses: not every device has float64.
+        # On the CPU, as decoding is: not every device supports float64.
         probs = logits.cpu().double().softmax(-1)
-        # Not a matrix product: a row's sums must not depend on how many rows there are.
+        # Not a matrix product, whose rounding could depend on the number of rows.
         scores = self._flatness * (places * hidden.unsqueeze(1)).sum(-1).cpu().double()
         followers = followers.cpu()
         filled = followers != NOTHING

@@ -1,4 +1,4 @@
-"""How text is chosen from a model's probabilities."""
+"""Decoding settings: how text is chosen from a model's probabilities."""
 
 import math
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from typing import Literal
 
 from charlm.errors import ConfigError
 
-MAX_LENGTH_PENALTY = 10  # length ** 10 is still a number, whatever the length
-MAX_BIAS = 1e4  # of a logit: more than any model's own
+MAX_LENGTH_PENALTY = 10  # length ** 10 does not overflow for any length
+MAX_BIAS = 1e4  # added to a logit; larger than the logits of any model
 
 Mode = Literal["sampling", "sampling without replacement", "greedy", "beam", "exhaustive"]
 
@@ -40,16 +40,19 @@ NAMES: dict[Mode, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodingConfig:
-    """Settings of `generate`; names and meanings are Hugging Face's, with `beam` for num_beams.
+    """Settings of `generate`; names and meanings are those of Hugging Face, except `beam`.
 
-    Text is sampled, unless it is decoded greedily (`greedy`, or temperature 0), searched for by a
-    `beam`, of which 1 is greedy, or found among all there is (`exhaustive`). What a setting of a
-    penalty or a filter does stands at its function in `charlm.decoding.filters`.
+    Text is sampled by default. Other modes are greedy decoding (`greedy`, or temperature 0), beam
+    search (`beam`, Hugging Face's num_beams; 1 is greedy) and exhaustive search (`exhaustive`).
+    Penalties and filters are explained at their functions in `charlm.decoding.filters`.
+
+    Raises:
+        ConfigError: a setting is out of range, contradicts another or has no effect.
     """
 
     max_new_tokens: int = 400
-    min_new_tokens: int = 0  # before them neither <stop> nor a stop string ends the text
-    stop: tuple[str, ...] = ()  # the text ends before the first of these that it would hold
+    min_new_tokens: int = 0  # minimum before <stop> or a stop string may end the text
+    stop: tuple[str, ...] = ()  # the text ends before the first of these strings
 
     greedy: bool = False
     temperature: float = 1.0
@@ -57,20 +60,20 @@ class DecodingConfig:
     top_p: float = 1.0
     min_p: float = 0.0
     typical_p: float = 1.0
-    without_replacement: bool = False  # no text twice: stochastic beam search
+    without_replacement: bool = False  # distinct texts: stochastic beam search
 
     repetition_penalty: float = 1.0  # on tokens of the prompt and the text
     presence_penalty: float = 0.0  # on tokens of the text
-    frequency_penalty: float = 0.0  # on tokens of the text, each time
+    frequency_penalty: float = 0.0  # on tokens of the text, per occurrence
     no_repeat_ngram_size: int = 0
-    ban: tuple[str, ...] = ()  # never written: words of a word model, strings of the others
+    ban: tuple[str, ...] = ()  # never generated: words for word models, else strings
     bias: dict[str, float] = field(default_factory=dict)  # added to the logits of tokens
     allow_other: bool = False
 
     beam: int | None = None
-    length_penalty: float = 1.0  # searches score log P / length ** length_penalty
+    length_penalty: float = 1.0  # score: log P / length ** length_penalty
     early_stopping: bool = False  # stop as soon as `beam` hypotheses are finished
-    num_beam_groups: int = 1  # groups that differ: Vijayakumar et al. 2016
+    num_beam_groups: int = 1  # diverse beam search: Vijayakumar et al. 2016
     diversity_penalty: float = 0.0  # nats for each earlier group that chose the same token
     exhaustive: bool = False
     num_return_sequences: int = 1
@@ -88,7 +91,7 @@ class DecodingConfig:
 
     @property
     def mode(self) -> Mode:
-        """How the text is chosen."""
+        """Decoding mode that the settings select."""
         if self.exhaustive:
             return "exhaustive"
         if self.beam is not None:
@@ -99,7 +102,7 @@ class DecodingConfig:
 
     def _differs(self, name: str) -> bool:
         if name == "temperature" and self.temperature == 0 and not self.greedy:
-            return False  # it is what makes the mode greedy
+            return False  # temperature 0 selects greedy mode
         default = type(self).__dataclass_fields__[name].default
         return name in EFFECTIVE and bool(getattr(self, name) != default)
 
@@ -156,10 +159,10 @@ class DecodingConfig:
 
 
 def check_effective(mode: Mode, given: Iterable[str]) -> None:
-    """Every setting given must have an effect.
+    """Check that every given setting has an effect in a mode.
 
     Raises:
-        ConfigError: one has none in this mode.
+        ConfigError: a setting has no effect in this mode.
     """
     for name in given:
         if mode not in EFFECTIVE.get(name, (mode,)):
@@ -170,5 +173,5 @@ def check_effective(mode: Mode, given: Iterable[str]) -> None:
 
 
 def flag(name: str) -> str:
-    """The command line's name of a setting."""
+    """Return the command-line option of a setting."""
     return {"num_beam_groups": "--beam-groups"}.get(name, "--" + name.replace("_", "-"))

@@ -1,4 +1,4 @@
-"""What each text may not go on with, given what it holds already."""
+"""Constraints on the next token that depend on the text so far."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ from charlm.errors import ConfigError
 
 
 class Constraints:
-    """The texts of a batch as far as barred tokens and penalties must remember them.
+    """History of the texts of a batch, as needed for masked tokens and penalties.
 
-    What no setting asks for is not kept, so plain decoding remembers nothing. Only n-grams that
-    must not repeat make the memory, and the time of a token, grow with the text.
+    Only what the settings require is stored, so plain decoding stores nothing. Memory and time per
+    token grow with the text only for `no_repeat_ngram_size`.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class Constraints:
     ) -> None:
         self._config, self._rules = config, rules
         neutral = torch.zeros(rules.vocab_size, dtype=torch.float64)
-        # What is barred and favoured everywhere: (vocab_size,), float64.
+        # Masks and biases that always apply: (vocab_size,), float64.
         self.added = bar_tokens(favour_tokens(neutral, rules.bias), rules.barred)
         self._num_new = 0
-        self._seen: Tensor | None = None  # (rows, vocab_size): counts in prompt and text
-        self._new: Tensor | None = None  # (rows, vocab_size): counts in the text
-        self._tokens: Tensor | None = None  # (rows, length): prompt and text
+        self._seen: Tensor | None = None  # (rows, vocab_size): token counts in prompt and text
+        self._new: Tensor | None = None  # (rows, vocab_size): token counts in the text
+        self._tokens: Tensor | None = None  # (rows, length): prompt and text, -1 as left padding
         self._ends: list[Symbols] | None = None
         if config.repetition_penalty != 1:
             self._seen = torch.zeros(len(prompts), rules.vocab_size)
@@ -59,7 +59,7 @@ class Constraints:
                 self._ends.append(end)
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Bar and penalize tokens; logits, or log-probabilities, are (rows, vocab_size)."""
+        """Return logits or log-probabilities, (rows, vocab_size), after masks and penalties."""
         config, rules = self._config, self._rules
         logits = logits + self.added
         if self._seen is not None:
@@ -79,20 +79,20 @@ class Constraints:
 
     @property
     def only_bar(self) -> bool:
-        """Whether all they do is bar the same tokens everywhere."""
+        """True if the constraints only mask the same tokens at every step."""
         kept = (self._seen, self._new, self._tokens, self._ends)
         remember = any(k is not None for k in kept) or self._config.min_new_tokens > 0
         return not remember and not self._rules.bias
 
     @property
     def may_bar_all(self) -> bool:
-        """Whether a text may come to where every token is barred."""
+        """True if all tokens of a row may be masked at some step."""
         barred = {*self._rules.barred, self._rules.stop_id}
         depends = self._tokens is not None or self._ends is not None
         return depends or len(barred) == self._rules.vocab_size
 
     def append(self, tokens: Tensor) -> None:
-        """Each row has gone on by one token; (rows,) on the CPU."""
+        """Record the next token of each row: (rows,), int64, on the CPU."""
         self._num_new += 1
         column = tokens.unsqueeze(1)
         for counts in (self._seen, self._new):
@@ -105,7 +105,7 @@ class Constraints:
             self._ends = [self._rules.bans.extend(end, token) for end, token in pairs]
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows, in their order, as often as they are named; on the CPU."""
+        """Keep these rows, in this order; a row may be repeated. The index is on the CPU."""
         for name in ("_seen", "_new", "_tokens"):
             kept = getattr(self, name)
             if kept is not None:
@@ -115,10 +115,10 @@ class Constraints:
 
 
 def check_choice(logits: Tensor) -> None:
-    """Every row must have a token that is not barred.
+    """Check that every row has a token that is not masked; logits are (rows, vocab_size).
 
     Raises:
-        ConfigError: one has none.
+        ConfigError: all tokens of a row are masked.
     """
     if bool((logits.amax(-1) == BARRED).any()):
         raise ConfigError(

@@ -1,22 +1,22 @@
-"""Every way to fill the blanks of a text, where there are not too many to rank them all."""
+"""Exact filling of blanks: enumerate all fillings, if there are few enough, and rank them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 
 from charlm.decoding.filling import Filled, FillingConfig, Ids, Rank, join
 
-MAX_RANKED = 1 << 17  # texts held at a time
+MAX_RANKED = 1 << 17  # maximum number of fillings, all held in memory
 
 
 def count_fillings(
     num_symbols: int, first_symbols: Sequence[int], config: FillingConfig
 ) -> int | None:
-    """Return how many ways there are to fill all blanks; None: more than are ever ranked.
+    """Return the number of ways to fill all blanks; None if it exceeds `MAX_RANKED`.
 
     Args:
-        num_symbols: symbols that a filling may hold.
-        first_symbols: of each blank, symbols that a filling may begin with.
-        config: how long a filling may be.
+        num_symbols: number of tokens that a filling may contain.
+        first_symbols: number of tokens that may begin the filling of each blank.
+        config: sets the maximum length of a filling.
     """
     total = 1
     for first in first_symbols:
@@ -39,14 +39,14 @@ def rank_every_filling(
     rank: Rank,
     config: FillingConfig,
 ) -> list[Filled]:
-    """Rank all ways to fill the blanks, the most probable first.
+    """Return all ways to fill the blanks, the most probable first.
 
     Args:
-        parts: what stands around the blanks, one more than there are.
-        symbols: tokens that a filling may hold.
-        begins_not: of each blank, tokens that no filling begins with.
-        rank: gives log P of whole texts.
-        config: how long a filling may be.
+        parts: tokens around the blanks, one part more than there are blanks.
+        symbols: tokens that a filling may contain.
+        begins_not: tokens that may not begin the filling of each blank.
+        rank: returns log P of whole texts.
+        config: sets the maximum length of a filling.
     """
     choices = [list(fillings_of(symbols, barred, config)) for barred in begins_not]
     found = list(product(*choices))
@@ -58,7 +58,7 @@ def rank_every_filling(
 def fillings_of(
     symbols: Sequence[int], begins_not: Collection[int], config: FillingConfig
 ) -> Iterator[Ids]:
-    """All fillings of one blank."""
+    """Yield all fillings of one blank, of 1 to `max_blank_tokens` tokens, the shortest first."""
     barred = set(begins_not)
     first = [symbol for symbol in symbols if symbol not in barred]
     for length in range(config.max_blank_tokens):

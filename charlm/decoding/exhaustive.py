@@ -1,4 +1,4 @@
-"""Exhaustive search: every text there is, where there are not too many."""
+"""Exhaustive search over all texts, for small vocabularies and short texts."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from charlm.errors import ConfigError
 from charlm.model import StepModel
 
 MAX_TEXTS = 1_000_000
-MAX_DIGITS = 12  # counts with more are not worked out
-CHUNK = 512  # texts that take a step together
+MAX_DIGITS = 12  # counts with more digits are only estimated
+CHUNK = 512  # hypotheses that advance together
 
 
 def exhaustive_search(
     model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules
 ) -> list[Hypothesis]:
-    """The `num_return_sequences` best of all continuations, best first.
+    """Return the `num_return_sequences` best of all continuations, best first.
 
     They are scored as in beam search: log P / length ** length_penalty.
 
     Raises:
-        ConfigError: there are more than a million, or none.
+        ConfigError: there are more than a million continuations, or none.
     """
     check_count(config, rules)
     batch = Batch(model, [prompt], config, rules)
@@ -40,10 +40,10 @@ def exhaustive_search(
 
 
 def check_count(config: DecodingConfig, rules: Rules) -> None:
-    """There must not be too many texts.
+    """Check that the number of texts does not exceed `MAX_TEXTS`.
 
     Raises:
-        ConfigError: there are more than a million.
+        ConfigError: there are more than a million texts.
     """
     symbols = num_symbols(rules)
     digits = config.max_new_tokens * math.log10(max(symbols, 1))
@@ -57,14 +57,14 @@ def check_count(config: DecodingConfig, rules: Rules) -> None:
 
 
 def num_symbols(rules: Rules) -> int:
-    """How many tokens a text may be made of."""
+    """Return the number of tokens that a text may contain, without `<stop>`."""
     return rules.vocab_size - len({*rules.barred, rules.stop_id})
 
 
 def count_texts(config: DecodingConfig, rules: Rules) -> int:
-    """How many texts there are: those that end with `<stop>`, and those cut off.
+    """Return the number of texts: those that end with `<stop>` and those cut off at the end.
 
-    What depends on the text, such as a stop string or a banned one, may leave fewer.
+    It is an upper bound: stop strings and banned strings may leave fewer.
     """
     symbols = num_symbols(rules)
     shortest, longest = config.min_new_tokens, config.max_new_tokens
@@ -79,9 +79,10 @@ def count_texts(config: DecodingConfig, rules: Rules) -> int:
 
 
 def all_texts(batch: Batch, config: DecodingConfig, rules: Rules) -> Iterator[Node]:
-    """The ends of all texts.
+    """Yield the last node of every text.
 
-    Of those cut off together only the best are made, as many as are wanted.
+    Of the texts cut off at the maximum length, each chunk yields only the best
+    `num_return_sequences`.
     """
     chunks = list(extend(batch, [Node.root(rules)], config, rules))
     while chunks:
@@ -97,10 +98,10 @@ def all_texts(batch: Batch, config: DecodingConfig, rules: Rules) -> Iterator[No
 def extend(
     batch: Batch, nodes: list[Node], config: DecodingConfig, rules: Rules
 ) -> Iterator[tuple[Batch, list[int] | None, list[Node]]]:
-    """All that follows `nodes`, the rows of `batch`, by one token.
+    """Yield all continuations of `nodes`, the rows of `batch`, by one token.
 
-    In chunks: the nodes that go on, with the rows that they follow, and those that are texts, with
-    None.
+    The first item holds the finished texts, with None for the rows. The others hold up to `CHUNK`
+    nodes that continue, each with the row of its parent.
     """
     length = nodes[0].length + 1
     last = length == config.max_new_tokens

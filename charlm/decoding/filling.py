@@ -1,9 +1,10 @@
-"""Blanks in a text: fillings proposed from the left and from the right, ranked by the whole.
+"""Approximate filling of blanks: proposals from both sides, ranked by the whole text.
 
-A model that reads forwards proposes what may follow the tokens before a blank, one that reads
-backwards what may precede the tokens after it. Each proposal makes a whole text of it, and texts
-rank by their probability. Blanks are filled one after the other; where there are several, each is
-then proposed for once more between the fillings of the others, until that finds nothing better.
+A forward model proposes tokens that follow the left context of a blank, and a backward model tokens
+that precede its right context. Each proposal yields a whole text, and texts are ranked by their
+probability. Blanks are filled from left to right. If there are several, new fillings are then
+proposed for each blank, given the fillings of the others, until the result no longer changes or
+`MAX_SWEEPS` is reached.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,20 +31,20 @@ DEFAULT_WIDTH = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FillingConfig:
-    """How blanks are filled."""
+    """Settings for filling blanks."""
 
-    max_blank_tokens: int = 1  # of each blank, at most
-    width: int | None = None  # proposals of each length from either side, and texts that are kept
-    num_fillings: int = 10  # that are wanted
+    max_blank_tokens: int = 1  # maximum length of a filling
+    width: int | None = None  # proposals per length and side, and texts kept; None: 50
+    num_fillings: int = 10  # number of fillings to return
 
     @property
     def num_proposals(self) -> int:
-        """Proposals of each length from either side."""
+        """Number of proposals of each length from either side."""
         return DEFAULT_WIDTH if self.width is None else self.width
 
     @property
     def kept(self) -> int:
-        """Texts that are kept on the way."""
+        """Number of texts kept between steps."""
         return max(self.num_proposals, self.num_fillings)
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class FillingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A filling of each blank, and log P of the whole text, in nats."""
+    """Fillings of all blanks, with log P of the whole text in nats."""
 
     fillings: tuple[Ids, ...]
     log_prob: float
@@ -64,17 +65,17 @@ class Filled:
 def fill_blanks(
     parts: Sequence[Ids], propose: Propose, rank: Rank, config: FillingConfig
 ) -> list[Filled]:
-    """Texts without blanks, the most probable first: all that were kept.
+    """Return the `config.kept` best ways to fill all blanks, the most probable first.
 
     Args:
-        parts: what stands around the blanks, one more than there are.
-        propose: for one blank.
-        rank: whole texts.
-        config: how many are kept.
+        parts: tokens around the blanks, one part more than there are blanks.
+        propose: returns fillings of one blank.
+        rank: returns log P of whole texts.
+        config: numbers of proposals and texts.
     """
     pool: list[Filled] = [Filled((), 0.0)]
     for number in range(len(parts) - 1):
-        known, right = parts[: number + 2], parts[number + 1]  # as far as the next blank
+        known, right = parts[: number + 2], parts[number + 1]  # up to the next blank
         found = [
             (*filled.fillings, filling)
             for filled in pool
@@ -96,7 +97,7 @@ def sweep(
     rank: Rank,
     config: FillingConfig,
 ) -> list[Filled]:
-    """Propose for each blank once more, all others being filled."""
+    """Propose new fillings for each blank in turn, with all other blanks filled."""
     for number in range(len(parts) - 1):
         found = {filled.fillings: None for filled in pool}
         for filled in pool[: config.num_fillings]:
@@ -111,14 +112,14 @@ def sweep(
 def keep_best(
     found: Sequence[tuple[Ids, ...]], parts: Sequence[Ids], rank: Rank, width: int
 ) -> list[Filled]:
-    """The most probable of some ways to fill, best first."""
+    """Return the `width` most probable of the given fillings, best first."""
     log_probs = rank([join(parts, fillings) for fillings in found])
     filled = [Filled(*pair) for pair in zip(found, map(float, log_probs), strict=True)]
     return sorted(filled, key=lambda each: (-each.log_prob, each.fillings))[:width]
 
 
 def join(parts: Sequence[Ids], fillings: Sequence[Ids]) -> Ids:
-    """Parts with fillings between them; the last part may still lack its blank's filling."""
+    """Return the parts with the fillings between them, as one sequence of tokens."""
     joined: list[int] = []
     for number, part in enumerate(parts):
         joined += part
@@ -134,20 +135,20 @@ def propose_both_ways(
     config: FillingConfig,
     begins_not: Sequence[int] = (),
 ) -> list[Ids]:
-    """What models propose for a blank that they come upon from both sides.
+    """Return proposals for a blank by a forward and a backward model.
 
     Args:
-        models: one that reads forwards, one that reads backwards.
-        prompts: what each has read when it comes to the blank.
-        barred: tokens that fill no blank.
-        config: how many and how long.
-        begins_not: tokens with which no filling begins.
+        models: the forward and the backward model.
+        prompts: tokens that each model reads before the blank, in its own direction.
+        barred: tokens that no filling may contain.
+        config: number and maximum length of the proposals.
+        begins_not: tokens that may not begin a filling.
     """
     with arithmetic():
         begun = [read_prompts(m, [p]) for m, p in zip(models, prompts, strict=True)]
         ahead, behind = (allowed(logits, barred) for logits, _ in begun)
         ahead = bar(ahead, begins_not)
-        # A single token is proposed by both together, too: neither may think of it by itself.
+        # Single tokens are also proposed by both models together, which may find others.
         together = best_entries(ahead + behind, config.num_proposals)
         forward = grow(models[0], begun[0][1], ahead, barred, config, ())
         backward = grow(models[1], begun[1][1], behind, barred, config, begins_not)
@@ -163,15 +164,15 @@ def grow(
     config: FillingConfig,
     ends_not: Sequence[int],
 ) -> list[Ids]:
-    """The most probable rows of tokens of each length, from a state.
+    """Return the most probable continuations of each length by beam search.
 
     Args:
-        model: goes on.
-        state: it goes on from, of one row.
+        model: the model that predicts the next token.
+        state: state of the model after the prompt, for one row.
         totals: log P of the first token, (1, vocab_size).
-        barred: tokens that are in no row.
-        config: how many of each length, and how long.
-        ends_not: tokens that end no row, though longer ones may go on from them.
+        barred: tokens that no continuation may contain.
+        config: number of continuations of each length, and the maximum length.
+        ends_not: tokens that may not end a continuation, but may be inside a longer one.
     """
     found: list[Ids] = []
     rows: list[Ids] = [()]
@@ -191,18 +192,18 @@ def grow(
 
 
 def extend(rows: Sequence[Ids], place: int, vocab_size: int) -> Ids:
-    """A row and the token that a place among (rows, vocab_size) stands for."""
+    """Return the row and token of a flattened index into (rows, vocab_size), as one sequence."""
     row, token = divmod(place, vocab_size)
     return (*rows[row], token)
 
 
 def allowed(logits: Tensor, barred: Sequence[int]) -> Tensor:
-    """Log P of each token that may be written; barred ones keep their share, unused."""
+    """Return log P of each token, with barred ones masked and no renormalization, in float64."""
     return bar(logits.cpu().double().log_softmax(-1), barred)
 
 
 def bar(log_probs: Tensor, tokens: Sequence[int]) -> Tensor:
-    """The same with tokens that never come."""
+    """Return a copy of log-probabilities, (rows, vocab_size), with some tokens masked."""
     barred = log_probs.clone()
     barred[:, list(tokens)] = -torch.inf
     return barred

@@ -1,7 +1,7 @@
-"""What may be chosen: arithmetic on logits of any leading shape.
+"""Filters and penalties: functions on logits of any leading shape.
 
-Each function takes logits, or log-probabilities, of shape (..., vocab_size), leaves them as they
-are and returns what becomes of them; what is barred is minus infinity.
+Each function takes logits or log-probabilities of shape (..., vocab_size) and returns new ones
+without modifying its input. Masked tokens are minus infinity.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ BARRED = float("-inf")
 
 
 def bar_tokens(logits: Tensor, tokens: Iterable[int] | Tensor) -> Tensor:
-    """Give the tokens no probability."""
+    """Mask the given tokens, so that they have probability 0."""
     if not isinstance(tokens, Tensor):
         tokens = torch.tensor(list(tokens), dtype=torch.long, device=logits.device)
     return logits.index_fill(-1, tokens, BARRED)
 
 
 def favour_tokens(logits: Tensor, bias: Mapping[int, float]) -> Tensor:
-    """Add each token's value to its logit: 1 makes it e times as probable beside the others."""
+    """Add a bias to logits by token id; 1 multiplies a token's odds against others by e."""
     added = logits.new_zeros(logits.shape[-1])
     for token, value in bias.items():
         added[token] = value
@@ -28,45 +28,45 @@ def favour_tokens(logits: Tensor, bias: Mapping[int, float]) -> Tensor:
 
 
 def penalize_repetition(logits: Tensor, counts: Tensor, penalty: float) -> Tensor:
-    """Divide the logits of tokens that have occurred by `penalty`; multiply those below 0.
+    """Divide positive logits of tokens that have occurred by `penalty`; multiply negative ones.
 
     Keskar et al. 2019 (arXiv:1909.05858, sec. 4.1), in Hugging Face's form.
 
     Args:
         logits: (..., vocab_size).
-        counts: how often each token has occurred, of a shape that broadcasts with `logits`.
-        penalty: above 0; 1 changes nothing, more discourages, less encourages.
+        counts: number of occurrences of each token, broadcastable to `logits`.
+        penalty: above 0; 1 has no effect, larger values discourage, smaller ones encourage.
     """
     penalized = torch.where(logits < 0, logits * penalty, logits / penalty)
     return torch.where(counts > 0, penalized, logits)
 
 
 def penalize_presence(logits: Tensor, counts: Tensor, penalty: float) -> Tensor:
-    """Subtract `penalty` from the logits of tokens that have occurred. 0 changes nothing."""
+    """Subtract `penalty` from the logits of tokens that have occurred; 0 has no effect."""
     return logits - penalty * (counts > 0).to(logits)
 
 
 def penalize_frequency(logits: Tensor, counts: Tensor, penalty: float) -> Tensor:
-    """Subtract `penalty` for each time a token has occurred. 0 changes nothing."""
+    """Subtract `penalty` from a token's logit for each of its occurrences; 0 has no effect."""
     return logits - penalty * counts.to(logits)
 
 
 def bar_repeated_ngrams(logits: Tensor, tokens: Tensor, size: int) -> Tensor:
-    """Bar each token that would complete an n-gram the text already holds.
+    """Mask each token that would complete an n-gram already in the text.
 
-    Paulus et al. 2017 (arXiv:1705.04304, sec. 2.5). Takes time in proportion to the text.
+    Paulus et al. 2017 (arXiv:1705.04304, sec. 2.5). The time is linear in the length of the text.
 
     Args:
         logits: (..., vocab_size).
-        tokens: the text so far, (..., length), its shorter rows filled with -1 on the left.
-        size: n, at least 1; 0 changes nothing.
+        tokens: the text so far, (..., length); shorter rows are padded with -1 on the left.
+        size: n, at least 1; 0 has no effect.
     """
     if size == 0 or tokens.shape[-1] < size:
         return logits
     ngrams = tokens.unfold(-1, size, 1)  # (..., number of n-grams, size)
     begun = tokens[..., tokens.shape[-1] - size + 1 :].unsqueeze(-2)  # (..., 1, size - 1)
     repeats = (ngrams[..., :-1] == begun).all(-1) & (ngrams >= 0).all(-1)
-    # Those that do not repeat go to a column of their own, which is cut off.
+    # N-grams that do not repeat are sent to an extra column, which is cut off.
     last = torch.where(repeats, ngrams[..., -1], logits.shape[-1])
     barred = logits.new_zeros(*logits.shape[:-1], logits.shape[-1] + 1, dtype=torch.bool)
     barred.scatter_(-1, last, True)
@@ -76,7 +76,7 @@ def bar_repeated_ngrams(logits: Tensor, tokens: Tensor, size: int) -> Tensor:
 def scale_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Sharpen (below 1) or flatten (above 1) the distribution: logits / temperature.
 
-    The most likely token's logit becomes 0, so that the coldest temperature leaves numbers.
+    The largest logit becomes 0, so that a temperature near 0 does not give NaN.
 
     Args:
         logits: (..., vocab_size).
@@ -86,7 +86,7 @@ def scale_temperature(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the `k` most likely tokens, of equals the first, as argmax does; bar the rest.
+    """Keep the `k` most probable tokens and mask the rest; ties go to the smaller id.
 
     Fan et al. 2018 (arXiv:1805.04833, sec. 5.4). k is at least 1.
     """
@@ -97,28 +97,28 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Keep the fewest most likely tokens whose probabilities reach `p`; bar the rest.
+    """Keep the smallest set of most probable tokens that reaches probability `p`; mask the rest.
 
-    Nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751). The most likely token always stays.
-    p is in (0, 1]; 1 changes nothing.
+    Nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751). The most probable token is always
+    kept. p is in (0, 1]; 1 has no effect.
     """
     return keep_first(logits, logits.argsort(descending=True, stable=True), p)
 
 
 def keep_min_p(logits: Tensor, p: float) -> Tensor:
-    """Keep tokens at least `p` times as probable as the most likely one; bar the rest.
+    """Keep tokens with at least `p` times the probability of the most probable; mask the rest.
 
-    Nguyen et al. 2024 (arXiv:2407.01082). p is in [0, 1]; 0 changes nothing.
+    Nguyen et al. 2024 (arXiv:2407.01082). p is in [0, 1]; 0 has no effect.
     """
     probs = logits.softmax(-1)
     return logits.masked_fill(probs < p * probs.amax(-1, keepdim=True), BARRED)
 
 
 def keep_typical(logits: Tensor, p: float) -> Tensor:
-    """Keep the fewest tokens of most typical surprisal whose probabilities reach `p`.
+    """Keep the smallest set of most typical tokens that reaches probability `p`; mask the rest.
 
-    Typical: near to the entropy, the surprisal to be expected (Meister et al. 2023,
-    arXiv:2202.00666). p is in (0, 1]; 1 changes nothing.
+    A token is typical if its surprisal is close to the entropy, which is the expected surprisal
+    (Meister et al. 2023, arXiv:2202.00666). p is in (0, 1]; 1 has no effect.
     """
     log_probs = logits.log_softmax(-1)
     entropy = -(log_probs.exp() * log_probs).nansum(-1, keepdim=True)  # 0 log 0 is 0
@@ -126,7 +126,7 @@ def keep_typical(logits: Tensor, p: float) -> Tensor:
 
 
 def keep_first(logits: Tensor, order: Tensor, p: float) -> Tensor:
-    """Keep the fewest tokens, first come in `order` (..., vocab_size), that reach `p` together."""
+    """Keep the shortest prefix of `order`, (..., vocab_size), that reaches probability `p`."""
     if p == 1:
         return logits
     reached = logits.softmax(-1).gather(-1, order).cumsum(-1)

@@ -1,4 +1,4 @@
-"""Continuations of a prompt that a search keeps apart."""
+"""Hypotheses of a search: continuations of a prompt."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -11,16 +11,16 @@ End = Literal["<stop>", "stop string", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A continuation of the prompt, without `<stop>`."""
+    """Continuation of a prompt, without `<stop>`."""
 
     tokens: tuple[int, ...]
-    log_prob: float  # natural logarithm, of <stop> too if it was reached
-    score: float  # what it is ranked by
+    log_prob: float  # in nats, including <stop> if it was reached
+    score: float  # value that hypotheses are ranked by
     end: End
 
 
 class Node:
-    """A hypothesis on its way: a token and the node it follows, so that beginnings are shared."""
+    """Partial hypothesis: a token and its parent node, so that prefixes are shared."""
 
     __slots__ = ("length", "log_prob", "parent", "score", "stopped", "token", "watch")
 
@@ -35,7 +35,7 @@ class Node:
     ) -> None:
         self.parent = parent
         self.token = token
-        self.log_prob = log_prob  # of all tokens up to here
+        self.log_prob = log_prob  # of all tokens up to this one, in nats
         self.score = score
         self.length: int = 0 if parent is None else parent.length + 1
         self.stopped = stopped  # by `<stop>` or a stop string
@@ -43,12 +43,12 @@ class Node:
 
     @classmethod
     def root(cls, rules: Rules) -> Self:
-        """The prompt alone."""
+        """Return the node of the prompt alone, of length 0."""
         watch = None if rules.watch is None else rules.watch()
         return cls(None, -1, 0.0, 0.0, False, watch)
 
     def follow(self, token: int, log_prob: float, score: float, rules: Rules) -> "Node":
-        """One token more; it may stop here."""
+        """Return a child node with one more token; it is stopped by `<stop>` or a stop string."""
         if token == rules.stop_id:
             return Node(self, token, log_prob, score, True, None)
         if self.watch is None:
@@ -57,7 +57,7 @@ class Node:
         return Node(self, token, log_prob, score, watch.push(token), watch)
 
     def path(self) -> tuple[int, ...]:
-        """All tokens after the prompt, `<stop>` included."""
+        """Return all tokens after the prompt, including `<stop>`."""
         tokens = []
         node = self
         while node.parent is not None:
@@ -66,7 +66,7 @@ class Node:
         return tuple(reversed(tokens))
 
     def hypothesis(self, rules: Rules) -> Hypothesis:
-        """What was found."""
+        """Return the finished hypothesis."""
         tokens = self.path()
         if self.token == rules.stop_id:
             return Hypothesis(tokens[:-1], self.log_prob, self.score, "<stop>")

@@ -1,4 +1,4 @@
-"""What a tokenizer's symbols mean to decoding: which end a text, which may not be written."""
+"""Special tokens, bans and stop strings, as token ids and symbols."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,46 +8,46 @@ Symbols = tuple[int, ...]
 
 
 class TextWatch(Protocol):
-    """Follows the text of one row, token by token, and knows where a stop string ends it."""
+    """Interface that follows the text of one row and detects stop strings."""
 
     def push(self, token: int) -> bool:
-        """Take the next token; whether the text ends with it."""
+        """Add the next token; return True if a stop string ends the text."""
         ...
 
     def copy(self) -> Self:
-        """A watch that goes on from here by itself, for a beam that divides."""
+        """Return an independent copy, for hypotheses with a shared prefix."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """Token ids with a meaning."""
+    """Special token ids, biases, banned strings and stop strings."""
 
     vocab_size: int
     stop_id: int
-    barred: tuple[int, ...] = ()  # never chosen
+    barred: tuple[int, ...] = ()  # masked at every step
     bias: Mapping[int, float] = field(default_factory=dict)  # added to logits
     bans: "Bans | None" = None
     watch: Callable[[], TextWatch] | None = (
-        None  # begins one after the prompt; None: no stop string
+        None  # starts a watch after the prompt; None: no stop strings
     )
 
 
 class Bans:
-    """Strings of symbols that are never written, however tokens spell them.
+    """Strings of symbols that are never generated, in any tokenization.
 
-    Tokens that write one by themselves are not its business: see `tokens_with`.
+    Single tokens that contain a banned string must be masked separately; see `tokens_with`.
 
     Args:
-        strings: each at least one symbol long.
-        spellings: the symbols of each token; a token of a character model is its own symbol, one
-            of a BPE model the bytes it stands for.
+        strings: banned strings, each of at least one symbol.
+        spellings: symbols of each token, by id: the token itself for a character model, its bytes
+            for a BPE model.
     """
 
     def __init__(self, strings: Sequence[Symbols], spellings: Sequence[Symbols]) -> None:
         self._spellings = spellings
         self._memory = max(map(len, strings)) - 1
-        # (what the text ends in, tokens that would then complete a string)
+        # (end of the text, tokens that would complete a banned string after it)
         self._completing: list[tuple[Symbols, list[int]]] = []
         for string in strings:
             for k in range(1, len(string)):
@@ -58,12 +58,12 @@ class Bans:
                 self._completing.append((string[:k], tokens))
 
     def extend(self, text: Symbols, token: int) -> Symbols:
-        """The end of a text, as far as it matters, after one more token."""
+        """Return the relevant end of a text after one more token, given that end before it."""
         longer = text + self._spellings[token]
         return longer[max(0, len(longer) - self._memory) :]
 
     def completing(self, text: Symbols) -> list[int]:
-        """The tokens that would complete a string after a text that ends so."""
+        """Return the tokens that would complete a banned string after a text with this end."""
         return [
             token
             for begun, tokens in self._completing
@@ -73,7 +73,7 @@ class Bans:
 
 
 def tokens_with(string: Symbols, spellings: Sequence[Symbols]) -> list[int]:
-    """The tokens that write `string` by themselves, whatever else they write."""
+    """Return the tokens whose spelling contains `string`."""
     size = len(string)
     return [
         token

@@ -1,4 +1,4 @@
-"""One token after the other for many texts at once: greedy, or drawn from the distribution."""
+"""Greedy decoding and sampling, for a batch of texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ from charlm.device import arithmetic
 from charlm.errors import CheckpointError
 from charlm.model import ChunkModel, StepModel
 
-DRAWN = 256  # uniform numbers drawn at a time
-LARGEST_CHUNK = 32  # tokens of a row that a model draws in one call
-# The probabilities of a vocabulary may add up to a little less than 1 by rounding.
+DRAWN = 256  # uniform numbers drawn per row at a time
+LARGEST_CHUNK = 32  # maximum number of tokens per row that a model draws in one call
+# Upper bound of uniform numbers: the sum of all probabilities may round to just below 1.
 BELOW_ONE = 1 - 2**-36
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next token of every text that goes on."""
+    """Next token of every text that has not ended."""
 
-    rows: list[int]  # which texts
-    tokens: list[int]  # the token of each, `<stop>` included
+    rows: list[int]  # indices of the texts
+    tokens: list[int]  # token of each text, including `<stop>`
 
 
 def generate_tokens(
@@ -43,21 +43,22 @@ def generate_tokens(
     generators: Sequence[torch.Generator],
     watches: Sequence[TextWatch] | None = None,
 ) -> Iterator[Step]:
-    """Yield the tokens that follow each prompt, a step of all texts at a time.
+    """Yield the tokens that follow each prompt, one step of all texts at a time.
 
-    A text ends with `<stop>`, which is yielded, where its watch says so, or after
-    `max_new_tokens`; the others go on without it.
+    A text ends with `<stop>`, which is yielded, when its watch reports a stop string, or after
+    `max_new_tokens`. The other texts continue without it.
 
     Args:
-        model: gives the probabilities.
-        prompts: token ids, `<start>` first; at least one each.
-        config: greedy, or how to sample.
-        rules: what tokens mean.
-        generators: the randomness of each text, on the CPU; not used in greedy decoding.
-        watches: what follows each text, if anything does.
+        model: the model that predicts the next token.
+        prompts: token ids, starting with `<start>`; at least one token each.
+        config: greedy decoding, or how to sample.
+        rules: special tokens, biases and bans.
+        generators: random generator of each text, on the CPU; not used in greedy decoding.
+        watches: detects stop strings in each text; None: there are none.
 
     Raises:
-        ConfigError: no token is left to choose from.
+        CheckpointError: the model's logits are NaN (when sampling).
+        ConfigError: all tokens of a text are masked.
     """
     batch = Batch(model, prompts, config, rules)
     uniforms = None if config.mode == "greedy" else Uniforms(generators)
@@ -66,7 +67,7 @@ def generate_tokens(
     rows = list(range(len(prompts)))
     left = config.max_new_tokens
     while left > 0:
-        alive = list(range(len(rows)))  # of the rows, those that have not ended in this chunk
+        alive = list(range(len(rows)))  # indices into rows, of unfinished texts
         for chosen in source.next(left):
             left -= 1
             tokens = chosen if len(alive) == len(rows) else [chosen[i] for i in alive]
@@ -85,14 +86,19 @@ def generate_tokens(
 
 
 class SingleSteps:
-    """Tokens one step at a time, by any distribution and any constraint."""
+    """Token source that takes single steps; it supports all filters and constraints."""
 
     def __init__(self, batch: Batch, config: DecodingConfig, uniforms: "Uniforms | None") -> None:
         self._batch, self._config, self._uniforms = batch, config, uniforms
         self._tokens: Tensor | None = None
 
     def next(self, most: int) -> list[list[int]]:
-        """The next token of each row."""
+        """Return the next token of each row, as a list of one step; `most` is ignored.
+
+        Raises:
+            CheckpointError: the model's logits are NaN (when sampling).
+            ConfigError: all tokens of a row are masked.
+        """
         with arithmetic():
             if self._tokens is not None:
                 self._batch.advance(self._tokens)
@@ -105,7 +111,7 @@ class SingleSteps:
             return [self._tokens.tolist()]
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows."""
+        """Keep these rows, in this order."""
         assert self._tokens is not None
         self._tokens = self._tokens[rows]
         self._batch.keep(rows)
@@ -114,10 +120,10 @@ class SingleSteps:
 
 
 class Chunks:
-    """Tokens many steps at a time, where the model draws them itself.
+    """Token source that takes many steps at a time; the model itself draws the tokens.
 
-    The first chunks are short, so that the first words come at once. What a row has got beyond its
-    end is thrown away.
+    Chunk sizes start at 1 and double, so that the first words appear at once. Tokens after the end
+    of a text are discarded by the caller.
     """
 
     def __init__(self, batch: Batch, config: DecodingConfig, uniforms: "Uniforms | None") -> None:
@@ -126,7 +132,7 @@ class Chunks:
         self._size = 1
 
     def next(self, most: int) -> list[list[int]]:
-        """The next tokens of each row, at most so many."""
+        """Return the tokens of the next steps, at most `most`: one list of rows per step."""
         with arithmetic():
             count = min(self._size, most)
             numbers = None if self._uniforms is None else self._uniforms.next(count)
@@ -135,14 +141,14 @@ class Chunks:
         return tokens
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows."""
+        """Keep these rows, in this order."""
         self._batch.keep(rows)
         if self._uniforms is not None:
             self._uniforms.select(rows)
 
 
 def may_write_chunks(batch: Batch, config: DecodingConfig) -> bool:
-    """Whether nothing but the model, its temperature and what is always barred decides."""
+    """Return True if the tokens depend only on the model, the temperature and constant masks."""
     constraints = batch.constraints
     return (
         isinstance(batch.model, ChunkModel)
@@ -154,7 +160,7 @@ def may_write_chunks(batch: Batch, config: DecodingConfig) -> bool:
 
 
 def shape_distribution(logits: Tensor, config: DecodingConfig) -> Tensor:
-    """Temperature, then what is kept of the distribution; logits (..., vocab_size)."""
+    """Apply temperature, then top-k, top-p, min-p and typical filters to (..., vocab_size)."""
     if config.temperature != 1:
         logits = scale_temperature(logits, config.temperature)
     if config.top_k is not None:
@@ -169,22 +175,22 @@ def shape_distribution(logits: Tensor, config: DecodingConfig) -> Tensor:
 
 
 def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw a token from softmax(logits) of each row, by inverting the distribution function.
+    """Draw one token per row from softmax(logits), by inverse transform sampling.
 
     Args:
         logits: (rows, vocab_size), in float64.
-        uniforms: (rows, 1) in [0, BELOW_ONE), float64: one number a token, so that a text's
-            randomness does not depend on what is drawn beside it.
+        uniforms: (rows, 1) in [0, BELOW_ONE), float64. One number per token, so that a text does
+            not depend on the other texts in the batch.
 
     Returns:
-        (rows,).
+        Token ids, (rows,), int64.
 
     Raises:
-        CheckpointError: the logits are no numbers, as weights of an absurd size make them.
+        CheckpointError: logits are NaN, which extremely large weights can cause.
     """
     cumulative = logits.softmax(-1).cumsum(-1)
     tokens = torch.searchsorted(cumulative, uniforms, right=True).squeeze(1)
-    if int(tokens.max()) >= logits.shape[-1]:  # nothing compares with NaN
+    if int(tokens.max()) >= logits.shape[-1]:  # NaN compares as False, so no token is found
         raise CheckpointError(
             "the model gives no probabilities (NaN): its weights are too large to compute with; "
             "use another checkpoint."
@@ -193,17 +199,17 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 
 class Uniforms:
-    """Numbers in [0, 1) for each row, from its own generator, some at a time.
+    """Uniform numbers in [0, BELOW_ONE) for each row, from the row's own generator.
 
-    Row by row, the numbers are the same whatever others there are and however many are taken.
+    The numbers of a row depend neither on the other rows nor on how many are taken at a time.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         self._generators = list(generators)
-        self._numbers = torch.empty(0, len(self._generators))  # (left, rows)
+        self._numbers = torch.empty(0, len(self._generators))  # (numbers left, rows)
 
     def next(self, count: int) -> Tensor:
-        """The next numbers, (count, rows) in float64; count is at most DRAWN."""
+        """Return the next numbers, (count, rows), float64; count is at most DRAWN."""
         if len(self._numbers) < count:
             drawn = [torch.rand(DRAWN, generator=g, dtype=torch.float64) for g in self._generators]
             self._numbers = torch.cat([self._numbers, torch.stack(drawn, dim=1) * BELOW_ONE])
@@ -211,6 +217,6 @@ class Uniforms:
         return numbers
 
     def select(self, rows: list[int]) -> None:
-        """Go on with these rows."""
+        """Keep these rows, in this order."""
         self._generators = [self._generators[row] for row in rows]
         self._numbers = self._numbers[:, rows]

@@ -19,27 +19,31 @@ from charlm.model import StepModel
 def sample_without_replacement(
     model: StepModel, prompt: Sequence[int], config: DecodingConfig, rules: Rules, *, seed: int
 ) -> list[Hypothesis]:
-    """Draw `config.num_return_sequences` different texts, in the order in which they are drawn.
+    """Draw `config.num_return_sequences` distinct texts, in the order in which they are drawn.
 
-    As if one text after the other were drawn from the distribution and never put back (Kool et al.
-    2019, arXiv:1903.06059): every text's log-probability gets Gumbel noise of its own, and the
-    largest are wanted. A beam finds them, because the noise can be drawn from the top down: the
-    largest sum below a beginning is known when the beginning is, and those of its continuations
-    are drawn given their maximum.
+    Stochastic beam search (Kool et al. 2019, arXiv:1903.06059) is equivalent to sampling texts one
+    by one without replacement: Gumbel noise is added to the log-probability of every text, and the
+    largest sums win. Beam search finds them because the noise can be drawn from the top down. The
+    largest sum over all texts with a given prefix is known with the prefix, and the sums of its
+    continuations are drawn given that maximum.
 
-    The noise of a continuation depends on the seed and its tokens alone, so the first texts of
-    many are those of few. A hypothesis has its log-probability under the distribution sampled from
-    and, as its score, that sum. There are fewer where the model has no more.
+    The noise of a continuation depends only on the seed and its tokens, so asking for more texts
+    does not change the first ones. `log_prob` of a hypothesis is taken under the distribution
+    sampled from, after temperature and filters, and `score` is the sum. Fewer texts are returned if
+    the model has no more.
 
     Args:
-        model: gives the probabilities.
-        prompt: token ids, `<start>` first.
-        config: how the distribution is shaped, and how many texts are wanted.
-        rules: what tokens mean.
+        model: the model that predicts the next token.
+        prompt: token ids, starting with `<start>`.
+        config: filters of the distribution, and the number of texts.
+        rules: special tokens, biases, bans and stop strings.
         seed: the same seed gives the same texts.
 
+    Returns:
+        The texts, by falling score.
+
     Raises:
-        ConfigError: no token is left to choose from.
+        ConfigError: all tokens of a text are masked.
     """
     count = config.num_return_sequences
     growing, seeds = [Node.root(rules)], [seed]
@@ -57,7 +61,7 @@ def sample_without_replacement(
             scores = condition_maximum(totals + torch.stack(noise), limits if length > 1 else None)
             places = best_places(scores, count)
             found = zip(places, totals.flatten()[places], scores.flatten()[places], strict=True)
-        # What has stopped stays in the running with the score it had.
+        # Finished hypotheses keep their scores and compete with the growing ones.
         candidates = [(node, -1, 0) for node in finished]
         for place, total, score in found:
             row, token = divmod(place, rules.vocab_size)
@@ -79,7 +83,10 @@ def sample_without_replacement(
 
 
 def draw_gumbels(seed: int, vocab_size: int) -> tuple[Tensor, Tensor]:
-    """For each continuation by one token: standard Gumbel noise, and the seed of what follows."""
+    """Return standard Gumbel noise and a seed for each continuation by one token.
+
+    Both are (vocab_size,): the noise float64, the seeds int64.
+    """
     generator = torch.Generator().manual_seed(seed)
     uniforms = torch.rand(vocab_size, generator=generator, dtype=torch.float64)
     seeds = torch.randint(2**63 - 1, (vocab_size,), generator=generator)
@@ -87,11 +94,11 @@ def draw_gumbels(seed: int, vocab_size: int) -> tuple[Tensor, Tensor]:
 
 
 def condition_maximum(values: Tensor, limits: Tensor | None) -> Tensor:
-    """Gumbel variables given the maximum of each row (Kool et al. 2019, appendix B.3).
+    """Condition Gumbel variables on the maximum of each row (Kool et al. 2019, appendix B.3).
 
     Args:
-        values: (rows, vocab_size), unconditioned; minus infinity stays.
-        limits: (rows, 1), what each row's maximum is to be; None leaves it as it was drawn.
+        values: unconditioned variables, (rows, vocab_size); minus infinity is kept.
+        limits: maximum T of each row, (rows, 1); None leaves the values unconditioned.
 
     Returns:
         T - max(0, v) - log(1 + exp(-|v|)) with v = T - x + log(1 - exp(x - max x)).
