@@ -96,7 +96,7 @@ def main() -> None:
     except OSError as error:
         silence_stdout()
         what = "cannot write the result" if error.filename is None else str(error.filename)
-        fail(f"{what}: {error.strerror}.")
+        fail(f"{what}: {error.strerror or error}.")
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise

@@ -104,6 +104,8 @@ def read_labelled_corpus(config: CorpusConfig, text: TextConfig) -> Corpus:
     }
     sources = {part: join_labels(found) for part, found in read.items()}
     labels = sorted(sources["train"])
+    if not labels:
+        raise TextError(f"{config.paths[0]} has no texts; a model needs texts of several labels.")
     if len(labels) < 2:
         raise TextError(
             f"{config.paths[0]} has the label {labels[0]!r} alone; a model learns to tell two at "

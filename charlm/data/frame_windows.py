@@ -14,6 +14,7 @@ from charlm.data.window import NOT_PREDICTED, Window
 
 BLOCK = 1024  # windows
 CHUNK = 1 << 20  # tokens searched at a time
+NEAR = 1 << 12  # tokens searched at a time for the end of one frame
 
 
 class FrameWindows:
@@ -106,7 +107,7 @@ class FrameWindows:
     def _read_block(self, block: int) -> NDArray[np.int64]:
         """Return begin, length and number of symbols in the frame of each window: (<= `BLOCK`, 3).
 
-        If a frame continues from another block, only its remaining symbols are counted.
+        If a frame continues from an earlier block, only its remaining symbols are counted.
         """
         begin, end = self._blocks[block : block + 2]
         inside = begin + 1 + np.flatnonzero(self._tokens[begin + 1 : end] == self._start_id)
@@ -115,12 +116,23 @@ class FrameWindows:
         lengths[:-1] -= 1  # the token before a <start> has no target
         if end == len(self._tokens) or self._tokens[end] == self._start_id:
             lengths[-1] -= 1
+        num_symbols = lengths - 1
+        num_symbols[-1] = self._end_of_frame(int(end)) - starts[-1] - 2  # <start> and <stop>
         num_windows = -(-lengths // self._bptt)
         frame = np.repeat(np.arange(len(starts)), num_windows)
         first = num_windows.cumsum() - num_windows
         done = (np.arange(len(frame)) - first[frame]) * self._bptt
         own = np.minimum(lengths[frame] - done, self._bptt)
-        return np.stack([starts[frame] + done, own, lengths[frame] - 1], 1)
+        return np.stack([starts[frame] + done, own, num_symbols[frame]], 1)
+
+    def _end_of_frame(self, place: int) -> int:
+        """Return where the frame that `place` is in, or at the end of, ends."""
+        while place < len(self._tokens):
+            found = np.flatnonzero(self._tokens[place : place + NEAR] == self._start_id)
+            if len(found):
+                return place + int(found[0])
+            place += NEAR
+        return len(self._tokens)
 
 
 NO_PLACES = np.zeros((0, 3), dtype=np.int64)

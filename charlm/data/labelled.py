@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from charlm.data.folders import check_no_checkpoint, some
 from charlm.data.nbest import read_lines
 from charlm.data.pairs import parse_object, shown
-from charlm.data.sources import COMPRESSIONS, Source, TextAtHand, source_of
+from charlm.data.sources import COMPRESSIONS, Source, TextAtHand, read_errors, source_of
 from charlm.errors import TextError
 
 TABLE, OBJECTS = (".tsv",), (".jsonl", ".ndjson")
@@ -90,21 +90,36 @@ def read_folder(folder: Path, *, any_bytes: bool) -> LabelledText:
     sources: dict[str, list[Source]] = {}
     empty: list[str] = []
     digest = hashlib.sha256()
-    for inner in sorted(path for path in folder.iterdir() if visible_folder(path)):
-        files = sorted(path for path in inner.iterdir() if path.is_file() and path.name[0] != ".")
-        for file in files:
-            source = Source(str(file), any_bytes=any_bytes)
-            digest.update(f"{inner.name}\n{file.name}\n".encode("utf-8", "surrogateescape"))
-            if not file.stat().st_size:
-                empty.append(f"{inner.name}/{file.name}")
-                continue
-            for chunk in source.chunks():
-                digest.update(hashlib.sha256(chunk).digest())
-            sources.setdefault(check_label(inner.name, str(inner)), []).append(source)
+    for inner, file, size in files_by_label(folder):
+        source = Source(str(file), any_bytes=any_bytes)
+        digest.update(f"{inner.name}\n{file.name}\n".encode("utf-8", "surrogateescape"))
+        if not size:
+            empty.append(f"{inner.name}/{file.name}")
+            continue
+        for chunk in source.chunks():
+            digest.update(hashlib.sha256(chunk).digest())
+        sources.setdefault(check_label(inner.name, str(inner)), []).append(source)
     if not sources:
         raise TextError(f"{folder} has no folder with texts in it; make one for each label.")
     notes = (f"{folder}: left out empty files: {some(empty)}.",) if empty else ()
     return LabelledText(sources, digest.hexdigest(), is_folder=True, notes=notes)
+
+
+def files_by_label(folder: Path) -> list[tuple[Path, Path, int]]:
+    """Return the folder, the path and the size of each file in the folders in a folder, in order.
+
+    Raises:
+        TextError: a folder cannot be read.
+    """
+    found = []
+    with read_errors(str(folder)):
+        inner_folders = sorted(path for path in folder.iterdir() if visible_folder(path))
+    for inner in inner_folders:
+        with read_errors(str(inner)):
+            files = sorted(path for path in inner.iterdir() if path.is_file())
+            visible = [path for path in files if not path.name.startswith(".")]
+            found += [(inner, path, path.stat().st_size) for path in visible]
+    return found
 
 
 def visible_folder(path: Path) -> bool:

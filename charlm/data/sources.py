@@ -215,7 +215,7 @@ def open_remote(address: str) -> Iterator[BinaryIO]:
         system, path = fsspec.url_to_fs(address)
         with system.open(path, "rb") as file:
             yield file
-    except (OSError, ImportError, ValueError, *UNPACKING):
+    except (TextError, OSError, ImportError, ValueError, *UNPACKING):
         raise
     except Exception as error:  # such as aiohttp's, whose only common base is Exception
         raise OSError(str(error) or type(error).__name__) from error

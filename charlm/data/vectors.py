@@ -42,9 +42,10 @@ def read_vectors(source: Source, ids: Mapping[str, int]) -> Vectors:
     size = None
     exact: dict[int, NDArray[np.float32]] = {}
     close: dict[int, NDArray[np.float32]] = {}
-    filled = (line.rstrip() for line in lines_of(source) if line.strip())
-    for number, line in enumerate(filled, 1):
-        if number == 1 and is_header(line):
+    for number, line in enumerate(map(str.rstrip, lines_of(source)), 1):
+        if not line:
+            continue
+        if size is None and is_header(line):
             size = int(line.split()[1])
             continue
         if size is None:

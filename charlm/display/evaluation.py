@@ -109,9 +109,9 @@ def show_comparison(accounts: Sequence[Account], comparisons: Sequence[Compariso
 
 def difference_lines(comparison: Comparison) -> list[str]:
     """Return the lines that describe the differences between two models."""
-    lines = []
     if not comparison.same_text:
         return ["they have not read the same text: nothing compares."]
+    lines = []
     if comparison.nats_per_token is not None and comparison.comparable:
         nats = comparison.nats_per_token
         low, high = math.exp(nats.low), math.exp(nats.high)

@@ -204,6 +204,7 @@ def test_labels_go_with_any_direction_and_level(table, tmp_path, direction, leve
 @pytest.mark.parametrize(
     ("content", "given", "message"),
     [
+        ("label\ttext\n", {}, "has no texts; a model needs texts of several labels"),
         ("a\tx y z\na\tz y x\n", {}, "has the label 'a' alone; a model learns to tell two"),
         ("a\tx\nb\tx\n", {}, "holds nothing but 'x'"),
         ("a\tx y\nb\ty x\n", {"label_column": "kind"}, "there is no column 'kind'"),

@@ -136,3 +136,15 @@ def test_an_empty_file_in_a_folder_is_left_out_and_named(tmp_path):
 
     assert {label: len(sources) for label, sources in found.sources.items()} == {"up": 1, "down": 1}
     assert found.notes == (f"{tmp_path}: left out empty files: up/b.",)
+
+
+def test_unreadable_inner_folder_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "moods" / "sad").mkdir(parents=True)
+    (tmp_path / "moods" / "sad" / "a.txt").write_text("Woe.")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.is_file", refuse)
+    with pytest.raises(TextError, match="sad may not be read"):
+        read_labelled(str(tmp_path / "moods"), Columns())

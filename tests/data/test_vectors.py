@@ -75,3 +75,9 @@ def test_a_file_of_something_else_is_one_clear_line(tmp_path, text, said):
         read(tmp_path, text)
 
     assert "\n" not in str(error.value)
+
+
+def test_blank_lines_count_as_lines_and_do_not_hide_a_header(tmp_path):
+    (tmp_path / "v.txt").write_text("\n2 2\nfox 1 2\n\nowl 3 x\n")
+    with pytest.raises(TextError, match="2 numbers in line 5"):
+        read_vectors(Source(str(tmp_path / "v.txt")), {"fox": 0, "owl": 1})

@@ -189,6 +189,33 @@ def test_frame_windows_are_the_same_however_they_are_looked_for(
         )
 
 
+@given(
+    lengths=frame_lists,
+    batch_size=batch_sizes,
+    bptt=bptts,
+    block=st.integers(1, 4),
+    near=st.integers(1, 7),
+)
+@settings(max_examples=150)
+def test_length_of_a_frame_is_that_of_all_its_windows_in_whatever_blocks(
+    lengths, batch_size, bptt, block, near
+):
+    """Each frame begins with the id 1000 + its number of symbols, in the order of the frames."""
+    tokens = tokens_of(lengths)
+    with mock.patch.multiple(frame_windows, BLOCK=block, NEAR=near):
+        windows = frame_windows.FrameWindows(
+            tokens, batch_size=batch_size, bptt=bptt, start_id=START, lengths_from=1000
+        )
+        read = [windows[index] for index in range(len(windows))]
+
+    told = []
+    for b in range(batch_size):
+        for window in read:
+            if window.fresh[b] and (window.targets[b] != NOT_PREDICTED).any():
+                told.append(int(window.inputs[b, 0]) - 1000)
+    assert told == [len(frame) - 1 for frame in frames_of(lengths)]
+
+
 @pytest.mark.parametrize("kind", [stream, by_frame])
 @given(lengths=frame_lists, batch_size=batch_sizes, bptt=bptts)
 @settings(max_examples=60)
