@@ -105,15 +105,17 @@ class BackwardStream:
     def push(self, token: int) -> bool:
         self._tokens += (token,)
         if self._stops and len(self._tokens) >= self._min_tokens:
-            text = self._text()
-            found = [(text.rfind(stop), len(stop)) for stop in self._stops]
+            text = self._text(self._tokens)
+            # As in `ForwardStream`, stop strings in the first tokens do not count.
+            searched = len(text) - len(self._text(self._tokens[: max(0, self._min_tokens - 1)]))
+            found = [(text.rfind(stop, 0, searched), len(stop)) for stop in self._stops]
             if (begin := max(found))[0] >= 0:
                 self._released, self.stopped = text[sum(begin) :], True
         return self.stopped
 
     def finish(self) -> None:
         if not self.stopped:
-            self._released = self._text()
+            self._released = self._text(self._tokens)
 
     def take(self) -> str:
         released, self._released = self._released, ""
@@ -125,9 +127,9 @@ class BackwardStream:
         other._released = ""
         return other
 
-    def _text(self) -> str:
+    def _text(self, tokens: tuple[int, ...]) -> str:
         decode = self._tokenizer.decode
-        whole = decode((*reversed(self._tokens), *self._ending))
+        whole = decode((*reversed(tokens), *self._ending))
         return whole.removesuffix(decode(self._ending))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.api.streams import ForwardStream, undecided
+from charlm.api.streams import BackwardStream, ForwardStream, undecided
 from charlm.decoding import DecodingConfig
 from charlm.text import TextConfig, build_tokenizer
 from charlm.text.chars import CharDecoder
@@ -109,6 +109,33 @@ def test_a_stop_string_counts_from_the_last_of_the_fewest_tokens_on(pieces, stop
     assert stream.take() == "".join(head) + rest
     assert stream.stopped is stopped
     assert not stopped or num_pushed >= least
+
+
+class Letters:
+    """A tokenizer of two letters."""
+
+    def decode(self, ids):
+        return "".join("ab"[i] for i in ids)
+
+
+@given(text=few_letters, stops=stop_strings, least=st.integers(0, 8))
+@MANY
+def test_backward_text_is_the_mirror_image_of_forward_text(text, stops, least):
+    forward = stream_of(list(text), stop=stops, min_new_tokens=least)
+    mirrored = tuple(stop[::-1] for stop in stops)
+    backward = BackwardStream(
+        Letters(), (0, 1), DecodingConfig(stop=mirrored, min_new_tokens=least)
+    )
+
+    for place, letter in enumerate(text):
+        stopped = forward.push(place)
+        assert backward.push("ab".index(letter)) is stopped
+        if stopped:
+            break
+    forward.finish()
+    backward.finish()
+
+    assert backward.take() == forward.take()[::-1]
 
 
 @given(pieces=pieces_of_text)
