@@ -63,7 +63,7 @@ def read_both_ways(
         turned: the same text reversed for the backward model, as `charlm.data.turn` returns it.
         reading: its `context` sets whether each side spans the whole text or only the frame.
     """
-    if reading.context == "stream":
+    if reading.context == "stream" and len(tokens) > 2:
         yield from read_stretch(models, tokens, turned, reading)
         return
     for starts, ends in find_frames(tokens, reading.start_id):

@@ -66,13 +66,15 @@ def by_hand(models, tokens, turned, context):
 
 
 TEXT = [START, 0, 1, 2, STOP, START, 3, STOP, START, 4, OTHER, 0, 0, 1, 3, 2, STOP]
+EMPTY_FRAME = [START, STOP]
 
 
 @pytest.mark.parametrize("context", ["stream", "frame"])
 @pytest.mark.parametrize("window", [1, 3, 100])
-def test_each_token_is_predicted_from_both_sides(models, context, window, monkeypatch):
+@pytest.mark.parametrize("text", [TEXT, TEXT[5:8], EMPTY_FRAME, EMPTY_FRAME * 2], ids=len)
+def test_each_token_is_predicted_from_both_sides(models, context, window, text, monkeypatch):
     monkeypatch.setattr("charlm.evaluation.reading.WINDOW", window)
-    tokens = np.array(TEXT, dtype=np.uint16)
+    tokens = np.array(text, dtype=np.uint16)
     turned = turn(tokens, tokens[:0], Marks)
     reading = Reading(
         start_id=START, vocab_size=VOCAB, context=context, device=torch.device("cpu"), details=True
@@ -81,9 +83,18 @@ def test_each_token_is_predicted_from_both_sides(models, context, window, monkey
     found = join_scores(read_both_ways(models, tokens, turned, reading))
 
     nats, ranks = by_hand(models, tokens.tolist(), turned.tolist(), context)
-    assert found.targets.tolist() == [token for token in TEXT if token != START]
+    assert found.targets.tolist() == [token for token in text if token != START]
     np.testing.assert_allclose(found.nats, nats, rtol=1e-4, atol=1e-5)
     assert found.rank.tolist() == ranks
+
+
+@pytest.mark.parametrize("context", ["stream", "frame"])
+def test_a_text_without_frames_has_no_scores(models, context):
+    tokens = np.zeros(0, dtype=np.uint16)
+    reading = Reading(
+        start_id=START, vocab_size=VOCAB, context=context, device=torch.device("cpu"), details=True
+    )
+    assert sum(len(each.nats) for each in read_both_ways(models, tokens, tokens, reading)) == 0
 
 
 def test_probabilities_given_both_sides_sum_to_one(models):
