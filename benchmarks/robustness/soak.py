@@ -12,6 +12,8 @@ status 1 if there was any fault.
 """
 
 import argparse
+import gc
+import importlib
 import math
 import multiprocessing
 import os
@@ -103,15 +105,19 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def import_modules() -> None:
+    """Import all of charlm, and torch with it, so that no forked command has to."""
+    for path in sorted((ROOT / "charlm").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        importlib.import_module(name.removesuffix(".__init__"))
+    gc.freeze()  # so that no collection in a fork copies what they share
+
+
 def main() -> None:
     """Run all attacks."""
     global attacks
     options = read_options()
-    import torch  # noqa: F401
-
-    import charlm.api
-    import charlm.cli.app  # noqa: F401
-
+    import_modules()
     began, report = time.monotonic(), Report()
     with tempfile.TemporaryDirectory() as name:
         examples = Path(name) / "examples"
