@@ -17,7 +17,7 @@ ARITHMETIC = tests/cells tests/kernels tests/model tests/api/test_networks.py \
 	tests/evaluation/test_dynamic.py tests/evaluation/test_network.py tests/training/test_learner.py \
 	tests/training/test_common.py tests/training/test_extension.py \
 	tests/training/test_memory.py tests/training/test_optimizer.py tests/training/test_precision.py \
-	tests/training/test_prepare.py tests/training/test_resume.py tests/training/test_run.py \
+	tests/training/test_prepare.py tests/training/test_run.py \
 	tests/test_device.py tests/test_reproducibility.py
 
 test-avx2:
