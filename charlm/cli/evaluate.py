@@ -227,7 +227,7 @@ def report(
 
 
 def note_other(measured: Sequence["Measured"], level: "Level", reader: str = "") -> None:
-    """Print a note for each text with so many `<other>` tokens that its measures mislead.
+    """Print a note for each text whose share of `<other>` tokens makes its measures misleading.
 
     Args:
         measured: results to check.

@@ -60,6 +60,14 @@ def state(folder):
     return {name: tensor.tolist() for name, tensor in tensors.items()}, kept
 
 
+def change_level_state(folder, part, **values):
+    """Set values in a part of what level.safetensors says of itself."""
+    tensors, text = load_state(folder, LEVEL_STATE)
+    kept = json.loads(text)
+    kept[part].update(values)
+    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+
+
 def validations(folder):
     names = ("step", "valid_nats", "valid_nats_raw", "valid_nats_averaged")
     reports = [report for report in read_metrics(folder) if "valid_nats" in report]
@@ -341,10 +349,7 @@ def test_a_run_killed_while_it_is_made_longer_has_the_recipe_of_its_length(train
 
 def test_a_state_of_another_precision_is_said_to_be_one(train):
     folder = train(steps=20, valid_every=10, **CONSTANT)
-    tensors, text = load_state(folder, LEVEL_STATE)
-    kept = json.loads(text)
-    kept["training"]["precision"] = "bfloat16"
-    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+    change_level_state(folder, "training", precision="bfloat16")
 
     note = resume_run(folder, CPU, Length(steps=40)).notes[-1]
 
@@ -353,10 +358,7 @@ def test_a_state_of_another_precision_is_said_to_be_one(train):
 
 def test_a_longer_run_compares_the_arithmetic_of_the_state_that_it_goes_on_from(train):
     folder = train(steps=20, valid_every=10, **CONSTANT)
-    tensors, text = load_state(folder, LEVEL_STATE)
-    kept = json.loads(text)
-    kept["arithmetic"]["torch"] = "0.4"
-    save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+    change_level_state(folder, "arithmetic", torch="0.4")
 
     assert "torch's version changed from 0.4" in resume_run(folder, CPU, Length(steps=40)).notes[-1]
 
@@ -421,10 +423,7 @@ class TestTime:
 
     def test_a_level_state_without_a_pace_is_one_clear_line(self, train):
         folder = train(steps=20, valid_every=10, **CONSTANT)
-        tensors, text = load_state(folder, LEVEL_STATE)
-        kept = json.loads(text)
-        kept["progress"]["seconds"] = 0.0
-        save_state(folder, tensors, json.dumps(kept), LEVEL_STATE)
+        change_level_state(folder, "progress", seconds=0.0)
 
         with pytest.raises(ConfigError, match="--time has no effect before the first step"):
             resume_run(folder, CPU, Length(time="100s"))
